@@ -1,0 +1,248 @@
+"""Connections to SQLite: which URLs are accepted, how a connection is set up and used.
+
+There are two engines. The one for writing has a single connection and takes the write
+lock when a transaction begins: a transaction that begins by reading and asks for the
+lock later is refused at once, whatever ``busy_timeout`` says. The other reads beside
+it and never waits for a writer.
+
+Work visits the driver's thread once per transaction and not once per statement: a visit
+costs as much as twenty statements.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import attrs
+from aiosqlite import Connection as Driver
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .errors import StoreUnavailable, UnsupportedStore
+
+__all__ = ["Engines", "check_url", "transaction", "unavailable"]
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 5
+_READERS = 3
+_PRAGMAS = (
+    f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+)
+_REASONS = {
+    "SQLITE_BUSY": f"another process held the lock for {_BUSY_SECONDS} s",
+    "SQLITE_LOCKED": "another connection holds the lock",
+    "SQLITE_FULL": "the disk, or the room that the database may take, is full",
+    "SQLITE_IOERR": "the disk reported an I/O error",
+    "SQLITE_READONLY": "the database is read-only",
+    "SQLITE_CANTOPEN": "the database file cannot be opened",
+    "SQLITE_CORRUPT": "a page of the database is damaged",
+    "SQLITE_NOTADB": "the file is not an SQLite database",
+    "SQLITE_TOOBIG": "a value is larger than SQLite takes",
+    "SQLITE_INTERRUPT": "the statement was interrupted",
+}
+
+
+def check_url(text: str) -> URL:
+    """Read the URL of a database, or say what to write instead.
+
+    Raises:
+        UnsupportedStore: it is no URL, or it names a database that cannot hold what
+            the store promises.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        reason = "it is no URL; a file is written with a scheme before it"
+        raise UnsupportedStore(text, reason) from error
+    # An option without a value is dropped in silence, and with it half a file name.
+    dropped = "?" in text and not url.query
+    why = "it has a '?'; give a pathlib.Path" if dropped else _why_not_usable(url)
+    if why is not None:
+        raise UnsupportedStore(url.render_as_string(hide_password=True), why)
+    return url
+
+
+def _why_not_usable(url: URL) -> str | None:
+    if url.get_backend_name() == "postgresql":
+        return "PostgreSQL is not supported by this release"
+    if url.get_backend_name() != "sqlite":
+        return "its scheme is not one of a supported store"
+    if url.drivername != "sqlite+aiosqlite":
+        return (
+            f"{url.drivername!r} would block the event loop; "
+            "write 'sqlite+aiosqlite' for it"
+        )
+    return _why_not_a_database(url.database or "", {**url.query})
+
+
+def _why_not_a_database(name: str, query: dict[str, object]) -> str | None:
+    if query == {"vfs": "memdb", "uri": "true"}:
+        if name.startswith("file:/") and len(name) > len("file:/"):
+            return None
+        return "a memdb name begins with 'file:/', or each connection has its own"
+    if not name or ":memory:" in name or query.get("mode") == "memory":
+        return (
+            "connections to such a memory database share one transaction, so a "
+            "rollback of one partition undoes the commit of another; a test can use "
+            "'sqlite+aiosqlite:///file:/name?vfs=memdb&uri=true'"
+        )
+    if name.startswith("file:") or query:
+        return "it has options, of which only those of a memdb are known"
+    return None
+
+
+def unavailable(operation: str, error: Exception) -> StoreUnavailable:
+    """Say in a few words why the database refused; parameters are never quoted."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    name = str(getattr(origin, "sqlite_errorname", type(origin).__name__))
+    for prefix, reason in _REASONS.items():
+        if name.startswith(prefix):
+            return StoreUnavailable(operation, f"{reason} ({name})")
+    return StoreUnavailable(operation, f"the database answered {name}")
+
+
+def transaction(
+    database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
+) -> T:
+    """Do work under the write lock and commit it, or leave nothing of it.
+
+    A transaction that is still open is one whose rollback failed on a bad disk; without
+    the first line it would keep the lock for ever.
+    """
+    if database.in_transaction:
+        database.rollback()
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(database)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.rollback()
+        raise
+    return result
+
+
+@attrs.frozen(eq=False)
+class Engines:
+    """An open database: one connection that writes, a few that read."""
+
+    url: URL
+    writing: AsyncEngine
+    reading: AsyncEngine
+
+    @classmethod
+    def of(cls, url: URL) -> Engines:
+        """Make both engines; they are bound to a loop by what connects first."""
+        writing = _engine(url, size=1)
+        reading = _engine(url, size=_READERS)
+        event.listen(writing.sync_engine, "begin", _take_the_write_lock)
+        return cls(url, writing, reading)
+
+    async def prepare(self, work: Callable[[Connection], None]) -> None:
+        """Run work with SQLAlchemy in one transaction under the write lock."""
+        try:
+            async with self.writing.begin() as connection:
+                await connection.run_sync(work)
+        except DBAPIError as error:
+            raise await self._why_not_open(error) from error
+
+    async def write(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work in a transaction, in one visit to the thread of the writer.
+
+        A cancelled call has an unknown outcome: the thread finishes what it began.
+        """
+        return await self.visit(
+            self.writing, operation, lambda database: transaction(database, work)
+        )
+
+    async def read(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work in one visit to the thread of a reader, outside a transaction.
+
+        Each statement sees one state of the database, and no lock outlives it.
+        """
+        return await self.visit(self.reading, operation, work)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        with anyio.CancelScope(shield=True):
+            await self.reading.dispose()
+            await self.writing.dispose()
+
+    async def visit(
+        self,
+        engine: AsyncEngine,
+        operation: str,
+        work: Callable[[sqlite3.Connection], T],
+    ) -> T:
+        """Run work in the thread of one of the engines' connections."""
+        try:
+            connection = await engine.connect()
+            try:
+                return await _in_thread(connection, work)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await connection.close()
+        except (DBAPIError, sqlite3.Error) as error:
+            raise unavailable(operation, error) from error
+
+    async def _why_not_open(self, error: DBAPIError) -> Exception:
+        folder = Path(self.url.database or "").parent
+        name = getattr(error.orig, "sqlite_errorname", "")
+        if name == "SQLITE_CANTOPEN" and not await anyio.Path(folder).is_dir():
+            return UnsupportedStore(
+                str(self.url), f"there is no folder {str(folder)!r}"
+            )
+        if name == "SQLITE_NOTADB":
+            return UnsupportedStore(str(self.url), "the file is no SQLite database")
+        return unavailable("opening the database", error)
+
+
+def _engine(url: URL, *, size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        # Every visit ends its own transaction; a rollback more is a visit more.
+        pool_reset_on_return=None,
+        hide_parameters=True,
+        connect_args={"isolation_level": None},
+    )
+    event.listen(engine.sync_engine, "connect", _set_up)
+    return engine
+
+
+def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _take_the_write_lock(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+async def _in_thread(
+    connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]
+) -> T:
+    """Run work in the driver's own thread.
+
+    aiosqlite has no public call for more than one statement at a time. SQLAlchemy
+    reaches into the driver in the same way to set the isolation level.
+    """
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert isinstance(driver, Driver)  # noqa: S101  tells the type checkers what was opened
+    result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+    return result

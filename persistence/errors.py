@@ -1,0 +1,303 @@
+"""Errors of the storage layer, and the root of every error of podvisor.
+
+```
+PodsError
+├── InvalidPartition   PV-E101  ValueError    a partition id outside the allowed set
+├── InvalidKey         PV-E102  ValueError    a key that has no canonical form
+├── InvalidName        PV-E103  ValueError    a manager or node name
+├── StoreError         PV-E200  RuntimeError  the store did not do what was asked
+│   ├── StoreUnavailable  PV-E201             I/O error, disk full, locked: try again
+│   ├── StaleRevision     PV-E202             somebody else saved the row meanwhile
+│   ├── StaleOwner        PV-E203             another host has taken the partition
+│   ├── StoreClosed       PV-E204             used before open or after close
+│   ├── UnsupportedStore  PV-E205 ValueError  a URL that names no usable store
+│   ├── SchemaMismatch    PV-E206             tables of another release
+│   └── StateTooLarge     PV-E207             a record above the size limit
+├── RecordError        PV-E210  ValueError    a stored record that cannot be thawed
+│   ├── CorruptRecord     PV-E211             its checksum or shape is wrong
+│   ├── NewerRecord       PV-E212             written by newer code than this
+│   └── UndecodableState  PV-E213             it does not fit the declared fields
+├── UnstorableState    PV-E220  TypeError     a state that could not be thawed again
+└── UnsupportedField   PV-E221  TypeError     a declared type that JSON cannot carry
+```
+
+Every error takes its facts as fields, makes its own text, and has a stable code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from .address import Address
+
+__all__ = [
+    "CorruptRecord",
+    "InvalidKey",
+    "InvalidName",
+    "InvalidPartition",
+    "NewerRecord",
+    "PodsError",
+    "RecordError",
+    "SchemaMismatch",
+    "StaleOwner",
+    "StaleRevision",
+    "StateTooLarge",
+    "StoreClosed",
+    "StoreError",
+    "StoreUnavailable",
+    "UndecodableState",
+    "UnstorableState",
+    "UnsupportedField",
+    "UnsupportedStore",
+    "shorten",
+]
+
+
+@attrs.define(slots=False, eq=False)
+class PodsError(Exception):
+    """Root of every error that podvisor raises on purpose.
+
+    Attributes:
+        code: stable identifier of the kind, such as ``PV-E202``; safe to match on.
+    """
+
+    code: ClassVar[str] = "PV-E000"
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.text()}"
+
+    def text(self) -> str:
+        """Say what happened, where, and what to do next."""
+        return "podvisor could not go on."
+
+
+@attrs.define(slots=False, eq=False)
+class InvalidPartition(PodsError, ValueError):
+    """A partition id that is not in the allowed set."""
+
+    code = "PV-E101"
+    value: object
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"partition={shorten(self.value)} is refused: {self.reason}. "
+            "Use 1 to 63 characters of a-z, 0-9, '_', '.', '-', "
+            "beginning with a letter or digit, without '..'."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class InvalidKey(PodsError, ValueError):
+    """A key that has no canonical form."""
+
+    code = "PV-E102"
+    value: object
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"key={shorten(self.value)} is refused: {self.reason}. "
+            "A key is a non-empty str or a non-empty tuple of keys."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class InvalidName(PodsError, ValueError):
+    """A manager or node name that is not a lower-case identifier."""
+
+    code = "PV-E103"
+    what: str
+    value: object
+
+    def text(self) -> str:
+        return (
+            f"{self.what} name {shorten(self.value)} is refused. "
+            "Use 1 to 63 characters of a-z, 0-9, '_', beginning with a letter."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class StoreError(PodsError, RuntimeError):
+    """The store did not do what it was asked to do."""
+
+    code = "PV-E200"
+
+
+@attrs.define(slots=False, eq=False)
+class StoreUnavailable(StoreError):
+    """The database refused for a reason that may pass (I/O, full disk, lock)."""
+
+    code = "PV-E201"
+    operation: str
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"{self.operation} failed: {self.reason}. Nothing of it was saved; "
+            "free the resource that the reason names and try again."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class StaleRevision(StoreError):
+    """The row is not at the revision that the writer had read."""
+
+    code = "PV-E202"
+    address: Address
+    expected: int
+
+    def text(self) -> str:
+        return (
+            f"{self.address} is no longer at revision {self.expected}: somebody else "
+            "saved it. The stale copy was dropped; get the instance again."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class StaleOwner(StoreError):
+    """Another host has claimed the partition since this one did."""
+
+    code = "PV-E203"
+    partition: str
+    epoch: int
+
+    def text(self) -> str:
+        return (
+            f"Partition {self.partition!r} now belongs to another host (this one held "
+            f"epoch {self.epoch}). Nothing was saved; send its traffic to the new "
+            "owner, or restart this host to claim it again."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class StoreClosed(StoreError):
+    """The store was used before it was opened or after it was closed."""
+
+    code = "PV-E204"
+
+    def text(self) -> str:
+        return "The store is not open. Use it inside `async with Host(...)`."
+
+
+@attrs.define(slots=False, eq=False)
+class UnsupportedStore(StoreError, ValueError):
+    """A URL that names no usable store."""
+
+    code = "PV-E205"
+    url: str
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"Store URL {self.url!r} is refused: {self.reason}. Use "
+            "'sqlite+aiosqlite:///podvisor.db' for a file, or 'memory://' for a test."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class SchemaMismatch(StoreError):
+    """The tables in the database were made by another release."""
+
+    code = "PV-E206"
+    found: str
+    wanted: str
+
+    def text(self) -> str:
+        return (
+            f"The database has podvisor tables of schema {self.found}, this release "
+            f"needs {self.wanted}. Use the release that made them, or a new database."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class StateTooLarge(StoreError):
+    """A record has more bytes than the writer accepts; nothing was saved."""
+
+    code = "PV-E207"
+    address: Address
+    size: int
+    limit: int
+
+    def text(self) -> str:
+        return (
+            f"The record of {self.address} has {self.size} bytes, the limit is "
+            f"{self.limit}. Nothing was saved; keep large content elsewhere and its "
+            "reference in the state, or raise CommitPolicy(max_body_bytes=...)."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class RecordError(PodsError, ValueError):
+    """A stored record that cannot be thawed; its bytes are kept untouched."""
+
+    code = "PV-E210"
+    address: Address
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"The stored record of {self.address} cannot be thawed: {self.reason}. "
+            "Its bytes are kept; look at them, then release or discard it."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class CorruptRecord(RecordError):
+    """The checksum or the shape of the row is wrong."""
+
+    code = "PV-E211"
+
+
+@attrs.define(slots=False, eq=False)
+class NewerRecord(RecordError):
+    """The record was written by a newer version of the agent's code."""
+
+    code = "PV-E212"
+
+
+@attrs.define(slots=False, eq=False)
+class UndecodableState(RecordError):
+    """The record does not fit the declared fields."""
+
+    code = "PV-E213"
+
+
+@attrs.define(slots=False, eq=False)
+class UnstorableState(PodsError, TypeError):
+    """A live state that could be written but never be read back as declared."""
+
+    code = "PV-E220"
+    agent: str
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"The state of {self.agent} cannot be stored: {self.reason}. "
+            "The turn was undone; keep every field at its declared type."
+        )
+
+
+@attrs.define(slots=False, eq=False)
+class UnsupportedField(PodsError, TypeError):
+    """A field whose declared type has no JSON form here."""
+
+    code = "PV-E221"
+    agent: str
+    reason: str
+
+    def text(self) -> str:
+        return (
+            f"{self.agent} declares state that cannot be stored: {self.reason}. "
+            "Use JSON types, attrs classes, enums, datetime, Decimal, UUID, bytes, "
+            "and containers of these with str keys."
+        )
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Show a value in an error without letting it flood the log."""
+    shown = repr(value[: limit * 2]) if isinstance(value, str) else repr(value)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -1,0 +1,62 @@
+"""How the outcome of a store call reaches the futures that wait for it.
+
+A caller awaits a future and never a connection, so its cancellation ends its own wait
+and nothing else. A future is failed with ``set_exception``, never with ``cancel``: a
+task that sees a cancellation nobody asked for ends without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from .errors import PodsError, StoreUnavailable
+
+__all__ = ["attempt", "fail", "succeed", "twin"]
+
+T = TypeVar("T")
+
+
+async def attempt(call: Awaitable[T]) -> T:
+    """Await a call of the store; a cancellation that nobody asked for is an error.
+
+    Raises:
+        StoreUnavailable: the call ended as cancelled while its task was not.
+    """
+    try:
+        return await call
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        reason = "the driver broke it off"
+        raise StoreUnavailable("the call", reason) from error  # noqa: ASYNC104  no cancellation of ours
+
+
+def succeed(future: asyncio.Future[T], value: T) -> None:
+    """Resolve a future, unless its waiter has left."""
+    if not future.done():
+        future.set_result(value)
+
+
+def fail(future: asyncio.Future[T], error: Exception) -> None:
+    """Fail a future, unless its waiter has left; one that nobody awaits stays quiet."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # marks it as seen: asyncio would log it otherwise
+
+
+def twin(operation: str, error: Exception) -> PodsError:
+    """Make an error of one waiter's own from one that many share.
+
+    An exception collects the traceback of every task that raises it. A foreign error
+    becomes ``StoreUnavailable``; only its type is named, as its text may quote a state.
+    """
+    if isinstance(error, PodsError):
+        own = copy.copy(error)
+    else:
+        own = StoreUnavailable(operation, f"{type(error).__name__} in the driver")
+    own.__cause__ = error
+    return own

@@ -1,0 +1,210 @@
+"""What is asked of a database, run in the driver's thread.
+
+Nothing that comes back is believed unseen. A record whose columns or checksum are wrong
+is reported under the key that was asked for; in a listing, a row whose identity cannot
+be read is left out, because one damaged row must not hide the others.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias, TypeVar, get_args
+
+from .address import Address, Key, check_name, check_partition, key_from_text
+from .errors import CorruptRecord, InvalidKey, InvalidName, InvalidPartition
+from .records import Claim, Quarantine, Record
+from .rows import Row, checksum, record_of
+from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
+from .store import Loaded
+from .transactions import Parameters
+
+__all__ = ["children", "claim", "count", "keys", "load", "marks", "partitions"]
+
+T = TypeVar("T")
+
+_Columns: TypeAlias = tuple[str, str, int, int, str, str, str, bytes, bytes]
+"""What ``LOAD`` gives if nothing is damaged; SQLite keeps any type in any column."""
+
+_TYPES = get_args(_Columns)
+
+
+def claim(database: sqlite3.Connection, partition: str) -> Claim:
+    """Raise the epoch of a partition's owner; runs inside a transaction."""
+    database.execute(TAKE, {"partition": partition})
+    (epoch,) = database.execute(OWNER, {"partition": partition}).fetchone()
+    return Claim(partition, int(epoch), tuple(marks(database, partition)))
+
+
+def load(
+    database: sqlite3.Connection,
+    partition: str,
+    manager: str,
+    addresses: Mapping[str, Address],
+) -> dict[str, Loaded]:
+    """Read the records of addresses, each under the text of its key.
+
+    If a damaged page makes the database give up on the batch, the keys are read one by
+    one, so that the damage costs those that lie on the page and no others.
+    """
+    try:
+        return _load_batch(database, partition, manager, addresses)
+    except sqlite3.Error as error:
+        if not _is_damage(error):
+            raise
+        if len(addresses) == 1:
+            reason = "the database cannot read its row"
+            return {
+                text: CorruptRecord(address, reason)
+                for text, address in addresses.items()
+            }
+    found: dict[str, Loaded] = {}
+    for text, address in addresses.items():
+        found.update(load(database, partition, manager, {text: address}))
+    return found
+
+
+def _load_batch(
+    database: sqlite3.Connection,
+    partition: str,
+    manager: str,
+    addresses: Mapping[str, Address],
+) -> dict[str, Loaded]:
+    parameters = {
+        "partition": partition,
+        "manager": manager,
+        "keys": json.dumps(list(addresses), ensure_ascii=False),
+    }
+    found: dict[str, Loaded] = dict.fromkeys(addresses, ())
+    columns: _Columns
+    for columns in database.execute(LOAD, parameters):
+        text = columns[0]
+        records = found[text]
+        if isinstance(records, tuple):
+            try:
+                record = _record(columns, addresses[text])
+            except CorruptRecord as error:
+                found[text] = error
+            else:
+                found[text] = (*records, record)
+    return found
+
+
+def _record(columns: _Columns, address: Address) -> Record:
+    if tuple(map(type, columns)) != _TYPES:  # a match costs as much as the query
+        raise CorruptRecord(address, "a column has a value of the wrong type")
+    key, kind, rev, version, manager, parent_key, on_stop, body, digest = columns
+    row = Row(
+        address.partition,
+        address.manager,
+        key,
+        kind,
+        rev,
+        version,
+        manager,
+        parent_key,
+        on_stop,
+        body,
+    )
+    if checksum(row) != digest:
+        raise CorruptRecord(address, "its checksum does not match")
+    return record_of(row, address)
+
+
+def keys(
+    database: sqlite3.Connection,
+    place: tuple[str, str],
+    *,
+    after: str,
+    limit: int,
+) -> list[Key]:
+    """List the keys of a (partition, manager) after a text, a page at a time."""
+    partition, manager = place
+    parameters: Parameters = {"partition": partition, "manager": manager}
+    return _page(database, KEYS, parameters, key_from_text, after, limit)
+
+
+def partitions(database: sqlite3.Connection, *, after: str, limit: int) -> list[str]:
+    """List the partitions that have an owner, a page at a time."""
+    return _page(database, PARTITIONS, {}, check_partition, after, limit)
+
+
+def _page(
+    database: sqlite3.Connection,
+    statement: str,
+    parameters: Parameters,
+    read: Callable[[str], T],
+    after: str,
+    limit: int,
+) -> list[T]:
+    """Read a page of one column; it is full unless the listing ends in it.
+
+    Unreadable rows are passed over here, as a short page would tell the caller that
+    the listing has ended.
+    """
+    page: list[T] = []
+    last: bytes = after.encode()
+    while len(page) < limit:
+        wanted = limit - len(page)
+        rows: list[tuple[bytes]] = database.execute(
+            statement, {**parameters, "after": last, "limit": wanted}
+        ).fetchall()
+        for (raw,) in rows:
+            try:
+                page.append(read(raw.decode()))
+            except (InvalidKey, InvalidPartition, UnicodeDecodeError):
+                continue
+        if len(rows) < wanted:
+            break
+        (last,) = rows[-1]
+    return page
+
+
+def count(database: sqlite3.Connection, partition: str, manager: str) -> int:
+    """Count the instances that have a state."""
+    parameters = {"partition": partition, "manager": manager}
+    (number,) = database.execute(COUNT, parameters).fetchone()
+    return int(number)
+
+
+def children(
+    database: sqlite3.Connection, partition: str, manager: str, key: str
+) -> list[Address]:
+    """List the instances whose parent is the given one."""
+    parameters = {"partition": partition, "manager": manager, "key": key}
+    rows = database.execute(CHILDREN, parameters)
+    return [address for _, address in _addressed(rows, partition)]
+
+
+def marks(database: sqlite3.Connection, partition: str) -> list[Quarantine]:
+    """List the instances of a partition that may not start."""
+    rows = database.execute(MARKS, {"partition": partition})
+    found: list[Quarantine] = []
+    for (reason, since), address in _addressed(rows, partition):
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else ""
+        stamp = since if isinstance(since, float) else 0.0
+        found.append(Quarantine(address, text, stamp))
+    return found
+
+
+def _addressed(
+    rows: sqlite3.Cursor, partition: str
+) -> Iterator[tuple[list[object], Address]]:
+    for manager, key, *rest in rows:
+        try:
+            name = check_name(manager.decode(), "manager")
+            address = Address(partition, name, key_from_text(key.decode()))
+        except (InvalidKey, InvalidName, UnicodeDecodeError):
+            continue
+        yield rest, address
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Tell a damaged row or page from a refusal of the medium.
+
+    Text that is no UTF-8 is refused by Python's driver, which then names no SQLite
+    code.
+    """
+    name = str(getattr(error, "sqlite_errorname", "SQLITE_CORRUPT"))
+    return name.startswith("SQLITE_CORRUPT")

@@ -1,0 +1,333 @@
+"""The tasks that read: thaws in batches, and listings beside them.
+
+A thousand instances that thaw at once cost a few statements instead of a thousand. A
+batch holds keys of one manager in one partition and never of two partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from .address import Address, Key
+from .errors import PodsError, RecordError, StoreClosed, StoreUnavailable
+from .lanes import Lanes
+from .outcomes import attempt, fail, succeed, twin
+from .records import Record
+from .store import Loaded, Store
+
+__all__ = ["ReadPolicy", "ReadStatistics", "Reader"]
+
+T = TypeVar("T")
+
+_AT_LEAST_ONE = attrs.validators.and_(
+    attrs.validators.instance_of(int), attrs.validators.ge(1)
+)
+_HOST = ""
+"""Lane of questions that belong to no partition; no partition has this name."""
+
+
+@attrs.frozen(kw_only=True)
+class ReadPolicy:
+    """Bounds of the reader.
+
+    Attributes:
+        max_keys: keys in one statement.
+        max_queued: loads that may wait in one partition, and questions likewise.
+        listings: questions that are worked on at the same time.
+    """
+
+    max_keys: int = attrs.field(default=500, validator=_AT_LEAST_ONE)
+    max_queued: int = attrs.field(default=10_000, validator=_AT_LEAST_ONE)
+    listings: int = attrs.field(default=2, validator=_AT_LEAST_ONE)
+
+
+@attrs.frozen(kw_only=True)
+class ReadStatistics:
+    """What the reader holds and has done since it was made.
+
+    Attributes:
+        loading: loads that wait for a statement now.
+        asking: questions that wait now.
+        batches: statements that loaded something.
+        loaded: loads that were answered, with records or with none.
+        unusable: loads whose record cannot be used.
+        failed: loads and questions that the store did not answer.
+        largest: most keys that shared one statement.
+    """
+
+    loading: int
+    asking: int
+    batches: int
+    loaded: int
+    unusable: int
+    failed: int
+    largest: int
+
+
+Waiting = OrderedDict[Key, list[asyncio.Future[tuple[Record, ...]]]]
+
+
+@attrs.define(eq=False)
+class _Group:
+    """Loads of one manager in one partition that wait for a statement."""
+
+    partition: str
+    manager: str
+    waiting: Waiting = attrs.field(factory=Waiting, init=False)
+
+
+class _Pending(Protocol):
+    """A question, whatever the type of its answer."""
+
+    def left(self) -> bool:
+        """Tell whether the one who asked has gone."""
+        ...
+
+    async def put_to(self, store: Store) -> bool:
+        """Ask the store; tell whether it answered."""
+        ...
+
+    def abandon(self) -> None:
+        """Tell the one who asked that there will be no answer."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Question(Generic[T]):
+    call: Callable[[Store], Awaitable[T]]
+    future: asyncio.Future[T]
+
+    def left(self) -> bool:
+        return self.future.done()
+
+    def abandon(self) -> None:
+        fail(self.future, StoreClosed())
+
+    async def put_to(self, store: Store) -> bool:
+        try:
+            answer = await attempt(self.call(store))
+        except Exception as error:  # noqa: BLE001  it belongs to the one who asked
+            fail(self.future, error)
+            return False
+        except BaseException:
+            self.abandon()
+            raise
+        succeed(self.future, answer)
+        return True
+
+
+@attrs.define(eq=False, repr=False)
+class Reader:
+    """Accepts reads from anywhere in the loop and does them in tasks of its own.
+
+    The host runs ``run`` in a task and ends it with ``close``. Thaws have a task to
+    themselves, so that a slow listing does not hold one up.
+    """
+
+    _store: Store
+    _policy: ReadPolicy = attrs.field(factory=ReadPolicy, kw_only=True, alias="policy")
+    _groups: dict[tuple[str, str], _Group] = attrs.field(
+        factory=dict[tuple[str, str], _Group], init=False
+    )
+    _turns: Lanes[_Group] = attrs.field(factory=Lanes[_Group], init=False)
+    _depths: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
+    _loading: int = attrs.field(default=0, init=False)
+    _questions: Lanes[_Pending] = attrs.field(factory=Lanes[_Pending], init=False)
+    _wake_loads: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _wake_questions: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+    _batches: int = attrs.field(default=0, init=False)
+    _loaded: int = attrs.field(default=0, init=False)
+    _unusable: int = attrs.field(default=0, init=False)
+    _failed: int = attrs.field(default=0, init=False)
+    _largest: int = attrs.field(default=0, init=False)
+
+    def __repr__(self) -> str:
+        return f"<Reader loading={self._loading} asking={len(self._questions)}>"
+
+    def load(self, address: Address) -> asyncio.Future[tuple[Record, ...]]:
+        """Queue a load; the future resolves to the records, none if it is absent.
+
+        The load sees every commit that ended before this call. The future fails with a
+        ``RecordError`` (this record is unusable), ``StoreUnavailable`` or
+        ``StoreClosed``.
+        """
+        future: asyncio.Future[tuple[Record, ...]]
+        future = asyncio.get_running_loop().create_future()
+        partition = address.partition
+        depth = self._depths.get(partition, 0)
+        if self._closed:
+            fail(future, StoreClosed())
+        elif depth >= self._policy.max_queued:
+            fail(future, _full("load", partition))
+        else:
+            self._depths[partition] = depth + 1
+            self._loading += 1
+            self._group(partition, address.manager).waiting.setdefault(
+                address.key, []
+            ).append(future)
+            self._wake_loads.set()
+        return future
+
+    def ask(
+        self, call: Callable[[Store], Awaitable[T]], *, partition: str = _HOST
+    ) -> asyncio.Future[T]:
+        """Queue any other read, such as a page of a listing.
+
+        Args:
+            call: gets the store, and is awaited in a task of the reader; what it
+                raises reaches the future.
+            partition: whose turn it takes; without one, the host's own.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            fail(future, StoreClosed())
+        elif self._questions.depth(partition) >= self._policy.max_queued:
+            fail(future, _full("listing", partition or "the host"))
+        else:
+            self._questions.put(partition, _Question(call, future))
+            self._wake_questions.set()
+        return future
+
+    def close(self) -> None:
+        """Accept nothing more; ``run`` returns when everything is answered."""
+        self._closed = True
+        self._wake_loads.set()
+        self._wake_questions.set()
+
+    def statistics(self) -> ReadStatistics:
+        return ReadStatistics(
+            loading=self._loading,
+            asking=len(self._questions),
+            batches=self._batches,
+            loaded=self._loaded,
+            unusable=self._unusable,
+            failed=self._failed,
+            largest=self._largest,
+        )
+
+    async def run(self) -> None:
+        """Answer until ``close`` was called and nothing waits any more."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._serve_loads())
+                for _ in range(self._policy.listings):
+                    group.create_task(self._serve_questions())
+        finally:
+            self._abandon()
+
+    def _group(self, partition: str, manager: str) -> _Group:
+        group = self._groups.get((partition, manager))
+        if group is None:
+            group = self._groups[partition, manager] = _Group(partition, manager)
+            self._turns.put(partition, group)
+        return group
+
+    async def _serve_loads(self) -> None:
+        while True:
+            group = self._turns.take()
+            if group is not None:
+                batch = self._take(group)
+                if batch:
+                    await self._load(group, batch)
+            elif self._closed:
+                return
+            else:
+                self._wake_loads.clear()
+                await self._wake_loads.wait()
+
+    def _take(self, group: _Group) -> Waiting:
+        """Take a batch out of a group; what is left waits for another turn."""
+        batch = Waiting()
+        taken = 0
+        while group.waiting and len(batch) < self._policy.max_keys:
+            key, futures = group.waiting.popitem(last=False)
+            taken += len(futures)
+            if not all(future.done() for future in futures):
+                batch[key] = futures
+        self._loading -= taken
+        self._depths[group.partition] -= taken
+        if not self._depths[group.partition]:
+            del self._depths[group.partition]
+        if group.waiting:
+            self._turns.put(group.partition, group)
+        else:
+            del self._groups[group.partition, group.manager]
+        return batch
+
+    async def _load(self, group: _Group, batch: Waiting) -> None:
+        keys = list(batch)
+        try:
+            call = self._store.load(group.manager, keys, partition=group.partition)
+            found = await attempt(call)
+        except PodsError as error:
+            self._fail(batch, error)
+        except Exception as error:  # noqa: BLE001  the reader outlives every failure
+            await self._load_apart(group, batch, error)
+        except BaseException:
+            self._fail(batch, StoreClosed())
+            raise
+        else:
+            self._settle(batch, found)
+
+    async def _load_apart(
+        self, group: _Group, batch: Waiting, error: Exception
+    ) -> None:
+        """Load one by one, as one row of the batch has tickled a fault in the store."""
+        if len(batch) == 1:
+            self._fail(batch, error)
+            return
+        try:
+            while batch:
+                key, futures = batch.popitem()
+                await self._load(group, Waiting({key: futures}))
+        except BaseException:
+            self._fail(batch, StoreClosed())
+            raise
+
+    def _settle(self, batch: Waiting, found: list[Loaded]) -> None:
+        self._batches += 1
+        self._largest = max(self._largest, len(batch))
+        for futures, records in zip(batch.values(), found, strict=True):
+            for future in futures:
+                if isinstance(records, RecordError):
+                    self._unusable += 1
+                    fail(future, twin("load", records))
+                else:
+                    self._loaded += 1
+                    succeed(future, records)
+
+    def _fail(self, batch: Waiting, error: Exception) -> None:
+        for futures in batch.values():
+            self._failed += len(futures)
+            for future in futures:
+                fail(future, twin("load", error))
+
+    async def _serve_questions(self) -> None:
+        while True:
+            question = self._questions.take()
+            if question is not None:
+                if not question.left():
+                    self._failed += not await question.put_to(self._store)
+            elif self._closed:
+                return
+            else:
+                self._wake_questions.clear()
+                await self._wake_questions.wait()
+
+    def _abandon(self) -> None:
+        self._closed = True
+        for group in self._groups.values():
+            self._fail(group.waiting, StoreClosed())
+        self._groups.clear()
+        while (question := self._questions.take()) is not None:
+            question.abandon()
+
+
+def _full(operation: str, where: str) -> StoreUnavailable:
+    return StoreUnavailable(operation, f"too many of them wait in {where} already")

@@ -1,0 +1,152 @@
+"""What is stored, as values: records, operations, units and claims.
+
+A *record* is one stored row: the state of an instance, or the topology of a pod. A
+*unit* is what one turn wants to have saved, all of it or nothing. A unit belongs to
+exactly one partition and carries the epoch under which its host owns that partition.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+import attrs
+
+from .address import Address
+
+__all__ = [
+    "Claim",
+    "Delete",
+    "LiftQuarantine",
+    "Operation",
+    "PutQuarantine",
+    "Quarantine",
+    "Record",
+    "RecordKind",
+    "Save",
+    "Unit",
+]
+
+
+class RecordKind(enum.Enum):
+    """Which half of an instance a record holds."""
+
+    STATE = "state"
+    TOPOLOGY = "topology"
+
+
+@attrs.frozen
+class Record:
+    """One stored row.
+
+    Attributes:
+        address: whose it is.
+        kind: state or topology.
+        rev: revision of the row, from 1 up; every save adds one.
+        version: schema version of the body, from 1 up (``Agent.state_version``).
+        body: JSON text in UTF-8.
+        parent: address of the parent at the time of the save, in the same partition;
+            ``None`` for a root and for a topology.
+        on_parent_stop: what becomes of it when its parent stops, in the words of the
+            layer above; carried, not read.
+    """
+
+    address: Address
+    kind: RecordKind
+    rev: int
+    version: int
+    body: bytes
+    parent: Address | None = None
+    on_parent_stop: str = ""
+
+
+@attrs.frozen
+class Save:
+    """Write a record whose row stands at ``record.rev - 1`` (0: has no row)."""
+
+    record: Record
+
+
+@attrs.frozen
+class Delete:
+    """Remove every record of an address; one that has none is no error."""
+
+    address: Address
+
+
+@attrs.frozen
+class PutQuarantine:
+    """Mark an address as one that may not start; a second mark replaces the first."""
+
+    quarantine: Quarantine
+
+
+@attrs.frozen
+class LiftQuarantine:
+    """Take the mark away; an address without one is no error."""
+
+    address: Address
+
+
+@attrs.frozen
+class Quarantine:
+    """Why an instance may not start, and since when (Unix seconds)."""
+
+    address: Address
+    reason: str
+    since: float
+
+
+Operation: TypeAlias = Save | Delete | PutQuarantine | LiftQuarantine
+
+
+@attrs.frozen
+class Unit:
+    """What one turn wants saved: all of it or nothing, in one partition.
+
+    Raises:
+        ValueError: an operation, or the parent of a record, belongs to another
+            partition. This is a bug in the caller, never a user's mistake, and it is
+            found before anything is written.
+    """
+
+    partition: str
+    epoch: int
+    operations: tuple[Operation, ...]
+
+    def __attrs_post_init__(self) -> None:
+        for operation in self.operations:
+            address = _address_of(operation)
+            if address.partition != self.partition or _has_foreign_parent(operation):
+                msg = f"{address} or its parent is not in partition {self.partition!r}"
+                raise ValueError(msg)
+
+
+def _has_foreign_parent(operation: Operation) -> bool:
+    if type(operation) is not Save or operation.record.parent is None:
+        return False
+    return operation.record.parent.partition != operation.record.address.partition
+
+
+def _address_of(operation: Operation) -> Address:
+    match operation:
+        case Save(record):
+            return record.address
+        case PutQuarantine(quarantine):
+            return quarantine.address
+        case Delete(address) | LiftQuarantine(address):
+            return address
+
+
+@attrs.frozen
+class Claim:
+    """What a host gets when it takes a partition.
+
+    Attributes:
+        epoch: owner epoch, from 1 up; an older one is refused from now on.
+        quarantined: every instance of the partition that may not start.
+    """
+
+    partition: str
+    epoch: int
+    quarantined: tuple[Quarantine, ...] = ()

@@ -1,0 +1,128 @@
+"""A store in one SQLite database, shared by every partition of a host.
+
+A partition is the first column of every key and stands in every statement. What comes
+back is believed only if its checksum, which covers the identity of the row, is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.to_thread
+import attrs
+from sqlalchemy.engine import URL
+
+from . import queries
+from .address import Address, Key, key_to_text
+from .engine import Engines, check_url
+from .errors import StoreClosed, StoreError
+from .migrate import prepare
+from .records import Claim, Quarantine, Unit
+from .store import Loaded, Store
+from .transactions import apply_units
+
+__all__ = ["SqlStore"]
+
+
+@attrs.define(eq=False, repr=False)
+class SqlStore(Store):
+    """Keeps records in the database that ``sqlite+aiosqlite:///podvisor.db`` names.
+
+    Attributes:
+        engines: the open database, for what is below this class; ``None`` outside
+            ``open`` … ``close``.
+
+    Raises:
+        UnsupportedStore: the URL names no usable database; ``open`` raises it too, if
+            the folder of the file does not exist.
+    """
+
+    _url: URL = attrs.field(converter=check_url)
+    engines: Engines | None = attrs.field(default=None, init=False)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.engines is None else "open"
+        return f"<SqlStore {self._url} {state}>"
+
+    async def open(self) -> None:
+        if self.engines is not None:
+            return
+        # SQLAlchemy looks at the working directory and imports its dialect: both block.
+        engines = await anyio.to_thread.run_sync(Engines.of, self._url)
+        try:
+            await engines.prepare(prepare)
+        except BaseException:
+            await engines.close()  # noqa: ASYNC102  it shields itself
+            raise
+        self.engines = engines
+
+    async def close(self) -> None:
+        engines, self.engines = self.engines, None
+        if engines is not None:
+            await engines.close()
+
+    async def claim(self, partitions: Sequence[str]) -> list[Claim]:
+        return await self._opened().write(
+            "claim", lambda database: [queries.claim(database, p) for p in partitions]
+        )
+
+    async def load(
+        self, manager: str, keys: Sequence[Key], *, partition: str
+    ) -> list[Loaded]:
+        texts = [key_to_text(key) for key in keys]
+        addresses = {
+            text: Address(partition, manager, key)
+            for text, key in zip(texts, keys, strict=True)
+        }
+        found = await self._opened().read(
+            "load",
+            lambda database: queries.load(database, partition, manager, addresses),
+        )
+        return [found[text] for text in texts]
+
+    async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
+        return await self._opened().write(
+            "save", lambda database: apply_units(database, units)
+        )
+
+    async def keys(
+        self, manager: str, *, partition: str, after: Key | None, limit: int
+    ) -> list[Key]:
+        start = "" if after is None else key_to_text(after)
+        return await self._opened().read(
+            "listing of keys",
+            lambda database: queries.keys(
+                database, (partition, manager), after=start, limit=limit
+            ),
+        )
+
+    async def count(self, manager: str, *, partition: str) -> int:
+        return await self._opened().read(
+            "count", lambda database: queries.count(database, partition, manager)
+        )
+
+    async def partitions(self, *, after: str | None, limit: int) -> list[str]:
+        return await self._opened().read(
+            "listing of partitions",
+            lambda database: queries.partitions(
+                database, after=after or "", limit=limit
+            ),
+        )
+
+    async def children(self, parent: Address) -> list[Address]:
+        partition, manager, key = parent.partition, parent.manager, parent.key
+        text = key_to_text(key)
+        return await self._opened().read(
+            "listing of children",
+            lambda database: queries.children(database, partition, manager, text),
+        )
+
+    async def quarantined(self, *, partition: str) -> list[Quarantine]:
+        return await self._opened().read(
+            "listing of quarantine", lambda database: queries.marks(database, partition)
+        )
+
+    def _opened(self) -> Engines:
+        if self.engines is None:
+            raise StoreClosed
+        return self.engines

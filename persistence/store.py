@@ -1,0 +1,87 @@
+"""The contract that every store keeps.
+
+A store is used by one host, in one event loop, and only from tasks that podvisor owns
+(``Writer`` and ``Reader``): a caller's cancellation never reaches a connection. The
+suite in ``tests/persistence/conformance.py`` is the contract in executable form.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+from .address import Address, Key
+from .errors import RecordError, StoreError
+from .records import Claim, Quarantine, Record, Unit
+
+__all__ = ["Loaded", "Store"]
+
+Loaded = tuple[Record, ...] | RecordError
+"""What a load finds of one key: its records, or why they are unusable."""
+
+
+class Store(abc.ABC):
+    """Partitioned rows with revisions, under an owner epoch per partition.
+
+    Every method may raise ``StoreUnavailable`` when the medium refuses, and
+    ``StoreClosed`` outside ``open`` … ``close``. No method reads or writes a row of
+    another partition than the one it is given.
+    """
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Connect, and make or check the tables.
+
+        Raises:
+            SchemaMismatch: the tables were made by another release.
+        """
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Let go of every connection; a second call does nothing."""
+
+    @abc.abstractmethod
+    async def claim(self, partitions: Sequence[str]) -> list[Claim]:
+        """Take partitions over: raise the owner epoch of each by one, durably."""
+
+    @abc.abstractmethod
+    async def load(
+        self, manager: str, keys: Sequence[Key], *, partition: str
+    ) -> list[Loaded]:
+        """Read the records of keys, in their order.
+
+        An unusable record is returned as its error and leaves the other keys readable.
+        """
+
+    @abc.abstractmethod
+    async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
+        """Save units in one durable transaction; say for each why it was refused.
+
+        A refused unit (``StaleRevision``, ``StaleOwner``) leaves nothing behind and
+        does not disturb the others. Units of one partition are applied in order.
+
+        Raises:
+            StoreUnavailable: nothing of any unit was saved.
+        """
+
+    @abc.abstractmethod
+    async def keys(
+        self, manager: str, *, partition: str, after: Key | None, limit: int
+    ) -> list[Key]:
+        """List stored keys in the order of their canonical text, a page at a time."""
+
+    @abc.abstractmethod
+    async def count(self, manager: str, *, partition: str) -> int:
+        """Count the instances of a manager that have a stored state."""
+
+    @abc.abstractmethod
+    async def partitions(self, *, after: str | None, limit: int) -> list[str]:
+        """List partitions that were ever claimed, sorted, a page at a time."""
+
+    @abc.abstractmethod
+    async def children(self, parent: Address) -> list[Address]:
+        """List the stored instances whose parent is the given one."""
+
+    @abc.abstractmethod
+    async def quarantined(self, *, partition: str) -> list[Quarantine]:
+        """List the instances of a partition that may not start."""

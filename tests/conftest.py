@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+__all__ = ["anyio_backend", "no_blocking_calls"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run every async test on asyncio, the only loop that podvisor supports."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Make a blocking call of the product on a running loop an error."""
+    with blockbuster_ctx(["pods", "supervision", "persistence"]):
+        yield
