@@ -1,0 +1,86 @@
+"""How a pod's nodes are, as a value that outlives the moment it was taken."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from persistence import Address
+
+from .node import NodeSpec
+
+__all__ = ["NodeSnapshot", "NodeState"]
+
+
+class NodeState(enum.Enum):
+    """Where a node is in its life, as its pod sees it."""
+
+    ABSENT = "absent"
+    """It was never started, or nothing of it is stored."""
+    PENDING = "pending"
+    """It waits for an owner or a prerequisite that is not running."""
+    STARTING = "starting"
+    RUNNING = "running"
+    HIBERNATING = "hibernating"
+    HIBERNATED = "hibernated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    BACKING_OFF = "backing_off"
+    """It failed and will be started again after a pause."""
+    QUARANTINED = "quarantined"
+    """It may not start until somebody looks."""
+    MISPLACED = "misplaced"
+    """It is alive under another parent."""
+
+
+@attrs.frozen(kw_only=True)
+class NodeSnapshot:
+    """One node of a pod at one moment.
+
+    Attributes:
+        name: name of the node.
+        manager: name of the manager that runs it.
+        eager: whether it starts with its pod.
+        pod: whether it is a nested pod.
+        owner: name of the node that owns it; ``None`` for a child of the pod.
+        after: names of the nodes that must run before it.
+        address: identity of its instance.
+        state: where it is in its life.
+        reason: why it is quarantined, misplaced, pending or backing off.
+        incarnation: number of its live agent object; ``None`` when it has none.
+    """
+
+    name: str
+    manager: str
+    eager: bool
+    pod: bool
+    owner: str | None
+    after: tuple[str, ...]
+    address: Address
+    state: NodeState
+    reason: str | None = None
+    incarnation: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        spec: NodeSpec,
+        address: Address,
+        state: NodeState,
+        reason: str | None = None,
+        incarnation: int | None = None,
+    ) -> NodeSnapshot:
+        """Make the snapshot of a node from what its topology says of it."""
+        return cls(
+            name=spec.name,
+            manager=spec.manager,
+            eager=spec.eager,
+            pod=spec.pod,
+            owner=spec.owner,
+            after=spec.after,
+            address=address,
+            state=state,
+            reason=reason,
+            incarnation=incarnation,
+        )

@@ -1,0 +1,308 @@
+"""Agents: the classes that users write, and the table podvisor reads from each.
+
+An agent class is made an attrs class as it is declared, in place: its fields are its
+durable state. Nothing is registered anywhere; a manager reads the class when it is
+declared on a host.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, ClassVar, Self, dataclass_transform
+
+import attrs
+
+from persistence import Address, Codec, Record, build_codec
+
+from .errors import HandlerError, NotHandled, OutOfRuntime
+from .fields import check_fields
+from .messages import HandlerSpec, Message, read_handlers
+from .ref import AgentRef
+
+if TYPE_CHECKING:
+    from .context import AgentContext, Traits
+    from .instance import Instance
+
+__all__ = ["Agent", "AgentSpec", "upcast"]
+
+Upcast = Callable[[dict[str, object]], dict[str, object]]
+_UPCAST = "__podvisor_upcast__"
+
+
+def upcast(from_version: int) -> Callable[[Upcast], Upcast]:
+    """Mark a static method that lifts a stored state to ``from_version + 1``.
+
+    It gets the stored state as a JSON object and returns the object that the next
+    version would have stored::
+
+        class Notes(Agent):
+            state_version = 2
+            lines: list[str] = attrs.field(factory=list)
+
+            @staticmethod
+            @upcast(1)
+            def split(state: dict[str, object]) -> dict[str, object]:
+                state["lines"] = str(state.pop("text")).splitlines()
+                return state
+    """
+
+    def mark(function: Upcast) -> Upcast:
+        setattr(function, _UPCAST, from_version)
+        return function
+
+    return mark
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
+class Agent:
+    """Base of everything that is addressed, has state and handles messages.
+
+    Declare fields with types and defaults; they are stored. Handle messages with
+    methods marked ``@handler``. An attribute that is not declared is not stored and is
+    gone after a crash or a hibernation: set it up in ``on_start``.
+
+    Attributes:
+        state_version: schema version of the fields; raise it together with an
+            ``@upcast`` when they change their meaning.
+    """
+
+    state_version: ClassVar[int] = 1
+    if TYPE_CHECKING:  # their types are not importable when annotations are resolved
+        _podvisor_instance: ClassVar[Instance | None]
+        _podvisor_names: ClassVar[Mapping[str, object]]
+        __traits__: ClassVar[Traits | None]
+    else:
+        _podvisor_instance = None
+        _podvisor_names = {}
+        __traits__ = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        attrs.define(cls, slots=False, kw_only=True, eq=False)
+        check_fields(cls)
+        cls._podvisor_names = _names_for(cls)
+
+    def __ref__(self) -> AgentRef[Self]:
+        """Return a ref to this very instance."""
+        live = self._podvisor_live()
+        return AgentRef(live.kind.port, live.address, live, caller=live)
+
+    @property
+    def context(self) -> AgentContext:
+        """What this instance may know and do: address, family, messages.
+
+        Raises:
+            OutOfRuntime: the object was made by hand, or its instance has stopped.
+        """
+        return self._podvisor_live().context()
+
+    async def on_start(self) -> None:
+        """Prepare what is not stored, before the first message of an activation."""
+
+    async def on_stop(self) -> None:
+        """Let go of what is not stored, after the last message of an activation."""
+
+    def _podvisor_live(self) -> Instance:
+        if self._podvisor_instance is None:
+            raise OutOfRuntime(type(self).__qualname__)
+        return self._podvisor_instance
+
+
+_PACKAGES = tuple(
+    str(Path(__file__).parent.parent / name) for name in ("supervision", "pods")
+)
+
+
+def _names_for(cls: type[object]) -> dict[str, object]:
+    """Find the names that annotations of a class declared inside a function use.
+
+    Only strings that name something outside the module are looked up, and only those
+    are kept, so that no frame is held alive.
+    """
+    wanted = _names_in_annotations(cls)
+    found: dict[str, object] = {cls.__name__: cls}
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  the declaring scope
+    while frame is not None and wanted and frame.f_code.co_name != "<module>":
+        if not frame.f_code.co_filename.startswith(_PACKAGES):
+            for name in list(wanted):
+                if name in frame.f_locals:
+                    found.setdefault(name, frame.f_locals[name])
+                    wanted.discard(name)
+        frame = frame.f_back
+    return found
+
+
+def _names_in_annotations(cls: type[object]) -> set[str]:
+    texts: set[str] = set()
+    for value in (cls, *vars(cls).values()):
+        annotations: Mapping[str, object] = (
+            inspect.get_annotations(value)
+            if (inspect.isfunction(value) or value is cls)
+            else {}
+        )
+        texts.update(a for a in annotations.values() if isinstance(a, str))
+    names: set[str] = set()
+    for text in texts:
+        names.update(compile(text, "<annotation>", "eval").co_names)
+    return names
+
+
+@attrs.frozen(eq=False)
+class AgentSpec:
+    """What a manager reads from an agent class, once.
+
+    Attributes:
+        agent: the class.
+        codec: its state to JSON and back.
+        attributes: its declared fields as attrs describes them, types resolved.
+        fields: the names of its declared fields, in order.
+        read: takes an agent, returns its field values as a tuple.
+        handlers: routing table by exact message type; grows by subclasses seen.
+        has_on_start: whether the class overrides ``on_start``.
+        has_on_stop: whether the class overrides ``on_stop``.
+    """
+
+    agent: type[Agent]
+    codec: Codec[Agent]
+    attributes: tuple[attrs.Attribute[object], ...]
+    fields: tuple[str, ...]
+    read: Callable[[Agent], tuple[object, ...]]
+    handlers: dict[type[object], HandlerSpec]
+    has_on_start: bool
+    has_on_stop: bool
+
+    @classmethod
+    def of(cls, agent: type[Agent]) -> AgentSpec:
+        """Read an agent class.
+
+        Raises:
+            HandlerError: an annotation that names nothing, or a bad handler.
+            UnsupportedField: a field whose type cannot be stored.
+        """
+        names = {k: v for c in reversed(agent.__mro__) for k, v in _local_names(c)}
+        try:
+            fields = _attributes(agent, names)
+            handlers = read_handlers(agent, names)
+        except NameError as error:
+            raise HandlerError(
+                agent.__qualname__,
+                f"an annotation uses {error.name!r}, which is not defined where the "
+                "class is declared; import it there, outside TYPE_CHECKING",
+            ) from error
+        return cls(
+            agent=agent,
+            attributes=fields,
+            codec=build_codec(
+                agent, version=agent.state_version, upcasts=_read_upcasts(agent)
+            ),
+            fields=tuple(a.name for a in fields),
+            read=_reader(tuple(a.name for a in fields)),
+            handlers=handlers,
+            has_on_start=agent.on_start is not Agent.on_start,
+            has_on_stop=agent.on_stop is not Agent.on_stop,
+        )
+
+    def build(self, values: Mapping[str, object]) -> Agent:
+        """Make an agent that holds these values; fields not named get their default.
+
+        Raises:
+            Exception: whatever the class raises, such as a missing default.
+        """
+        attributes = self.attributes
+        given = {
+            a.alias or a.name: values[a.name]
+            for a in attributes
+            if a.init and a.name in values
+        }
+        agent = self.agent(**given)
+        rest = {
+            a.name: values[a.name]
+            for a in attributes
+            if not a.init and a.name in values
+        }
+        vars(agent).update(rest)
+        return agent
+
+    def fields_from(self, body: bytes, address: Address) -> dict[str, object]:
+        """Decode a state of the present version into fresh field values."""
+        agent = self.codec.decode(body, address=address, version=self.codec.version)
+        return dict(zip(self.fields, self.read(agent), strict=True))
+
+    def thaw(self, record: Record) -> Agent:
+        """Make the agent that a stored record describes.
+
+        Raises:
+            RecordError: the record does not fit the class.
+        """
+        return self.codec.decode(
+            record.body, address=record.address, version=record.version
+        )
+
+    def values_of(
+        self, agent: Agent, body: bytes | None, address: Address
+    ) -> dict[str, object]:
+        """Return an agent's field values, free of anything it shares by reference."""
+        if self.codec.simple or body is None:
+            return dict(zip(self.fields, self.read(agent), strict=True))
+        return self.fields_from(body, address)
+
+    def handler_for(self, message: object, instance: Instance) -> HandlerSpec:
+        """Find the handler of a message, by its class or its nearest base class.
+
+        Raises:
+            NotHandled: no handler takes it.
+        """
+        kind = type(message)
+        for base in kind.__mro__:
+            if (found := self.handlers.get(base)) is not None:
+                if base is not kind:
+                    self.handlers[kind] = found
+                return found
+        raise NotHandled(
+            instance.address,
+            self.agent.__qualname__,
+            kind.__qualname__ if isinstance(message, Message) else f"a {kind.__name__}",
+            tuple(sorted(m.__qualname__ for m in self.handlers)),
+        )
+
+
+def _local_names(cls: type[object]) -> list[tuple[str, object]]:
+    names = vars(cls).get("_podvisor_names", {})
+    return list(names.items())
+
+
+def _attributes(
+    agent: type[Agent], names: dict[str, object]
+) -> tuple[attrs.Attribute[object], ...]:
+    if not attrs.has(agent):
+        return ()
+    attrs.resolve_types(agent, localns=names)
+    found: tuple[attrs.Attribute[object], ...] = attrs.fields(agent)
+    return found
+
+
+def _read_upcasts(agent: type[Agent]) -> dict[int, Upcast]:
+    found: dict[int, Upcast] = {}
+    for base in reversed(agent.__mro__):
+        for value in vars(base).values():
+            function = value.__func__ if isinstance(value, staticmethod) else value
+            version = getattr(function, _UPCAST, None)
+            if isinstance(version, int):
+                found[version] = function
+    return found
+
+
+def _reader(fields: tuple[str, ...]) -> Callable[[Agent], tuple[object, ...]]:
+    match fields:
+        case ():
+            return lambda _: ()
+        case (only,):
+            one = attrgetter(only)
+            return lambda agent: (one(agent),)
+        case _:
+            return attrgetter(*fields)

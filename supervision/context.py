@@ -1,0 +1,259 @@
+"""What an agent sees of the world: itself, its family and its own partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, overload
+
+import attrs
+
+from persistence import Address, Key, check_key, check_partition
+
+from .errors import AgentNotFound, InvalidArgument
+from .instance import Instance
+from .messages import Message
+from .phases import OnParentStop
+from .ref import AgentRef, Referable
+from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    from .agent import Agent
+    from .kind import Extension
+    from .manager import InstanceManager
+    from .runtime import Runtime
+
+__all__ = ["PLAIN", "AgentContext", "Traits"]
+
+Ref_co = TypeVar("Ref_co", covariant=True)
+
+
+class AgentContext:
+    """The view from inside one instance, got with ``self.context``.
+
+    Every call works in the instance's own partition, and none takes another. Refs that
+    come from here know whose handler uses them: an ``ask`` through one gives the
+    turn's seat to others while it waits and refuses to wait in a circle, and a
+    ``tell`` leaves only when the turn is committed.
+    """
+
+    __slots__ = ("_instance", "_runtime")
+
+    def __init__(self, runtime: Runtime, instance: Instance) -> None:
+        self._runtime = runtime
+        self._instance = instance
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.address.manager} {self.address.key!r}>"
+
+    @property
+    def address(self) -> Address:
+        """Who this instance is."""
+        return self._instance.address
+
+    @property
+    def partition(self) -> str:
+        """The partition it lives in."""
+        return self._instance.address.partition
+
+    @property
+    def key(self) -> Key:
+        """Its key inside its manager."""
+        return self._instance.address.key
+
+    @property
+    def request(self) -> RequestContext | None:
+        """The request that the current message belongs to, if the edge stamped one."""
+        current = self._instance.current
+        return None if current is None else current.request
+
+    @property
+    def incarnation(self) -> int:
+        """Number of this agent object, unique in its partition while the host runs.
+
+        It changes when the instance restarts after a crash, and when it thaws.
+        """
+        return self._instance.incarnation
+
+    @property
+    def parent(self) -> AgentRef[Agent] | None:
+        """The parent, live or hibernated; ``None`` for a root."""
+        address = self._instance.parent_address
+        if address is None:
+            return None
+        return self._runtime.ref(address, caller=self._instance)
+
+    @property
+    def me(self) -> AgentRef[Agent]:
+        """A ref to this very instance."""
+        return self._runtime.ref(self.address, caller=self._instance)
+
+    @property
+    def ancestors(self) -> tuple[AgentRef[Agent], ...]:
+        """The parent, its parent, and so on, as far up as the family is live."""
+        found: list[AgentRef[Agent]] = []
+        instance: Instance | None = self._instance
+        while instance is not None and (address := instance.parent_address) is not None:
+            found.append(self._runtime.ref(address, caller=self._instance))
+            instance = instance.parent
+        return tuple(found)
+
+    @property
+    def children(self) -> tuple[AgentRef[Agent], ...]:
+        """The live children."""
+        return tuple(
+            self._runtime.ref(child.address, caller=self._instance)
+            for child in self._instance.children
+        )
+
+    @overload
+    def ref(self, manager: InstanceManager[Referable[Ref_co]], key: Key) -> Ref_co: ...
+
+    @overload
+    def ref(self, manager: str, key: Key) -> AgentRef[Agent]: ...
+
+    def ref(
+        self, manager: InstanceManager[Referable[Ref_co]] | str, key: Key
+    ) -> Ref_co | AgentRef[Agent]:
+        """Return a ref without starting anything; the first message will.
+
+        Raises:
+            UnknownManager: no manager of that name.
+            InvalidKey: not a valid key.
+        """
+        address = self._address_of(manager, key)
+        return self._runtime.ref(address, caller=self._instance)
+
+    @overload
+    async def get(
+        self, manager: InstanceManager[Referable[Ref_co]], key: Key
+    ) -> Ref_co: ...
+
+    @overload
+    async def get(self, manager: str, key: Key) -> AgentRef[Agent]: ...
+
+    async def get(
+        self, manager: InstanceManager[Referable[Ref_co]] | str, key: Key
+    ) -> Ref_co | AgentRef[Agent]:
+        """Start or thaw an instance of this partition and return a ref to it.
+
+        Raises:
+            Quarantined: it may not start.
+            StartFailed: it could not be started.
+        """
+        ref = self.ref(manager, key)
+        await self._runtime.ready(self._address_of(manager, key))
+        return ref
+
+    def tell(
+        self, target: AgentRef[object] | Address, message: Message[object]
+    ) -> None:
+        """Send a message when, and only when, this turn is committed.
+
+        Raises:
+            AgentNotFound: the target is not in this partition.
+            InvalidArgument: the target is no ref.
+            MailboxFull: the target has no room now.
+            NotHandled: the target has no handler for it.
+        """
+        address = _address_of(target)
+        if check_partition(address.partition) != self.partition:
+            raise AgentNotFound(address.manager, address.key)
+        self._runtime.post.send_later(self._instance, address, message)
+
+    @overload
+    async def spawn(
+        self,
+        manager: InstanceManager[Referable[Ref_co]],
+        key: Key,
+        *,
+        on_parent_stop: OnParentStop = ...,
+    ) -> Ref_co: ...
+
+    @overload
+    async def spawn(
+        self, manager: str, key: Key, *, on_parent_stop: OnParentStop = ...
+    ) -> AgentRef[Agent]: ...
+
+    async def spawn(
+        self,
+        manager: InstanceManager[Referable[Ref_co]] | str,
+        key: Key,
+        *,
+        on_parent_stop: OnParentStop = OnParentStop.STOP,
+    ) -> Ref_co | AgentRef[Agent]:
+        """Start an instance as a child of this one, or take it back as such.
+
+        Raises:
+            LineageRefused: it has another parent, or is an ancestor.
+            Quarantined: it may not start.
+            StartFailed: it could not be started.
+        """
+        ref = self.ref(manager, key)
+        await self._runtime.start_child(
+            self._instance, self._address_of(manager, key), on_parent_stop
+        )
+        return ref
+
+    @overload
+    async def adopt(
+        self,
+        manager: InstanceManager[Referable[Ref_co]],
+        key: Key,
+        *,
+        on_parent_stop: OnParentStop = ...,
+    ) -> Ref_co: ...
+
+    @overload
+    async def adopt(
+        self, manager: str, key: Key, *, on_parent_stop: OnParentStop = ...
+    ) -> AgentRef[Agent]: ...
+
+    async def adopt(
+        self,
+        manager: InstanceManager[Referable[Ref_co]] | str,
+        key: Key,
+        *,
+        on_parent_stop: OnParentStop = OnParentStop.STOP,
+    ) -> Ref_co | AgentRef[Agent]:
+        """Take an existing instance of this partition as a child.
+
+        Raises:
+            AgentNotFound: nothing of that key is live or stored in this partition.
+            LineageRefused: it has another parent, or is an ancestor.
+        """
+        ref = self.ref(manager, key)
+        address = self._address_of(manager, key)
+        if not await self._runtime.exists(address):
+            raise AgentNotFound(address.manager, address.key)
+        await self._runtime.start_child(self._instance, address, on_parent_stop)
+        return ref
+
+    def _address_of(self, manager: InstanceManager[object] | str, key: Key) -> Address:
+        name = self._runtime.owned(manager).name
+        return Address(self.partition, name, check_key(key))
+
+
+def _address_of(target: object) -> Address:
+    # Takes an object: it is for callers without a type checker.
+    if not isinstance(target, AgentRef):
+        raise InvalidArgument("target", target, "a ref, such as self.context.ref(...)")
+    return target.address
+
+
+@attrs.frozen(kw_only=True)
+class Traits:
+    """What a family of agent classes brings with it; pods have their own.
+
+    Attributes:
+        ref: the kind of ref its instances are reached through.
+        view: makes the context that an agent sees.
+        extension: makes what it adds to the life of its instances, once per host.
+    """
+
+    ref: type[AgentRef[Agent]]
+    view: Callable[[Runtime, Instance], AgentContext]
+    extension: Callable[[Runtime], Extension] | None = None
+
+
+PLAIN = Traits(ref=AgentRef, view=AgentContext)
+"""The traits of an agent that is nothing more."""

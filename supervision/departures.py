@@ -1,0 +1,145 @@
+"""How an instance leaves memory, and what those who wait for it are told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from persistence import PodsError, StaleOwner
+
+from . import lineage
+from .instance import Instance
+from .kind import Extension
+from .phases import OnParentStop, Phase
+from .telemetry import partition_extra
+
+__all__ = [
+    "Departures",
+    "Registrar",
+    "extended_ancestor",
+    "refuse_mail",
+    "release_waiters",
+    "report",
+    "settle_stoppers",
+]
+
+log = logging.getLogger("podvisor.lifecycle")
+
+
+class Registrar(Protocol):
+    """What the life of an instance needs of the host around it."""
+
+    def forget(self, instance: Instance) -> None:
+        """Take an instance out of the registry, if it still is the one there."""
+        ...
+
+    def rehome(self, instance: Instance) -> None:
+        """Give what came for a stopped instance to its successor."""
+        ...
+
+    def family(self, instance: Instance) -> None:
+        """Bring a thawed instance back to its parent, if that is live."""
+        ...
+
+
+@attrs.define(eq=False)
+class Departures:
+    """The ways out. ``stop`` asks an instance to stop, ``unwatch`` ends its timers."""
+
+    registrar: Registrar
+    stop: Callable[[Instance], None]
+    unwatch: Callable[[Instance], None]
+
+    def leave(self, instance: Instance) -> None:
+        """Take an instance out of memory, the registry and its family."""
+        if instance.timer is not None:
+            instance.timer.cancel()
+            instance.timer = None
+        instance.phase = Phase.STOPPED
+        instance.undress()
+        instance.body = None
+        self.unwatch(instance)
+        for child in instance.children:  # those that live on, or could not be saved
+            lineage.detach(child)
+        lineage.detach(instance)
+        self.registrar.forget(instance)
+        if instance.kind.extension is not None:
+            instance.kind.extension.stopped(instance)
+
+    def drop(self, instance: Instance, error: BaseException) -> None:
+        """End an instance that cannot be; tell everybody who waits for it why."""
+        above = extended_ancestor(instance)
+        for child in instance.children:
+            if child.kin().on_parent_stop is OnParentStop.STOP:
+                self.stop(child)
+        self.leave(instance)
+        release_waiters(instance, error)
+        refuse_mail(instance, error)
+        settle_stoppers(instance, None)
+        if above is not None:
+            above[1].departed(above[0], instance)
+
+    def stale(self, instance: Instance, error: BaseException) -> None:
+        """End an instance whose row somebody else has written; nothing is saved."""
+        if isinstance(error, StaleOwner):
+            instance.partition.lost = True
+        report(instance, "instance.fenced", error)
+        self.drop(instance, error)
+
+
+def extended_ancestor(instance: Instance) -> tuple[Instance, Extension] | None:
+    """Find the nearest live ancestor that has an extension: the pod it stands in."""
+    ancestor = instance.parent
+    while ancestor is not None:
+        if ancestor.kind.extension is not None:
+            return ancestor, ancestor.kind.extension
+        ancestor = ancestor.parent
+    return None
+
+
+def release_waiters(instance: Instance, error: BaseException | None) -> None:
+    """Tell those who wait for an instance to be live that it is, or why it is not."""
+    waiters, instance.waiters = instance.waiters, None
+    for waiter in waiters or ():
+        if waiter.done():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+
+
+def settle_stoppers(instance: Instance, error: BaseException | None) -> None:
+    """Tell those who wait for an instance to stop that it has, or why it has not."""
+    stoppers, instance.stoppers = instance.stoppers, None
+    for stopper in stoppers or ():
+        if stopper.done():
+            continue
+        if error is None:
+            stopper.set_result(None)
+        else:
+            stopper.set_exception(error)
+
+
+def refuse_mail(instance: Instance, error: BaseException) -> None:
+    """Answer everything in the mailbox with an error."""
+    while instance.mail:
+        instance.mail.take().fail(error)
+
+
+def report(instance: Instance, event: str, error: BaseException) -> None:
+    """Log what happened to an instance, with no word of its state."""
+    code = {"code": error.code} if isinstance(error, PodsError) else {}
+    log.error(
+        event,
+        extra=partition_extra(
+            instance.address.partition,
+            manager=instance.kind.name,
+            key=str(instance.address.key),
+            error=type(error).__qualname__,
+            **code,
+        ),
+    )

@@ -1,0 +1,149 @@
+"""A handle bound to one partition: what an edge gives to code for one tenant."""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeVar
+
+from persistence import Key, check_partition
+
+from .errors import NotPicklable, PartitionMismatch
+from .manager import InstanceManager, ManagerStatistics
+from .ref import AgentRef, Referable
+from .runtime import Runtime
+from .tenancy import RequestContext
+
+__all__ = ["PartitionHandle"]
+
+Ref_co = TypeVar("Ref_co", covariant=True)
+T = TypeVar("T")
+
+
+class PartitionHandle:
+    """Every call goes to the one partition the handle was made for.
+
+    ``partition=`` may be repeated for emphasis; another one is refused. Only trusted
+    code makes handles, with ``host.partition``: nothing in a message can.
+    """
+
+    __slots__ = ("_partition", "_request", "_runtime")
+
+    def __init__(
+        self, runtime: Runtime, partition: str, request: RequestContext | None = None
+    ) -> None:
+        self._runtime = runtime
+        self._partition = check_partition(partition)
+        self._request = request
+
+    def __repr__(self) -> str:
+        # The partition stays out: what is printed into a prompt must not name a tenant.
+        return "<PartitionHandle>"
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklable("PartitionHandle")
+
+    @property
+    def id(self) -> str:
+        """The partition it is bound to."""
+        return self._partition
+
+    @property
+    def request(self) -> RequestContext | None:
+        """The request it was made for, if the edge stamped one."""
+        return self._request
+
+    async def get(
+        self,
+        manager: InstanceManager[Referable[Ref_co]],
+        key: Key,
+        *,
+        partition: str | None = None,
+    ) -> Ref_co:
+        """Return a ref to an instance; see ``InstanceManager.get``.
+
+        Raises:
+            PartitionMismatch: another partition was given.
+            InvalidArgument: not a manager of this host.
+        """
+        checked = self._check(partition, manager)
+        ref = await manager.get(key, partition=checked)
+        return _stamp(ref, self._request)
+
+    def lookup(
+        self,
+        manager: InstanceManager[Referable[Ref_co]],
+        key: Key,
+        *,
+        partition: str | None = None,
+    ) -> Ref_co | None:
+        """Return a ref if the key is live; see ``InstanceManager.lookup``.
+
+        Raises:
+            PartitionMismatch: another partition was given.
+            InvalidArgument: not a manager of this host.
+        """
+        checked = self._check(partition, manager)
+        ref = manager.lookup(key, partition=checked)
+        return None if ref is None else _stamp(ref, self._request)
+
+    async def stop(
+        self,
+        manager: InstanceManager[object],
+        key: Key,
+        *,
+        partition: str | None = None,
+    ) -> bool:
+        """Hibernate an instance; see ``InstanceManager.stop``.
+
+        Raises:
+            PartitionMismatch: another partition was given.
+            InvalidArgument: not a manager of this host.
+        """
+        checked = self._check(partition, manager)
+        return await manager.stop(key, partition=checked)
+
+    async def stats(
+        self, manager: InstanceManager[object], *, partition: str | None = None
+    ) -> ManagerStatistics:
+        """Count what a manager has here; see ``InstanceManager.stats``.
+
+        Raises:
+            PartitionMismatch: another partition was given.
+            InvalidArgument: not a manager of this host.
+        """
+        checked = self._check(partition, manager)
+        return await manager.stats(partition=checked)
+
+    async def keys(
+        self,
+        manager: InstanceManager[object],
+        *,
+        after: Key | None = None,
+        limit: int = 1_000,
+        partition: str | None = None,
+    ) -> tuple[Key, ...]:
+        """List the keys a manager has here; see ``InstanceManager.keys``.
+
+        Raises:
+            PartitionMismatch: another partition was given.
+            InvalidArgument: not a manager of this host.
+        """
+        checked = self._check(partition, manager)
+        return await manager.keys(partition=checked, after=after, limit=limit)
+
+    def _check(self, partition: str | None, manager: object) -> str:
+        self._runtime.owned(manager)
+        if partition is not None and partition != self._partition:
+            raise PartitionMismatch(self._partition, partition)
+        return self._partition
+
+
+def _stamp(ref: T, request: RequestContext | None) -> T:
+    """Let the messages that are sent through a ref carry a request's context."""
+    if request is not None:
+        _carry(ref, request)
+    return ref
+
+
+def _carry(ref: object, request: RequestContext) -> None:
+    if isinstance(ref, AgentRef):
+        ref.request = request

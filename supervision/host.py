@@ -1,0 +1,254 @@
+"""One process's worth of podvisor: a store, a dispatcher, managers, telemetry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self, TypeVar
+
+import attrs
+
+from persistence import (
+    Clock,
+    Store,
+    SystemClock,
+    check_name,
+    check_partition,
+    open_store,
+)
+
+from .agent import Agent, AgentSpec
+from .errors import (
+    DuplicateManager,
+    HostClosed,
+    InvalidArgument,
+    NotPicklable,
+    ShutdownIncomplete,
+)
+from .handle import PartitionHandle
+from .kind import ManagerPolicy
+from .manager import InstanceManager, check_limit
+from .phases import Durability
+from .policies import HostPolicy
+from .restarts import RestartPolicy
+from .runtime import Runtime
+from .shutdown import Shutdown, ShutdownReport
+from .tenancy import RequestContext
+
+__all__ = ["Host", "HostStatistics"]
+
+A = TypeVar("A", bound=Agent)
+
+
+@attrs.frozen(kw_only=True)
+class HostStatistics:
+    """What a host holds now.
+
+    Attributes:
+        partitions: partitions with a live instance, by id, with how many.
+        live: live instances.
+        queued: messages that wait in mailboxes.
+        running: turns in workers.
+        free_seats: seats nobody holds.
+    """
+
+    partitions: dict[str, int]
+    live: int
+    queued: int
+    running: int
+    free_seats: int
+
+
+class Host:
+    """Hosts the agents of many partitions in one asyncio process.
+
+    ::
+
+        async with Host("sqlite+aiosqlite:///podvisor.db") as host:
+            workers = host.manager("workers", Reviewer)
+            reviewer = await workers.get("r1", partition="acme")
+
+    Leaving the block hibernates everything; what cannot be saved is named in a
+    ``ShutdownIncomplete``. Two hosts share nothing. asyncio only; one event loop.
+
+    Args:
+        url: the store: ``sqlite+aiosqlite:///FILE``, ``memory://``, or a ``Path``.
+        store: a store object instead of a URL.
+        policy: settings of what the instances share.
+        clock: where time comes from; for tests.
+
+    Raises:
+        UnsupportedStore: the URL names no usable store.
+    """
+
+    def __init__(
+        self,
+        url: str | Path = "sqlite+aiosqlite:///podvisor.db",
+        *,
+        store: Store | None = None,
+        policy: HostPolicy | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._runtime = Runtime(
+            open_store(url) if store is None else store,
+            policy or HostPolicy(),
+            clock or SystemClock(),
+        )
+        self._started = False
+
+    def __repr__(self) -> str:
+        managers = ", ".join(self._runtime.managers) or "no managers"
+        return f"<Host {managers}, {len(self._runtime.instances())} live>"
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklable("Host")
+
+    async def __aenter__(self) -> Self:
+        if self._started:
+            raise HostClosed
+        self._started = True
+        await self._runtime.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        import anyio  # noqa: PLC0415  a tenth of the import time of the whole package
+
+        report = ShutdownReport(hibernated=0)
+        # A cancelled scope around the host must not keep it from saving.
+        with anyio.CancelScope(shield=True):
+            report = await self.stop()  # noqa: ASYNC102  it has deadlines of its own
+        if report.clean:
+            return
+        incomplete = ShutdownIncomplete(report.unsaved, report.stuck)
+        if error is None:
+            raise incomplete
+        error.add_note(str(incomplete))
+
+    @property
+    def runtime(self) -> Runtime:
+        """The inside of the host, for the package ``pods`` and for tests."""
+        return self._runtime
+
+    def manager(
+        self,
+        name: str,
+        agent: type[A],
+        *,
+        idle_timeout: float | None = None,
+        durability: Durability = Durability.TURN,
+        restart: RestartPolicy | None = None,
+        policy: ManagerPolicy | None = None,
+    ) -> InstanceManager[A]:
+        """Declare a manager: the home of the instances of one agent class.
+
+        Args:
+            name: what nodes and addresses call it; ``[a-z][a-z0-9_]{0,62}``.
+            agent: the class.
+            idle_timeout: seconds without traffic until an instance hibernates.
+            durability: when state is written.
+            restart: what follows a crash.
+            policy: all settings in one value, instead of the three above.
+
+        Raises:
+            InvalidName: not a valid name.
+            DuplicateManager: the name is taken.
+            InvalidArgument: not an agent class.
+            HandlerError: the class has a handler that cannot work.
+            UnsupportedField: the class has a field that cannot be stored.
+        """
+        check_name(name, "manager")
+        _check_agent(agent)
+        runtime = self._runtime
+        if name in runtime.managers:
+            taken = runtime.managers[name].kind.spec.agent.__qualname__
+            raise DuplicateManager(name, taken)
+        if policy is None:
+            policy = ManagerPolicy(
+                idle_timeout=idle_timeout,
+                durability=durability,
+                restart=restart or RestartPolicy(),
+            )
+        made: InstanceManager[A] = InstanceManager(
+            runtime, name, AgentSpec.of(agent), policy
+        )
+        runtime.managers[name] = made
+        return made
+
+    def manager_named(self, name: str) -> InstanceManager[Agent]:
+        """Return a manager that was declared on this host.
+
+        Raises:
+            UnknownManager: none of that name.
+        """
+        return self._runtime.manager(name)
+
+    def partition(self, of: str | RequestContext) -> PartitionHandle:
+        """Return a handle bound to one partition, for code that serves one tenant.
+
+        Args:
+            of: the partition id, or the request context that carries it; then every
+                message sent through the handle's refs carries the context too.
+
+        Raises:
+            InvalidPartition: not a valid partition id.
+        """
+        if isinstance(of, RequestContext):
+            return PartitionHandle(self._runtime, of.partition, of)
+        return PartitionHandle(self._runtime, of)
+
+    async def partitions(
+        self, *, after: str | None = None, limit: int = 1_000
+    ) -> tuple[str, ...]:
+        """List the partitions that the store knows, sorted, a page at a time.
+
+        Raises:
+            InvalidPartition: ``after`` is no partition id.
+            InvalidArgument: ``limit`` is not from 1 to 10,000.
+        """
+        check_limit(limit)
+        if after is not None:
+            check_partition(after)
+        found = await self._runtime.read(
+            lambda store: store.partitions(after=after, limit=limit)
+        )
+        return tuple(found)
+
+    def statistics(self) -> HostStatistics:
+        """Count what is in memory."""
+        runtime = self._runtime
+        partitions: dict[str, int] = {}
+        queued = 0
+        for instance in runtime.instances():
+            name = instance.address.partition
+            partitions[name] = partitions.get(name, 0) + 1
+            queued += instance.queued
+        dispatch = runtime.dispatcher.statistics()
+        return HostStatistics(
+            partitions=partitions,
+            live=sum(partitions.values()),
+            queued=queued,
+            running=dispatch.running,
+            free_seats=dispatch.free,
+        )
+
+    async def stop(self) -> ShutdownReport:
+        """Hibernate everything, say what could not be saved, and close the store.
+
+        It takes at most ``shutdown_timeout`` and ``shutdown_grace`` of the policy, and
+        what the store needs to finish its last commit. A second call does nothing.
+        """
+        runtime = self._runtime
+        if not runtime.open:
+            return ShutdownReport(hibernated=0)
+        return await Shutdown(runtime).run()
+
+
+def _check_agent(agent: object) -> None:
+    # Takes an object: it is for callers without a type checker.
+    if not isinstance(agent, type) or Agent not in agent.__mro__:
+        raise InvalidArgument("agent", agent, "a subclass of Agent")

@@ -1,0 +1,187 @@
+"""One running object of an agent class, and what the runtime keeps beside it.
+
+An idle instance is this object, the agent and nothing else: no task, no queue. It has
+no behaviour of its own; ``turns`` lets it handle mail, ``lifecycle`` starts and stops
+it, ``supervisor`` decides what follows a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import attrs
+
+from persistence import Address, Handle
+
+from .agent import Agent
+from .errors import OutOfRuntime
+from .kind import Kind
+from .mailbox import Envelope, Mailbox
+from .partitions import Partition
+from .phases import OnParentStop, Phase
+from .ref import AgentRef
+from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    from .context import AgentContext
+
+__all__ = ["Family", "Instance"]
+
+
+@attrs.define(eq=False)
+class Family:
+    """Whose child an instance is, and whose parent.
+
+    Attributes:
+        parent: the live parent.
+        lost_parent: identity of a parent that is not live (any more).
+        on_parent_stop: what becomes of this instance when the parent stops.
+        children: live children by address.
+    """
+
+    parent: Instance | None = None
+    lost_parent: Address | None = None
+    on_parent_stop: OnParentStop = OnParentStop.STOP
+    children: dict[Address, Instance] = attrs.field(factory=dict[Address, "Instance"])
+
+
+@attrs.define(eq=False)
+class Instance:
+    """An instance and where it stands.
+
+    Attributes:
+        address: who it is.
+        kind: what it shares with the others of its manager.
+        partition: what it shares with the others of its partition.
+        phase: where it stands; only ``turns``, ``lifecycle`` and ``supervisor`` set it.
+        agent: the user's object; ``None`` while there is none.
+        rev: revision of the stored state; 0: nothing is stored.
+        body: the encoded state after the last turn, kept only for agents whose fields
+            can be changed in place.
+        dirty: the state after the last turn is not stored yet.
+        mail: messages that wait.
+        current: the message that is being handled.
+        outbox: what the current turn wants sent.
+        used: monotonic seconds of the last traffic.
+        watched: the idle timers know it.
+        incarnation: number of its agent object, unique in its partition on this host.
+        waiters: who waits until it is live (``get``).
+        stoppers: who waits until it has stopped.
+        draining: messages that a requested stop still lets it handle; ``None``: none
+            was requested.
+        discard: stop without saving.
+        crashes: monotonic times of its crashes.
+        timer: the pending restart or interval save.
+        stop_timer: the deadline of a requested stop.
+        family: parent and children; ``None`` for most.
+        running: the handler that holds it now, for reports.
+    """
+
+    address: Address
+    kind: Kind
+    partition: Partition
+    phase: Phase = Phase.STARTING
+    agent: Agent | None = None
+    rev: int = 0
+    body: bytes | None = None
+    dirty: bool = False
+    mail: Mailbox | None = None
+    current: Envelope | None = None
+    outbox: list[tuple[Address, Envelope]] | None = None
+    used: float = 0.0
+    watched: bool = False
+    incarnation: int = 0
+    waiters: list[asyncio.Future[None]] | None = None
+    stoppers: list[asyncio.Future[None]] | None = None
+    draining: int | None = None
+    discard: bool = False
+    crashes: list[float] | None = None
+    timer: Handle | None = None
+    stop_timer: Handle | None = None
+    family: Family | None = None
+    running: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.address} {self.phase.value} mail={self.queued}>"
+
+    @property
+    def queued(self) -> int:
+        """How many messages wait."""
+        return 0 if self.mail is None else len(self.mail)
+
+    @property
+    def live(self) -> bool:
+        """Whether it is in memory and will answer without being thawed again."""
+        return self.phase is not Phase.STOPPED
+
+    @property
+    def children(self) -> tuple[Instance, ...]:
+        """Its live children."""
+        return () if self.family is None else tuple(self.family.children.values())
+
+    @property
+    def parent(self) -> Instance | None:
+        """Its live parent."""
+        return None if self.family is None else self.family.parent
+
+    @property
+    def parent_address(self) -> Address | None:
+        """Its parent's identity, live or not."""
+        if self.family is None:
+            return None
+        if self.family.parent is not None:
+            return self.family.parent.address
+        return self.family.lost_parent
+
+    def kin(self) -> Family:
+        """Return the family, made on first use."""
+        if self.family is None:
+            self.family = Family()
+        return self.family
+
+    def enqueue(self, envelope: Envelope) -> None:
+        """Put a message behind the others; the sender has checked the bound."""
+        if self.mail is None:
+            self.mail = Mailbox(self.kind.policy.mailbox)
+        self.mail.put(envelope)
+
+    def the_agent(self) -> Agent:
+        """Return the agent of an instance that has one.
+
+        Raises:
+            OutOfRuntime: it has none; a bug in the runtime.
+        """
+        if self.agent is None:
+            raise OutOfRuntime(self.kind.spec.agent.__qualname__)
+        return self.agent
+
+    def dress(self, agent: Agent) -> None:
+        """Take an agent object as this instance's own."""
+        object.__setattr__(agent, "_podvisor_instance", self)
+        self.agent = agent
+        self.partition.births += 1
+        self.incarnation = self.partition.births
+
+    def undress(self) -> None:
+        """Let go of the agent object; its context ends."""
+        if self.agent is not None:
+            object.__setattr__(self.agent, "_podvisor_instance", None)
+            self.agent = None
+
+    def ref(
+        self,
+        *,
+        caller: Instance | None = None,
+        request: RequestContext | None = None,
+    ) -> AgentRef[Agent]:
+        """Make a ref to this instance, for the handlers of ``caller`` if given."""
+        if request is None and caller is not None and caller.current is not None:
+            request = caller.current.request
+        return self.kind.ref(
+            self.kind.port, self.address, self, caller=caller, request=request
+        )
+
+    def context(self) -> AgentContext:
+        """Make the view that the agent has of itself."""
+        return self.kind.view(self)

@@ -1,0 +1,288 @@
+"""How an instance starts and thaws, and what it does when nothing is under way.
+
+Publish first, activate after: an instance stands in the registry before anything of it
+is read, and whoever comes meanwhile queues on it. Only its own activation is slow when
+it is slow. The steps before user code are callbacks on the storage's futures; user
+hooks run in workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import TypeVar
+
+import attrs
+
+from persistence import (
+    Claim,
+    Clock,
+    CorruptRecord,
+    Reader,
+    Record,
+    RecordError,
+    RecordKind,
+    StaleOwner,
+    StaleRevision,
+    Writer,
+)
+
+from .departures import (
+    Departures,
+    extended_ancestor,
+    release_waiters,
+    report,
+)
+from .errors import Quarantined, StartFailed
+from .failures import describe
+from .instance import Instance
+from .phases import Durability, OnParentStop, Phase
+from .states import save_unit, stored
+from .telemetry import Telemetry
+from .turns import Turns
+from .workers import Workers
+
+__all__ = ["Lifecycle"]
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Lifecycle:
+    """Starts the instances of one host and keeps them going.
+
+    ``crashed`` and ``quarantine`` belong to the supervisor, ``watch`` to the idle
+    timers, ``submit`` to the dispatcher, ``begin_stop`` to what stops instances.
+    """
+
+    turns: Turns
+    workers: Workers
+    writer: Writer
+    reader: Reader
+    clock: Clock
+    telemetry: Telemetry
+    departures: Departures
+    crashed: Callable[[Instance, BaseException, str], None]
+    quarantine: Callable[[Instance, str], None]
+    submit: Callable[[Instance], None]
+    begin_stop: Callable[[Instance], None]
+    watch: Callable[[Instance], None]
+
+    def begin(self, instance: Instance) -> None:
+        """Activate an instance that was just published."""
+        instance.used = self.clock.monotonic()
+        partition = instance.partition
+        if partition.lost:
+            self.departures.drop(instance, StaleOwner(partition.name, partition.epoch))
+        elif instance.kind.stored and partition.claim is None:
+            if partition.claiming is None:
+                partition.claiming = self.writer.claim(partition.name)
+            self._then(instance, partition.claiming, self._claimed)
+        else:
+            self._load(instance)
+
+    def begin_again(self, instance: Instance) -> None:
+        """Activate an instance once more, from the state of its last turn."""
+        instance.timer = None
+        instance.phase = Phase.STARTING
+        spec = instance.kind.spec
+        if instance.agent is None:
+            self.begin(instance)
+            return
+        try:
+            values = spec.values_of(instance.agent, instance.body, instance.address)
+            instance.undress()
+            instance.dress(spec.build(values))
+        except Exception as error:  # noqa: BLE001  a user's class may raise anything
+            self.crashed(instance, error, "construction")
+            return
+        self._wake(instance)
+
+    def _then(
+        self,
+        instance: Instance,
+        future: asyncio.Future[T],
+        step: Callable[[Instance, asyncio.Future[T]], None],
+    ) -> None:
+        future.add_done_callback(
+            functools.partial(step, instance), context=instance.partition.context
+        )
+
+    def _claimed(self, instance: Instance, future: asyncio.Future[Claim]) -> None:
+        partition = instance.partition
+        partition.claiming = None
+        if (error := future.exception()) is not None:
+            self.departures.drop(instance, error)
+            return
+        if partition.claim is None:
+            partition.claimed(future.result())
+        self._load(instance)
+
+    def _load(self, instance: Instance) -> None:
+        mark = instance.partition.quarantined.get(
+            (instance.kind.name, instance.address.key)
+        )
+        if mark is not None:
+            self.departures.drop(instance, Quarantined(mark.address, mark.reason))
+        elif instance.kind.stored:
+            self._then(instance, self.reader.load(instance.address), self._loaded)
+        else:
+            self._thaw(instance, ())
+
+    def _loaded(
+        self, instance: Instance, future: asyncio.Future[tuple[Record, ...]]
+    ) -> None:
+        error = future.exception()
+        if isinstance(error, RecordError):
+            self.quarantine(instance, error.reason)
+        elif error is not None:
+            self.departures.drop(instance, error)
+        else:
+            self._thaw(instance, future.result())
+
+    def _thaw(self, instance: Instance, records: tuple[Record, ...]) -> None:
+        by_kind = {record.kind: record for record in records}
+        state = by_kind.get(RecordKind.STATE)
+        spec = instance.kind.spec
+        try:
+            agent = spec.thaw(state) if state is not None else spec.build({})
+            if instance.kind.extension is not None:
+                topology = by_kind.get(RecordKind.TOPOLOGY)
+                instance.kind.extension.thawed(instance, topology)
+            if state is not None:
+                self._recall_parent(instance, state)
+        except RecordError as error:
+            self.quarantine(instance, error.reason)
+            return
+        except Exception as error:  # noqa: BLE001  a user's class may raise anything
+            self.crashed(instance, error, "construction")
+            return
+        if state is not None:
+            instance.rev = state.rev
+        self._count_start(instance, thawed=state is not None)
+        instance.dress(agent)
+        self._wake(instance)
+
+    def _recall_parent(self, instance: Instance, state: Record) -> None:
+        if state.parent is not None and instance.parent is None:
+            instance.kin().lost_parent = state.parent
+            instance.kin().on_parent_stop = _policy_of(state)
+            self.departures.registrar.family(instance)
+
+    def _count_start(self, instance: Instance, *, thawed: bool) -> None:
+        what = "thaw" if thawed else "start"
+        counters = instance.partition.counters
+        if thawed:
+            counters.thaws += 1
+        else:
+            counters.starts += 1
+        self.telemetry.mark(
+            what,
+            instance.kind.name,
+            instance.address.partition,
+            seconds=self.clock.monotonic() - instance.used,
+        )
+
+    def _wake(self, instance: Instance) -> None:
+        if instance.kind.spec.has_on_start:
+            self.workers.start(functools.partial(self._on_start, instance))
+        else:
+            self._live(instance)
+
+    async def _on_start(self, instance: Instance) -> None:
+        agent = instance.the_agent()
+        timeout = instance.kind.policy.start_timeout
+        error = await self.turns.hook(instance, agent.on_start, "on_start", timeout)
+        if isinstance(error, StaleRevision | StaleOwner):
+            self.departures.stale(instance, error)
+        elif error is not None:
+            self.crashed(instance, error, "on_start")
+        else:
+            self._live(instance)
+
+    def _live(self, instance: Instance) -> None:
+        instance.phase = Phase.IDLE
+        instance.used = self.clock.monotonic()
+        if not instance.watched:
+            instance.watched = True
+            self.watch(instance)
+        if instance.kind.extension is not None:
+            instance.kind.extension.started(instance)
+        release_waiters(instance, None)
+        if (above := extended_ancestor(instance)) is not None:
+            above[1].arrived(above[0], instance)
+        self.settled(instance)
+
+    def settled(self, instance: Instance) -> None:
+        """Go on with an instance that has nothing under way."""
+        if instance.draining is not None and (
+            instance.draining <= 0 or not instance.queued
+        ):
+            self.begin_stop(instance)
+        elif instance.mail:
+            self.submit(instance)
+        else:
+            instance.phase = Phase.IDLE
+            if instance.dirty:
+                self._save_later(instance)
+
+    def _save_later(self, instance: Instance) -> None:
+        policy = instance.kind.policy
+        if policy.durability is Durability.INTERVAL and instance.timer is None:
+            instance.timer = self.clock.call_later(
+                policy.interval, functools.partial(self._save_now, instance)
+            )
+
+    def flush(self, instance: Instance) -> None:
+        """Save an idle instance that has something to save, without waiting."""
+        if instance.phase is Phase.IDLE and instance.dirty:
+            self._save(instance)
+
+    def _save_now(self, instance: Instance) -> None:
+        instance.timer = None
+        if instance.phase is not Phase.IDLE or not instance.dirty:
+            if instance.live and instance.dirty:
+                self._save_later(instance)
+            return
+        self._save(instance)
+
+    def _save(self, instance: Instance) -> None:
+        instance.phase = Phase.COMMITTING
+        saved = self.writer.submit(save_unit(instance))
+        saved.add_done_callback(
+            functools.partial(self._saved, instance),
+            context=instance.partition.context,
+        )
+
+    def _saved(self, instance: Instance, saved: asyncio.Future[None]) -> None:
+        error = saved.exception()
+        if error is None:
+            stored(instance)
+        elif isinstance(error, StaleRevision | StaleOwner):
+            self.departures.stale(instance, error)
+            return
+        else:
+            instance.partition.counters.save_failures += 1
+            report(instance, "instance.save_failed", error)
+        self.settled(instance)
+
+    def failed(self, instance: Instance, error: BaseException, where: str) -> None:
+        """Tell who waits for the start that it failed; the mail goes on waiting."""
+        address = instance.address
+        failure = StartFailed(address, where, describe(error))
+        failure.__cause__ = error.with_traceback(None)
+        release_waiters(instance, failure)
+
+
+def _policy_of(state: Record) -> OnParentStop:
+    """Read what becomes of a child; an unknown word is a damaged row.
+
+    Raises:
+        CorruptRecord: no such policy.
+    """
+    try:
+        return OnParentStop(state.on_parent_stop)
+    except ValueError as error:
+        reason = "it does not say what becomes of it when its parent stops"
+        raise CorruptRecord(state.address, reason) from error

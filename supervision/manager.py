@@ -1,0 +1,431 @@
+"""Keyed singletons of one agent class, one per (partition, key).
+
+Every call names its partition; there is no default, and none is taken from anywhere
+else. A key of another partition looks like a key that does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+from typing import Generic, NoReturn, TypeVar
+
+import attrs
+
+from persistence import (
+    Address,
+    Key,
+    LiftQuarantine,
+    Quarantine,
+    Unit,
+    check_key,
+    check_partition,
+    key_to_text,
+)
+
+from .agent import AgentSpec
+from .context import PLAIN
+from .errors import AgentNotFound, AskCycle, AskTimeout, InvalidArgument, NotPicklable
+from .instance import Instance
+from .kind import Kind, ManagerPolicy
+from .mailbox import Envelope
+from .messages import Message
+from .phases import Durability, Phase
+from .ref import AgentRef, Referable
+from .registry import Registry
+from .runtime import Runtime
+from .telemetry import partition_extra
+from .tenancy import RequestContext
+
+__all__ = ["InstanceManager", "ManagerStatistics", "check_limit"]
+
+log = logging.getLogger("podvisor.manager")
+
+_MAX_PAGE = 10_000
+
+A_co = TypeVar("A_co", covariant=True)
+Ref_co = TypeVar("Ref_co", covariant=True)
+
+
+@attrs.frozen(kw_only=True)
+class ManagerStatistics:
+    """What a manager has in one partition.
+
+    Attributes:
+        live: instances in memory, in any phase.
+        stored: instances with a stored state, live or not.
+        hibernated: stored instances that are not in memory.
+        quarantined: instances that may not start.
+        queued: messages that wait in mailboxes.
+    """
+
+    live: int
+    stored: int
+    hibernated: int
+    quarantined: int
+    queued: int
+
+
+class InstanceManager(Generic[A_co]):
+    """A named home for the instances of one agent class; ``host.manager`` makes it."""
+
+    def __init__(
+        self, runtime: Runtime, name: str, spec: AgentSpec, policy: ManagerPolicy
+    ) -> None:
+        traits = spec.agent.__traits__ or PLAIN
+        self._runtime = runtime
+        self._registry = runtime.registries.setdefault(name, Registry())
+        self._kind = Kind(
+            name=name,
+            spec=spec,
+            policy=policy,
+            port=self,
+            ref=traits.ref,
+            view=functools.partial(traits.view, runtime),
+            stored=policy.durability is not Durability.NONE,
+            each_turn=policy.durability is Durability.TURN,
+            extension=runtime.extension(traits.extension),
+        )
+
+    def __repr__(self) -> str:
+        agent = self._kind.spec.agent.__qualname__
+        return f"<InstanceManager {self._kind.name!r} of {agent}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklable("InstanceManager")
+
+    @property
+    def name(self) -> str:
+        """The name under which the host and every address know it."""
+        return self._kind.name
+
+    @property
+    def runtime(self) -> Runtime:
+        """The inside of its host, for the package ``pods``."""
+        return self._runtime
+
+    @property
+    def kind(self) -> Kind:
+        """What its instances have in common."""
+        return self._kind
+
+    async def get(
+        self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
+    ) -> Ref_co:
+        """Return a ref to the instance of a key, started or thawed if need be.
+
+        At most one instance per (partition, key) is live; callers that come while it
+        starts or hibernates wait and get the same one.
+
+        Args:
+            key: a ``str``, or a tuple of keys.
+            partition: the tenant; never taken from anywhere else.
+
+        Raises:
+            InvalidKey: not a valid key.
+            InvalidPartition: not a valid partition id.
+            Quarantined: the instance may not start.
+            StartFailed: it could not be started.
+            HostClosed: the host is not running.
+            StoreError: the store could not be read.
+        """
+        runtime = self._runtime
+        address = self._address(key, partition)
+        instance = await runtime.live(runtime.resolve(address))
+        return self._ref(instance)
+
+    def lookup(
+        self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
+    ) -> Ref_co | None:
+        """Return a ref if the key is live in this partition, without starting it.
+
+        Raises:
+            InvalidKey: not a valid key.
+            InvalidPartition: not a valid partition id.
+        """
+        instance = self._runtime.find(self._address(key, partition))
+        if instance is None or not instance.live or instance.phase is Phase.STOPPING:
+            return None
+        return self._ref(instance)
+
+    async def stop(self, key: Key, *, partition: str) -> bool:
+        """Hibernate an instance: its mail is handled, its children stop, it is saved.
+
+        Returns:
+            ``True`` when a live one was stopped; ``False`` when none was live.
+
+        Raises:
+            InvalidKey: not a valid key.
+            InvalidPartition: not a valid partition id.
+            StoreError: its state could not be saved; it is live again.
+            UnstorableState: likewise.
+            StopTimeout: its turn does not end even when cancelled.
+        """
+        instance = self._runtime.find(self._address(key, partition))
+        if instance is None or not instance.live:
+            return False
+        await self._runtime.stopping.stop(instance)
+        return True
+
+    async def stats(self, *, partition: str) -> ManagerStatistics:
+        """Count what this manager has in a partition.
+
+        Raises:
+            InvalidPartition: not a valid partition id.
+        """
+        check_partition(partition)
+        shard = self._registry.shard(partition)
+        live = list(shard.values())
+        stored = await self._runtime.read(
+            lambda store: store.count(self.name, partition=partition)
+        )
+        in_memory = sum(1 for i in live if i.rev > 0)
+        return ManagerStatistics(
+            live=len(live),
+            stored=stored,
+            hibernated=max(0, stored - in_memory),
+            quarantined=len(await self.quarantined(partition=partition)),
+            queued=sum(i.queued for i in live),
+        )
+
+    async def keys(
+        self, *, partition: str, after: Key | None = None, limit: int = 1_000
+    ) -> tuple[Key, ...]:
+        """List keys that are live or stored, in the order of their JSON text.
+
+        Args:
+            partition: the tenant.
+            after: the last key of the page before.
+            limit: keys in one page, from 1 to 10,000.
+
+        Raises:
+            InvalidPartition: not a valid partition id.
+            InvalidKey: ``after`` is no key.
+            InvalidArgument: ``limit`` is out of its range.
+        """
+        check_partition(partition)
+        check_limit(limit)
+        if after is not None:
+            check_key(after)
+        found = await self._runtime.read(
+            lambda store: store.keys(
+                self.name, partition=partition, after=after, limit=limit
+            )
+        )
+        texts = {key_to_text(key): key for key in found}
+        start = "" if after is None else key_to_text(after)
+        for key in self._registry.shard(partition):
+            if (text := key_to_text(key)) > start:
+                texts[text] = key
+        return tuple(texts[text] for text in sorted(texts)[:limit])
+
+    async def quarantined(self, *, partition: str) -> tuple[Quarantine, ...]:
+        """List the instances of this manager that may not start, with the reasons.
+
+        Raises:
+            InvalidPartition: not a valid partition id.
+        """
+        check_partition(partition)
+        known = self._runtime.partitions.get(partition)
+        if known is not None and known.claim is not None:
+            marks = list(known.quarantined.values())
+        else:
+            marks = await self._runtime.read(
+                lambda store: store.quarantined(partition=partition)
+            )
+        return tuple(m for m in marks if m.address.manager == self.name)
+
+    async def release(
+        self, key: Key, *, partition: str, actor: str, reason: str
+    ) -> None:
+        """Let a quarantined instance start again; its bytes are as they were.
+
+        Args:
+            key: which instance.
+            partition: the tenant.
+            actor: who decides; goes to the log.
+            reason: why; goes to the log.
+
+        Raises:
+            AgentNotFound: nothing of that key is in quarantine in this partition.
+            ValueError: actor or reason is empty.
+        """
+        if not actor or not reason:
+            msg = "release needs actor= and reason=: who lets it go, and why"
+            raise ValueError(msg)
+        address = self._address(key, partition)
+        owned = await self._runtime.claim(partition)
+        if (address.manager, address.key) not in owned.quarantined:
+            raise AgentNotFound(address.manager, address.key)
+        unit = Unit(partition, owned.epoch, (LiftQuarantine(address),))
+        await self._runtime.writer.submit(unit)
+        owned.quarantined.pop((address.manager, address.key), None)
+        log.warning(
+            "instance.released",
+            extra=partition_extra(
+                partition,
+                manager=address.manager,
+                key=str(address.key),
+                actor=actor,
+                reason=reason,
+            ),
+        )
+
+    # The port of the refs.
+
+    def resolve(self, address: Address) -> Instance:
+        """Find the live instance of a ref's address, or publish one."""
+        return self._runtime.resolve(address)
+
+    async def ask(
+        self, ref: AgentRef[object], message: Message[object], seconds: float | None
+    ) -> object:
+        """Deliver a message and wait for the reply."""
+        runtime = self._runtime
+        if seconds is not None:
+            check_seconds(seconds)
+        instance = ref.instance
+        if instance is None or instance.phase is Phase.STOPPED:
+            instance = ref.instance = runtime.resolve(ref.address)
+        runtime.post.accept(instance, message)
+        instance.partition.counters.asks += 1
+        envelope = Envelope(message, request=_request_of(ref))
+        if runtime.telemetry.tracing:
+            partition = instance.address.partition
+            with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
+                return await self._carry(ref, instance, envelope, seconds)
+        return await self._carry(ref, instance, envelope, seconds)
+
+    async def _carry(
+        self,
+        ref: AgentRef[object],
+        instance: Instance,
+        envelope: Envelope,
+        seconds: float | None,
+    ) -> object:
+        """Let an accepted ask be handled: here and now if it may, else in its turn."""
+        runtime = self._runtime
+        if instance.phase is Phase.IDLE:
+            spec = instance.kind.spec.handlers[type(envelope.message)]
+            lane = instance.partition.lane
+            if spec.coroutine is None and runtime.dispatcher.may_inline(lane):
+                value = runtime.turns.inline(instance, spec, envelope)
+                if envelope.reply is None:
+                    return value
+                return await self._reply(envelope.reply, envelope, instance, seconds)
+        return await self._queue(ref, instance, envelope, seconds)
+
+    def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
+        """Deliver a message; from inside a turn, when the turn is committed."""
+        runtime = self._runtime
+        if ref.caller is not None and ref.caller.running is not None:
+            runtime.post.send_later(ref.caller, ref.address, message)
+            return
+        instance = runtime.resolve(ref.address)
+        runtime.post.accept(instance, message)
+        envelope = Envelope(message, request=ref.request)
+        if runtime.telemetry.tracing:
+            envelope.span = runtime.post.sending(instance)
+        runtime.post.hand_in(instance, envelope)
+
+    def attach(self, ref: AgentRef[object], by: int) -> None:
+        """Count one attachment more or less; it belongs to the address."""
+        partition = (
+            self._runtime.resolve(ref.address).partition
+            if by > 0
+            else (self._runtime.partition(ref.address.partition))
+        )
+        held = partition.attached.get(ref.address, 0) + by
+        if held > 0:
+            partition.attached[ref.address] = held
+        else:
+            partition.attached.pop(ref.address, None)
+
+    async def _queue(
+        self,
+        ref: AgentRef[object],
+        instance: Instance,
+        envelope: Envelope,
+        seconds: float | None,
+    ) -> object:
+        runtime = self._runtime
+        caller = ref.caller
+        if caller is not None and caller.running is not None:
+            before = () if caller.current is None else caller.current.chain
+            envelope.chain = (*before, caller.address)
+            if instance.address in envelope.chain:
+                raise AskCycle(instance.address, envelope.chain)
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        envelope.reply = reply
+        envelope.enqueued = runtime.clock.monotonic()
+        runtime.post.put(instance, envelope)
+        parked = caller is not None and runtime.dispatcher.park(caller)
+        try:
+            return await self._reply(reply, envelope, instance, seconds)
+        finally:
+            if parked and caller is not None:
+                # The turn goes on, cancelled or not, and needs its seat for that.
+                await runtime.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
+
+    async def _reply(
+        self,
+        reply: asyncio.Future[object],
+        envelope: Envelope,
+        instance: Instance,
+        seconds: float | None,
+    ) -> object:
+        if seconds is None:
+            seconds = self._kind.policy.ask_timeout
+        name = type(envelope.message).__qualname__
+        error = AskTimeout(instance.address, name, seconds)
+        timer = self._runtime.clock.call_later(
+            seconds, functools.partial(envelope.fail, error)
+        )
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+
+    def _address(self, key: Key, partition: str) -> Address:
+        return Address(check_partition(partition), self.name, check_key(key))
+
+    def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
+        # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
+        return instance.ref()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
+def _request_of(ref: AgentRef[object]) -> RequestContext | None:
+    """Return the request that a message speaks for: that of the turn, if there is one.
+
+    An agent may keep a ref from one turn to the next, which serves somebody else.
+    """
+    caller = ref.caller
+    if caller is not None and caller.current is not None:
+        return caller.current.request
+    return ref.request
+
+
+def check_limit(limit: object) -> None:
+    """Check the length of a page.
+
+    Raises:
+        InvalidArgument: not an ``int`` from 1 to 10,000.
+    """
+    if type(limit) is not int or not 1 <= limit <= _MAX_PAGE:
+        raise InvalidArgument("limit", limit, f"an int from 1 to {_MAX_PAGE}")
+
+
+def check_seconds(seconds: object) -> None:
+    """Check how long an ask may wait.
+
+    Raises:
+        InvalidArgument: not a number above 0.
+    """
+    if type(seconds) not in (int, float) or not _positive(seconds):
+        raise InvalidArgument("timeout", seconds, "seconds above 0, or nothing")
+
+
+def _positive(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and 0 < seconds < math.inf

@@ -1,0 +1,181 @@
+"""Messages and the methods that handle them."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar, dataclass_transform, overload
+
+import attrs
+
+from persistence import Key
+
+from .errors import HandlerError
+from .fields import check_fields
+
+__all__ = ["HandlerSpec", "Message", "ParentStopped", "handler", "read_handlers"]
+
+R_co = TypeVar("R_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., object])
+
+_MARK = "__podvisor_handler__"
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+class Message(Generic[R_co]):
+    """What is sent to an agent; the type argument is the type of the reply.
+
+    A subclass is made a frozen attrs class as it is declared::
+
+        class Review(Message[int]):
+            text: str
+
+    Messages and replies are handed over as they are, not copied: make them of values
+    that nobody changes (a ``tuple`` and not a ``list``), or copy before you change.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        attrs.define(cls, slots=False, frozen=True)
+        check_fields(cls)
+
+
+class ParentStopped(Message[None]):
+    """Sent to a child declared with ``OnParentStop.NOTIFY`` when its parent stopped.
+
+    Attributes:
+        manager: name of the parent's manager.
+        key: the parent's key.
+    """
+
+    manager: str
+    key: Key
+
+
+@attrs.frozen
+class HandlerSpec:
+    """One way an agent class handles a message type.
+
+    Attributes:
+        name: ``Class.method``, for errors and telemetry.
+        function: the plain function, called with the agent and the message.
+        coroutine: the same function if it is a coroutine function.
+        raises: exceptions that answer the asker and are no crash.
+    """
+
+    name: str
+    function: Callable[..., object]
+    coroutine: Callable[..., Awaitable[object]] | None
+    raises: tuple[type[Exception], ...]
+
+
+@attrs.frozen
+class _Mark:
+    raises: tuple[type[Exception], ...]
+
+
+@overload
+def handler(function: F, /) -> F: ...
+
+
+@overload
+def handler(*, raises: tuple[type[Exception], ...] = ()) -> Callable[[F], F]: ...
+
+
+def handler(
+    function: F | None = None, /, *, raises: tuple[type[Exception], ...] = ()
+) -> F | Callable[[F], F]:
+    """Mark a method as the handler of the message type its parameter is annotated with.
+
+    Whatever a handler raises undoes the turn and reaches the asker. An exception that
+    is listed in ``raises`` is an answer and nothing more; any other is a crash: the
+    instance is rebuilt from its last turn under its manager's ``RestartPolicy``.
+
+    Args:
+        function: the method, ``def`` or ``async def``, with one parameter.
+        raises: exception types that are answers.
+    """
+
+    def mark(f: F) -> F:
+        setattr(f, _MARK, _Mark(raises))
+        return f
+
+    return mark if function is None else mark(function)
+
+
+def read_handlers(
+    cls: type[object], names: Mapping[str, object]
+) -> dict[type[object], HandlerSpec]:
+    """Build the routing table of an agent class, nearest class first.
+
+    Args:
+        cls: the agent class.
+        names: names that annotations may use beside those of the defining module.
+
+    Raises:
+        HandlerError: two handlers for one message, or a parameter whose annotation is
+            not a message type.
+        NameError: an annotation that cannot be resolved yet.
+    """
+    table: dict[type[object], HandlerSpec] = {}
+    seen: set[str] = set()
+    for base in cls.__mro__:
+        own: dict[type[object], str] = {}
+        for name, value in vars(base).items():
+            mark = getattr(value, _MARK, None)
+            if name in seen or not isinstance(mark, _Mark):
+                continue
+            where = f"{base.__qualname__}.{name}"
+            coroutine = value if inspect.iscoroutinefunction(value) else None
+            spec = HandlerSpec(where, value, coroutine, mark.raises)
+            for message in _message_types(where, value, names):
+                if message in own:
+                    raise HandlerError(
+                        where, f"{own[message]} handles {message.__qualname__} already"
+                    )
+                own[message] = where
+                table.setdefault(message, spec)
+        seen.update(vars(base))
+    return table
+
+
+def _message_types(
+    where: str, function: Callable[..., object], names: Mapping[str, object]
+) -> list[type[object]]:
+    hints = typing.get_type_hints(function, localns=dict(names))
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) != 2:  # noqa: PLR2004  self and the message
+        raise HandlerError(where, "a handler takes self and one message")
+    annotation = hints.get(parameters[1])
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    members: tuple[object, ...] = (
+        typing.get_args(annotation) if union else (annotation,)
+    )
+    found: list[type[object]] = []
+    for message in members:
+        if not (isinstance(message, type) and Message in message.__mro__):
+            raise HandlerError(
+                where, f"annotate {parameters[1]!r} with a subclass of Message"
+            )
+        _check_reply(where, message, hints.get("return"))
+        found.append(message)
+    return found
+
+
+def _check_reply(where: str, message: type[object], reply: object) -> None:
+    for base in message.__mro__:
+        for generic in getattr(base, "__orig_bases__", ()):
+            if typing.get_origin(generic) is not Message:
+                continue
+            promised: object = typing.get_args(generic)[0]
+            if not isinstance(promised, type) or not isinstance(reply, type):
+                return
+            if not issubclass(reply, promised):
+                raise HandlerError(
+                    where,
+                    f"it returns {reply.__name__}, but {message.__qualname__} "
+                    f"promises {promised.__name__}",
+                )
+            return

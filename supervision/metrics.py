@@ -1,0 +1,131 @@
+"""The metrics of a host: its plain integers, read when an exporter asks for them.
+
+Counting costs the hot path an integer; everything else happens in the exporter's
+thread. That thread sees the host's maps while the loop changes them, so each one is
+copied in one step before it is walked.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter_provider
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["COUNTERS", "OTHER", "Metrics"]
+
+OTHER = "_other"
+"""What names the sum over all partitions without points of their own; no valid id."""
+
+COUNTERS: Mapping[str, tuple[str, str]] = {
+    "asks": ("{message}", "Requests accepted."),
+    "tells": ("{message}", "One-way messages accepted."),
+    "handled": ("{message}", "Messages whose handler returned."),
+    "failed": ("{message}", "Messages whose handler raised, crashes included."),
+    "rejected": ("{message}", "Messages refused by a full mailbox."),
+    "crashes": ("{crash}", "Ends of an instance by an exception."),
+    "quarantines": ("{instance}", "Instances put in quarantine."),
+    "starts": ("{activation}", "Activations without a stored state."),
+    "thaws": ("{activation}", "Activations from a stored state."),
+    "hibernations": ("{instance}", "Instances that left memory, saved."),
+    "saves": ("{commit}", "Commits of state."),
+    "save_failures": ("{commit}", "Commits of state that the store refused."),
+}
+"""Unit and description of the instrument of each field of ``Counters``."""
+
+Measure: TypeAlias = "Callable[[Runtime], Mapping[str, int]]"
+"""Reads one number per partition."""
+
+
+class Metrics:
+    """The instruments of one host.
+
+    At most ``TelemetryPolicy.top`` partitions get points of their own, and the first
+    keep theirs: were the set to follow the traffic, a counter would seem to fall. The
+    rest are summed, so totals stay true below the cardinality limit of an SDK.
+
+    An SDK keeps its callbacks for ever, so they know the host only weakly.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = weakref.ref(runtime)
+        self._policy = runtime.telemetry.policy
+        self._scope = runtime.telemetry.scope
+        self._named: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<Metrics named={len(self._named)}/{self._policy.top}>"
+
+    def register(self) -> None:
+        """Make the instruments on the policy's meter provider, or on the global one."""
+        provider = self._policy.meter_provider or get_meter_provider()
+        meter = provider.get_meter("podvisor", attributes=self._scope)
+        for field, (unit, description) in COUNTERS.items():
+            read = functools.partial(_counted, field)
+            observe = functools.partial(self._observe, read)
+            meter.create_observable_counter(
+                f"podvisor.{field}", [observe], unit, description
+            )
+        meter.create_observable_up_down_counter(
+            "podvisor.instances.live",
+            [functools.partial(self._observe, _live)],
+            "{instance}",
+            "Instances in memory, in any phase.",
+        )
+        meter.create_observable_up_down_counter(
+            "podvisor.mailbox.messages",
+            [functools.partial(self._observe, _queued)],
+            "{message}",
+            "Messages that wait in mailboxes.",
+        )
+
+    def _observe(self, measure: Measure, _: CallbackOptions) -> Iterable[Observation]:
+        runtime = self._runtime()
+        if runtime is None or not runtime.open:
+            return ()
+        return self._points(measure(runtime))
+
+    def _points(self, numbers: Mapping[str, int]) -> list[Observation]:
+        points: list[Observation] = []
+        rest: list[int] = []
+        for partition, number in numbers.items():
+            if self._has_points(partition):
+                attributes = self._policy.attributes(partition)
+                points.append(Observation(number, attributes))
+            else:
+                rest.append(number)
+        if rest:
+            points.append(Observation(sum(rest), self._policy.attributes(OTHER)))
+        return points
+
+    def _has_points(self, partition: str) -> bool:
+        if partition not in self._named and len(self._named) < self._policy.top:
+            self._named.add(partition)
+        return partition in self._named
+
+
+def _counted(field: str, runtime: Runtime) -> Mapping[str, int]:
+    partitions = list(runtime.partitions.values())
+    return {p.name: getattr(p.counters, field) for p in partitions}
+
+
+def _live(runtime: Runtime) -> Mapping[str, int]:
+    numbers = dict.fromkeys(list(runtime.partitions), 0)
+    for registry in list(runtime.registries.values()):
+        for partition in registry.partitions():
+            live = len(registry.shard(partition))
+            numbers[partition] = numbers.get(partition, 0) + live
+    return numbers
+
+
+def _queued(runtime: Runtime) -> Mapping[str, int]:
+    numbers = dict.fromkeys(list(runtime.partitions), 0)
+    for instance in runtime.instances():
+        partition = instance.address.partition
+        numbers[partition] = numbers.get(partition, 0) + instance.queued
+    return numbers

@@ -1,0 +1,226 @@
+"""One call that sets OpenTelemetry up for an application.
+
+The library itself speaks the API only and owns no provider; what is made here belongs
+to the application, which hands it to its hosts and shuts it down after them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from opentelemetry import metrics, trace
+
+from .errors import MissingExtra
+from .telemetry import NO_PARTITION, TelemetryPolicy, partition_extra
+
+if TYPE_CHECKING:
+    from .sdk import Memory, Providers, ReadableSpan
+
+__all__ = ["Signals", "setup_telemetry"]
+
+log = logging.getLogger("podvisor.telemetry")
+
+
+class Signals:
+    """Where the telemetry of an application goes; ``setup_telemetry`` makes it.
+
+    Attributes:
+        tracer_provider: of its spans.
+        meter_provider: of its metrics.
+    """
+
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Signals {'closed' if self._closed else 'open'}>"
+
+    @property
+    def tracer_provider(self) -> trace.TracerProvider:
+        """Where spans go."""
+        return self._providers.tracer
+
+    @property
+    def meter_provider(self) -> metrics.MeterProvider:
+        """Where metrics go."""
+        return self._providers.meter
+
+    def policy(self, *, alias: str | None = None, top: int = 1_000) -> TelemetryPolicy:
+        """Make the policy that sends a host's telemetry here.
+
+        ::
+
+            HostPolicy(telemetry=signals.policy(alias="tenant.id"))
+
+        Args:
+            alias: a second attribute that carries the partition.
+            top: partitions with metric points of their own; stay below 2,000.
+        """
+        return TelemetryPolicy(
+            tracer_provider=self.tracer_provider,
+            meter_provider=self.meter_provider,
+            alias=alias,
+            top=top,
+        )
+
+    def spans(self, *, partition: str) -> tuple[ReadableSpan, ...]:
+        """Return the finished spans of a partition that memory still holds.
+
+        The latest 10,000 of all partitions are kept, the oldest of them first.
+
+        Raises:
+            RuntimeError: nothing is kept, for want of ``memory=True``.
+        """
+        return self._memory().spans(partition)
+
+    def numbers(self, *, partition: str) -> dict[str, float]:
+        """Return the metrics of a partition by name, as running hosts count them now.
+
+        Raises:
+            RuntimeError: nothing is kept, for want of ``memory=True``.
+        """
+        return self._memory().numbers(partition)
+
+    async def flush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  as in shutdown
+        """Export what has gathered. A host's last counts are lost when it closes first.
+
+        Args:
+            timeout: seconds after which it is left to itself.
+
+        Returns:
+            ``True`` if the exporters were done in time. One that is refused by its
+            collector is done, too; the SDK logs that.
+        """
+        millis = round(timeout * 1_000)
+        return await _outside(
+            [
+                functools.partial(self._providers.tracer.force_flush, millis),
+                functools.partial(self._providers.meter.force_flush, millis),
+            ],
+            timeout,
+        )
+
+    async def shutdown(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  threads cannot be cancelled, only left
+        """Export what has gathered and stop; call it after the hosts have closed.
+
+        An exporter that hangs is left behind in its thread at the deadline: it holds
+        neither the loop nor the end of the process. A second call does nothing.
+
+        Args:
+            timeout: seconds after which it is left to itself.
+
+        Returns:
+            ``True`` if the exporters were done in time. One that is refused by its
+            collector is done, too; the SDK logs that.
+        """
+        if self._closed:
+            return True
+        self._closed = True
+        return await _outside(
+            [
+                self._providers.tracer.shutdown,
+                functools.partial(self._providers.meter.shutdown, timeout * 1_000),
+            ],
+            timeout,
+        )
+
+    def _memory(self) -> Memory:
+        if self._providers.memory is None:
+            msg = "nothing is kept in memory; call setup_telemetry(..., memory=True)"
+            raise RuntimeError(msg)
+        return self._providers.memory
+
+
+def setup_telemetry(
+    service_name: str,
+    *,
+    console: bool = False,
+    otlp_endpoint: str | None = None,
+    memory: bool = False,
+    interval: float = 60.0,
+    set_global: bool = False,
+) -> Signals:
+    """Set the OpenTelemetry SDK up for an application.
+
+    ::
+
+        signals = setup_telemetry("my-app", otlp_endpoint="http://localhost:4318")
+        async with Host(policy=HostPolicy(telemetry=signals.policy())) as host:
+            ...
+        await signals.shutdown()
+
+    Args:
+        service_name: what backends call the application (``service.name``).
+        console: print spans and metrics.
+        otlp_endpoint: base URL of a collector that takes OTLP over HTTP; the paths
+            ``/v1/traces`` and ``/v1/metrics`` are added. Needs ``podvisor[otlp]``.
+        memory: keep them in the process, for ``Signals.spans`` and ``Signals.numbers``.
+        interval: seconds between two exports of metrics.
+        set_global: make the providers the global ones, too, for other libraries. A
+            process can do so once.
+
+    Raises:
+        ValueError: nowhere to go, or no URL of a collector.
+        MissingExtra: OTLP was asked for, and its exporter is not installed.
+    """
+    if not (console or memory or otlp_endpoint):
+        msg = "say where signals go: console=True, memory=True or otlp_endpoint=URL"
+        raise ValueError(msg)
+    if otlp_endpoint and not otlp_endpoint.startswith(("http://", "https://")):
+        msg = f"otlp_endpoint={otlp_endpoint!r} is no URL such as http://localhost:4318"
+        raise ValueError(msg)
+    from . import sdk  # noqa: PLC0415  it takes longer to import than all of podvisor
+
+    try:
+        providers = sdk.build(
+            service_name,
+            console=console,
+            otlp_endpoint=otlp_endpoint or None,
+            memory=memory,
+            interval=interval,
+        )
+    except ImportError as error:
+        raise MissingExtra("otlp", "OTLP export") from error
+    if set_global:
+        trace.set_tracer_provider(providers.tracer)
+        metrics.set_meter_provider(providers.meter)
+    return Signals(providers)
+
+
+async def _outside(jobs: Sequence[Callable[[], object]], limit: float) -> bool:
+    """Run blocking jobs in threads of their own; leave them behind after ``limit``."""
+    loop = asyncio.get_running_loop()
+    results = [_in_thread(job, loop) for job in jobs]
+    _, left = await asyncio.wait(results, timeout=limit)
+    return not left and all(result.result() for result in results)
+
+
+def _in_thread(
+    job: Callable[[], object], loop: asyncio.AbstractEventLoop
+) -> asyncio.Future[bool]:
+    result: asyncio.Future[bool] = loop.create_future()
+
+    def settle(ok: bool) -> None:
+        if not result.done():
+            result.set_result(ok)
+
+    def run() -> None:
+        ok = False
+        try:
+            ok = job() is not False
+        except Exception:
+            extra = partition_extra(NO_PARTITION)
+            log.exception("telemetry.export_failed", extra=extra)
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle, ok)
+
+    # A daemon: a pool's threads are joined at exit, which is what has to be avoided.
+    threading.Thread(target=run, name="podvisor-telemetry", daemon=True).start()
+    return result

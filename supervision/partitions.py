@@ -1,0 +1,68 @@
+"""What one host knows of one partition: its claim, its lane, its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING
+
+import attrs
+
+from persistence import Address, Claim, Key, Quarantine
+
+from .fairness import Lane
+from .telemetry import STAMP, Counters
+
+if TYPE_CHECKING:
+    from .instance import Instance
+
+__all__ = ["Partition"]
+
+
+@attrs.define(eq=False)
+class Partition:
+    """The runtime side of a partition.
+
+    Attributes:
+        name: the partition id.
+        lane: its place in the dispatcher.
+        context: the execution context its turns start from; it carries the stamp for
+            logs and nothing else, so no tenant's context variables reach another.
+        counters: its numbers since the host started.
+        claim: ownership of its rows; ``None`` until the first instance needs them.
+        claiming: the claim that is under way.
+        lost: another host has taken it; nothing of it runs here any more.
+        quarantined: instances that may not start, by manager name and key.
+        reserved: places in mailboxes that turns under way have taken, by address.
+        attached: how many hold an address from idle hibernation.
+        births: agent objects made here since the host started.
+    """
+
+    name: str
+    lane: Lane[Instance | asyncio.Future[None]]
+    context: contextvars.Context = attrs.field(init=False)
+    counters: Counters = attrs.field(factory=Counters)
+    claim: Claim | None = None
+    claiming: asyncio.Future[Claim] | None = None
+    lost: bool = False
+    reserved: dict[Address, int] = attrs.field(factory=dict[Address, int])
+    attached: dict[Address, int] = attrs.field(factory=dict[Address, int])
+    births: int = 0
+    quarantined: dict[tuple[str, Key], Quarantine] = attrs.field(
+        factory=dict[tuple[str, Key], Quarantine]
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self.context = contextvars.Context()
+        self.context.run(STAMP.set, self.name)
+
+    def claimed(self, claim: Claim) -> None:
+        """Note that the partition is ours, and what of it may not start."""
+        self.claim = claim
+        for mark in claim.quarantined:
+            self.quarantined[mark.address.manager, mark.address.key] = mark
+
+    @property
+    def epoch(self) -> int:
+        """The owner epoch; 0 while nothing is claimed."""
+        return self.claim.epoch if self.claim is not None else 0

@@ -1,0 +1,35 @@
+"""The settings of a host, each part with its own policy."""
+
+from __future__ import annotations
+
+import attrs
+from attrs import validators
+
+from persistence import CommitPolicy, ReadPolicy
+
+from .dispatcher import DispatchPolicy
+from .telemetry import TelemetryPolicy
+
+__all__ = ["HostPolicy"]
+
+
+@attrs.frozen(kw_only=True)
+class HostPolicy:
+    """How one host treats what it shares.
+
+    Attributes:
+        dispatch: how many turns run at a time.
+        commits: bounds of the writer.
+        reads: bounds of the reader.
+        telemetry: where spans and metrics go.
+        shutdown_timeout: seconds that an orderly shutdown may take before it cancels
+            what still runs.
+        shutdown_grace: seconds that cancelled turns get after that.
+    """
+
+    dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
+    commits: CommitPolicy = attrs.field(factory=CommitPolicy)
+    reads: ReadPolicy = attrs.field(factory=ReadPolicy)
+    telemetry: TelemetryPolicy = attrs.field(factory=TelemetryPolicy)
+    shutdown_timeout: float = attrs.field(default=10.0, validator=validators.gt(0))
+    shutdown_grace: float = attrs.field(default=1.0, validator=validators.ge(0))

@@ -1,0 +1,139 @@
+"""How messages reach instances: accepted first, then put into a mailbox.
+
+What is refused is refused before anything has changed, with an error to the sender. A
+turn's send takes its place in the target's mailbox when the handler sends it, and fills
+it when the turn is committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanContext
+
+from persistence import Address, PodsError
+
+from .departures import refuse_mail, release_waiters
+from .errors import MailboxFull
+from .instance import Instance
+from .mailbox import Envelope
+from .messages import Message
+from .phases import SETTLED, Phase
+from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Post"]
+
+log = logging.getLogger("podvisor.post")
+
+
+class Post:
+    """Carries the messages of one host."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def accept(self, instance: Instance, message: object) -> None:
+        """Check that an instance takes a message now, before anything changes.
+
+        Raises:
+            NotHandled: no handler takes it.
+            MailboxFull: there is no room.
+        """
+        spec = instance.kind.spec
+        if type(message) not in spec.handlers:
+            spec.handler_for(message, instance)
+        waiting = 0 if instance.mail is None else len(instance.mail)
+        if reserved := instance.partition.reserved:
+            waiting += reserved.get(instance.address, 0)
+        if waiting >= instance.kind.policy.mailbox:
+            instance.partition.counters.rejected += 1
+            raise MailboxFull(instance.address, instance.kind.policy.mailbox)
+
+    def put(self, instance: Instance, envelope: Envelope) -> None:
+        """Put an accepted message into the mailbox and see that it is handled."""
+        instance.enqueue(envelope)
+        if instance.phase is Phase.IDLE:
+            self._runtime.dispatcher.submit(instance)
+
+    def send_later(
+        self, sender: Instance, address: Address, message: Message[object]
+    ) -> None:
+        """Keep a message in the outbox of the sender's turn, if the target takes it."""
+        target = self._runtime.find(address)
+        if target is None or not target.live:
+            kind = self._runtime.manager(address.manager).kind
+            partition = self._runtime.partition(address.partition)
+            self._runtime.may_start(partition, address)
+            target = Instance(address, kind, partition)
+        self.accept(target, message)
+        span = self.sending(target) if self._runtime.telemetry.tracing else None
+        current = sender.current
+        request = None if current is None else current.request
+        reserved = target.partition.reserved
+        reserved[address] = reserved.get(address, 0) + 1
+        if sender.outbox is None:
+            sender.outbox = []
+        sender.outbox.append((address, Envelope(message, span=span, request=request)))
+
+    def sending(self, target: Instance) -> SpanContext:
+        """Record that a tell leaves for an instance; return the span's identity."""
+        name, partition = target.kind.name, target.address.partition
+        span = self._runtime.telemetry.sending(name, partition, ask=False)
+        span.end()
+        return span.get_span_context()
+
+    def withdraw(self, target: Address) -> None:
+        """Give back the place that a send had taken in its target's mailbox."""
+        reserved = self._runtime.partition(target.partition).reserved
+        left = reserved.get(target, 0) - 1
+        if left > 0:
+            reserved[target] = left
+        else:
+            reserved.pop(target, None)
+
+    def deliver(self, target: Address, envelope: Envelope) -> None:
+        """Let a committed send reach its target; what cannot is counted and logged.
+
+        Its place was taken when the handler sent it, so there is room; what can happen
+        is that the target was quarantined meanwhile, or that the host shuts down.
+        """
+        self.withdraw(target)
+        try:
+            self.hand_in(self._runtime.resolve(target), envelope)
+        except PodsError as error:
+            partition = self._runtime.partition(target.partition)
+            partition.counters.rejected += 1
+            log.error(  # noqa: TRY400  the code says it all, no traceback is of use
+                "message.undelivered",
+                extra=partition_extra(
+                    target.partition, manager=target.manager, code=error.code
+                ),
+            )
+
+    def hand_in(self, instance: Instance, envelope: Envelope) -> None:
+        """Put a message into a mailbox whatever its bound; for accepted ones."""
+        instance.partition.counters.tells += 1
+        envelope.enqueued = self._runtime.clock.monotonic()
+        self.put(instance, envelope)
+
+    def rehome(self, instance: Instance) -> None:
+        """Let a successor take over what came for an instance while it stopped."""
+        if not instance.mail and not instance.waiters:
+            return
+        try:
+            successor = self._runtime.resolve(instance.address)
+        except PodsError as error:
+            refuse_mail(instance, error)
+            release_waiters(instance, error)
+            return
+        while instance.mail:
+            self.put(successor, instance.mail.take())
+        if successor.phase in SETTLED:
+            release_waiters(instance, None)
+        else:
+            moved, instance.waiters = instance.waiters, None
+            successor.waiters = [*(successor.waiters or ()), *(moved or ())]

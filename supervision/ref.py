@@ -1,0 +1,193 @@
+"""Typed handles to instances.
+
+A ref holds an identity, not an object: it stays good while the instance hibernates,
+crashes and comes back, and a message to a hibernated instance thaws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar, final
+
+from persistence import Address, Key
+
+from .errors import NotPicklable
+from .messages import Message
+from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    from .instance import Instance
+    from .kind import Kind
+    from .runtime import Runtime
+
+__all__ = ["AgentRef", "Attachment", "Port", "Referable"]
+
+A_co = TypeVar("A_co", covariant=True)
+R = TypeVar("R")
+Ref_co = TypeVar("Ref_co", covariant=True)
+
+
+class Referable(Protocol[Ref_co]):
+    """An agent class that says which kind of ref it is reached through.
+
+    This is how ``manager.get`` is an ``AgentRef`` for an agent and a ``PodRef`` for a
+    pod, in the type checker as well as at run time.
+    """
+
+    def __ref__(self) -> Ref_co:
+        """Return a ref to this very instance."""
+        ...
+
+
+class Port(Protocol):
+    """What a ref needs of the manager behind it."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the instances of the manager have in common."""
+        ...
+
+    @property
+    def runtime(self) -> Runtime:
+        """The inside of the host."""
+        ...
+
+    def ask(
+        self, ref: AgentRef[object], message: Message[object], seconds: float | None
+    ) -> Coroutine[object, object, object]:
+        """Deliver a message and wait for the reply."""
+        ...
+
+    def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
+        """Deliver a message."""
+        ...
+
+    def attach(self, ref: AgentRef[object], by: int) -> None:
+        """Count one attachment more or less."""
+        ...
+
+    def resolve(self, address: Address) -> Instance:
+        """Find the live instance, or publish one that is starting."""
+        ...
+
+
+class AgentRef(Generic[A_co]):
+    """A handle to one instance, for as long as its host runs.
+
+    Attributes:
+        instance: where it was last found; only a shortcut, never an identity.
+        caller: the instance in whose handlers it is used; ``None`` outside of any.
+        request: the edge's context that its messages carry.
+    """
+
+    __slots__ = ("_address", "_port", "caller", "instance", "request")
+
+    def __init__(
+        self,
+        port: Port,
+        address: Address,
+        instance: Instance | None = None,
+        *,
+        caller: Instance | None = None,
+        request: RequestContext | None = None,
+    ) -> None:
+        self._port = port
+        self._address = address
+        self.instance = instance
+        self.caller = caller
+        self.request = request
+
+    def __repr__(self) -> str:
+        # The partition stays out: a ref printed into a prompt must not name a tenant.
+        return f"<{type(self).__name__} {self._address.manager} {self._address.key!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AgentRef) and self._address == other._address
+
+    def __hash__(self) -> int:
+        return hash(self._address)
+
+    @final
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklable(type(self).__name__)
+
+    @property
+    def address(self) -> Address:
+        """Who this is: partition, manager and key."""
+        return self._address
+
+    @property
+    def key(self) -> Key:
+        """The key inside the manager and the partition."""
+        return self._address.key
+
+    @property
+    def incarnation(self) -> int | None:
+        """Number of the live agent object, unique in its partition; ``None``: not live.
+
+        The same number twice says that nothing has restarted or thawed in between.
+        """
+        instance = self._port.runtime.find(self._address)
+        return None if instance is None or not instance.live else instance.incarnation
+
+    def ask(
+        self, message: Message[R], *, timeout: float | None = None
+    ) -> Coroutine[object, object, R]:
+        """Send a request and wait for its reply.
+
+        With ``Durability.TURN`` the reply comes after the commit: what it says is
+        stored. A cancelled or timed-out call has an unknown outcome; the handler is
+        not interrupted.
+
+        Args:
+            message: a ``Message[R]``; the reply is an ``R``.
+            timeout: seconds to wait; by default the manager's ``ask_timeout``.
+
+        Raises:
+            AskTimeout: no reply in time.
+            AskCycle: asked from a handler, and the other waits for this one.
+            MailboxFull: not accepted.
+            NotHandled: no handler takes the message.
+            Quarantined: the instance may not start.
+            StartFailed: it could not be started.
+            StoreError: the turn was undone because it could not be saved.
+            AgentCrashed: the handler ended with something that is no ``Exception``.
+            Exception: whatever the handler raised, with a note that says where.
+        """
+        # The handler's reply type was held against R when its class was read.
+        return self._port.ask(self, message, timeout)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+    async def tell(self, message: Message[object]) -> None:
+        """Send a message without waiting for it to be handled.
+
+        It is in the mailbox when this returns; it is handled once, unless the process
+        ends first. Inside a handler prefer ``self.context.tell``, which belongs to the
+        turn.
+
+        Raises:
+            MailboxFull: not accepted.
+            NotHandled: no handler takes the message.
+            Quarantined: the instance may not start.
+        """
+        self._port.tell(self, message)
+
+    def count_attachment(self, by: int) -> None:
+        """Hold the instance once more or less; ``attached`` does it in pairs."""
+        self._port.attach(self, by)
+
+    def attached(self) -> Attachment:
+        """Keep the instance from idle hibernation inside an ``async with``."""
+        return Attachment(self)
+
+
+class Attachment:
+    """An ``async with`` block during which an instance does not hibernate when idle."""
+
+    def __init__(self, ref: AgentRef[object]) -> None:
+        self._ref = ref
+
+    async def __aenter__(self) -> None:
+        self._ref.count_attachment(1)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ref.count_attachment(-1)

@@ -1,0 +1,62 @@
+"""The live instances of one manager: nested maps, the partition outermost.
+
+There is no map across partitions to filter, so nothing can be found in the wrong one,
+and counting one partition costs nothing of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from persistence import Address, Key
+
+from .instance import Instance
+
+__all__ = ["Registry"]
+
+_NOBODY: Mapping[Key, Instance] = MappingProxyType({})
+
+
+class Registry:
+    """Who is live, by partition and then by key."""
+
+    __slots__ = ("_shards",)
+
+    def __init__(self) -> None:
+        self._shards: dict[str, dict[Key, Instance]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Registry partitions={len(self._shards)}>"
+
+    def __iter__(self) -> Iterator[Instance]:
+        for shard in list(self._shards.values()):
+            yield from list(shard.values())
+
+    def find(self, partition: str, key: Key) -> Instance | None:
+        """Return the instance that stands for a key, in whatever phase."""
+        shard = self._shards.get(partition)
+        return None if shard is None else shard.get(key)
+
+    def shard(self, partition: str) -> Mapping[Key, Instance]:
+        """Return the instances of one partition, by key."""
+        return self._shards.get(partition, _NOBODY)
+
+    def partitions(self) -> tuple[str, ...]:
+        """Return the partitions that have a live instance."""
+        return tuple(self._shards)
+
+    def add(self, instance: Instance) -> None:
+        """Publish an instance whose address is free."""
+        address = instance.address
+        self._shards.setdefault(address.partition, {})[address.key] = instance
+
+    def remove(self, address: Address, instance: Instance) -> bool:
+        """Take out this very instance; a successor at the same address stays."""
+        shard = self._shards.get(address.partition)
+        if shard is None or shard.get(address.key) is not instance:
+            return False
+        del shard[address.key]
+        if not shard:
+            del self._shards[address.partition]
+        return True

@@ -1,0 +1,105 @@
+"""An orderly shutdown: everything hibernates, and what does not is named."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import attrs
+
+from persistence import Address
+
+from .instance import Instance
+from .phases import Durability, Phase
+from .runtime import Runtime
+from .telemetry import partition_extra
+
+__all__ = ["Shutdown", "ShutdownReport"]
+
+log = logging.getLogger("podvisor.host")
+
+
+@attrs.frozen(kw_only=True)
+class ShutdownReport:
+    """How a shutdown went.
+
+    Attributes:
+        hibernated: instances that left memory in order.
+        unsaved: address and reason of each whose latest state is not stored.
+        stuck: address and handler of each turn that did not end when cancelled.
+    """
+
+    hibernated: int
+    unsaved: tuple[tuple[Address, str], ...] = ()
+    stuck: tuple[tuple[Address, str], ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was left undone."""
+        return not self.unsaved and not self.stuck
+
+
+class Shutdown:
+    """One shutdown of one host: ask, wait until the deadline, cancel, name."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def run(self) -> ShutdownReport:
+        """Stop every instance, then the storage; never raises for an instance."""
+        runtime = self._runtime
+        policy = runtime.policy
+        runtime.stopping.closing = True
+        everybody = runtime.instances()
+        stops = {i: runtime.stopping.stop(i) for i in everybody if i.parent is None}
+        if stops:
+            await asyncio.wait(stops.values(), timeout=policy.shutdown_timeout)
+        if any(not done.done() for done in stops.values()):
+            await runtime.workers.end(policy.shutdown_grace)
+            await asyncio.wait(stops.values(), timeout=policy.shutdown_grace)
+        stuck = tuple(
+            (i.address, i.running) for i in runtime.instances() if i.running is not None
+        )
+        unsaved = tuple(self._unsaved())
+        await runtime.workers.end(0 if stuck else policy.shutdown_grace)
+        await runtime.end()
+        left = len(runtime.instances())
+        report = ShutdownReport(
+            hibernated=len(everybody) - left, unsaved=unsaved, stuck=stuck
+        )
+        self._log(report)
+        return report
+
+    def _unsaved(self) -> list[tuple[Address, str]]:
+        return [
+            (instance.address, self._why(instance))
+            for instance in self._runtime.instances()
+            if self._has_news(instance)
+        ]
+
+    def _has_news(self, instance: Instance) -> bool:
+        """Say whether memory holds something of an instance that its row does not."""
+        if not instance.kind.stored or instance.agent is None:
+            return False
+        if instance.phase is Phase.COMMITTING:
+            return True
+        return instance.dirty or (
+            instance.rev == 0 and instance.kind.policy.durability is not Durability.TURN
+        )
+
+    def _why(self, instance: Instance) -> str:
+        if instance.running is not None:
+            return f"it is still in {instance.running}"
+        return f"it was {instance.phase.value} at the deadline"
+
+    def _log(self, report: ShutdownReport) -> None:
+        for address, why in (*report.unsaved, *report.stuck):
+            log.error(
+                "shutdown.incomplete",
+                extra=partition_extra(
+                    address.partition,
+                    manager=address.manager,
+                    key=str(address.key),
+                    reason=why,
+                ),
+            )

@@ -1,0 +1,100 @@
+"""The fields of an agent as the runtime sees them: marked, put back, compared, saved.
+
+An agent whose fields hold immutable values only is marked by reference. Any other is
+marked by its encoded form, which is the only copy that nobody can have changed.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from persistence import Record, RecordKind, Save, Unit
+
+from .instance import Instance
+
+__all__ = ["Mark", "keep", "mark", "restore", "save_unit", "stored", "unsaved"]
+
+Mark: TypeAlias = tuple[object, ...] | bytes
+
+
+def mark(instance: Instance) -> Mark:
+    """Note what the fields hold."""
+    spec = instance.kind.spec
+    if spec.codec.simple:
+        return spec.read(instance.the_agent())
+    if instance.body is None:
+        instance.body = spec.codec.encode(instance.the_agent())
+    return instance.body
+
+
+def restore(instance: Instance, before: Mark) -> None:
+    """Put back what the fields held."""
+    spec = instance.kind.spec
+    if isinstance(before, bytes):
+        values = spec.fields_from(before, instance.address)
+        instance.body = before
+    else:
+        values = dict(zip(spec.fields, before, strict=True))
+        instance.body = None
+    vars(instance.the_agent()).update(values)
+
+
+def keep(instance: Instance, before: Mark) -> bool:
+    """Take what the fields hold now as the new state; say whether it is another one.
+
+    Raises:
+        UnstorableState: a field is no longer of its declared type.
+    """
+    spec = instance.kind.spec
+    agent = instance.the_agent()
+    if not spec.codec.simple:
+        instance.body = spec.codec.encode(agent)
+        return instance.body != before
+    if spec.read(agent) == before:
+        return False
+    if instance.kind.stored:
+        instance.body = spec.codec.encode(agent)
+    return True
+
+
+def save_unit(instance: Instance) -> Unit:
+    """Build the unit that stores an instance's present state.
+
+    Raises:
+        UnstorableState: a field is not of its declared type.
+    """
+    spec = instance.kind.spec
+    body = instance.body
+    if body is None:
+        body = spec.codec.encode(instance.the_agent())
+    record = Record(
+        address=instance.address,
+        kind=RecordKind.STATE,
+        rev=instance.rev + 1,
+        version=spec.codec.version,
+        body=body,
+        parent=instance.parent_address,
+        on_parent_stop=_policy(instance),
+    )
+    return Unit(instance.address.partition, instance.partition.epoch, (Save(record),))
+
+
+def _policy(instance: Instance) -> str:
+    family = instance.family
+    return "" if family is None else family.on_parent_stop.value
+
+
+def stored(instance: Instance) -> None:
+    """Note that the present state is durable."""
+    instance.rev += 1
+    instance.dirty = False
+    instance.partition.counters.saves += 1
+    if instance.kind.spec.codec.simple:
+        instance.body = None
+
+
+def unsaved(instance: Instance) -> bool:
+    """Say whether hibernating an instance has something to write."""
+    if instance.discard or instance.agent is None or not instance.kind.stored:
+        return False
+    return instance.dirty or instance.rev == 0

@@ -1,0 +1,209 @@
+"""How an instance stops: its mail, its children, its hook, its state, then itself."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+
+import attrs
+
+from persistence import Clock, StaleOwner, StaleRevision, StoreError, Writer
+
+from . import lineage
+from .departures import (
+    Departures,
+    refuse_mail,
+    release_waiters,
+    report,
+    settle_stoppers,
+)
+from .errors import HostClosed, StopTimeout
+from .instance import Instance
+from .mailbox import Envelope
+from .messages import ParentStopped
+from .phases import OnParentStop, Phase
+from .states import save_unit, stored, unsaved
+from .telemetry import Telemetry
+from .turns import Turns
+from .workers import Crew
+
+__all__ = ["Stopping"]
+
+_GRACE = 1.0
+"""Seconds that a cancelled turn gets to end before its stop is reported as failed."""
+
+
+@attrs.define(eq=False)
+class Stopping:
+    """Stops the instances of one host.
+
+    ``revive`` starts an instance again whose state could not be saved, ``cancel`` ends
+    a running turn, ``hand_in`` puts a message of the runtime into a mailbox.
+    """
+
+    turns: Turns
+    crew: Crew
+    writer: Writer
+    clock: Clock
+    telemetry: Telemetry
+    departures: Departures
+    revive: Callable[[Instance], None]
+    cancel: Callable[[Instance], bool]
+    hand_in: Callable[[Instance, Envelope], None]
+    closing: bool = False
+
+    def request(self, instance: Instance) -> None:
+        """Ask an instance to hibernate after the mail it has now; do not wait."""
+        if not instance.live or instance.draining is not None:
+            return
+        instance.draining = instance.queued
+        self._limit(instance)
+        if instance.phase in (Phase.IDLE, Phase.BACKING_OFF):
+            if instance.timer is not None:
+                instance.timer.cancel()
+                instance.timer = None
+            self.begin(instance)
+
+    def stop(
+        self, instance: Instance, *, discard: bool = False
+    ) -> asyncio.Future[None]:
+        """Ask an instance to hibernate after the mail it has now.
+
+        Args:
+            instance: the one to stop.
+            discard: do not save, and refuse what is in the mailbox.
+
+        Returns:
+            A future that resolves when it has stopped, or fails with the reason why its
+            state could not be saved; then it is live again.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(_look_at)
+        if not instance.live:
+            done.set_result(None)
+            return done
+        if instance.stoppers is None:
+            instance.stoppers = []
+        instance.stoppers.append(done)
+        if discard:
+            instance.discard = True
+            refuse_mail(instance, HostClosed())
+        self.request(instance)
+        return done
+
+    def begin(self, instance: Instance) -> None:
+        """Stop an instance that has nothing under way any more."""
+        crashed = instance.phase is Phase.BACKING_OFF
+        instance.phase = Phase.STOPPING
+        instance.used = self.clock.monotonic()
+        quiet = instance.agent is None or crashed or not instance.kind.spec.has_on_stop
+        if quiet and not instance.children and not unsaved(instance):
+            self._gone(instance, None)
+            return
+        self.crew.start(
+            functools.partial(self._stop, instance, quiet=quiet),
+            f"stop {instance.address}",
+            instance.address.partition,
+        )
+
+    def _limit(self, instance: Instance) -> None:
+        """Cancel the turn of an instance that takes too long to stop, then name it."""
+        timeout = instance.kind.policy.stop_timeout
+
+        def overdue() -> None:
+            if instance.live and instance.draining is not None:
+                self.cancel(instance)
+                instance.stop_timer = self.clock.call_later(_GRACE, give_up)
+
+        def give_up() -> None:
+            if instance.live and instance.draining is not None:
+                where = instance.running or instance.phase.value
+                error = StopTimeout(instance.address, timeout, where)
+                settle_stoppers(instance, error)
+
+        instance.stop_timer = self.clock.call_later(timeout, overdue)
+
+    async def _stop(self, instance: Instance, *, quiet: bool) -> None:
+        errors = await self._stop_children(instance)
+        if not quiet:
+            agent = instance.the_agent()
+            timeout = instance.kind.policy.stop_timeout
+            error = await self.turns.hook(instance, agent.on_stop, "on_stop", timeout)
+            if isinstance(error, StaleRevision | StaleOwner):
+                settle_stoppers(instance, error)
+                self.departures.stale(instance, error)
+                return
+            if isinstance(error, StoreError):
+                self._stay(instance, error)
+                return
+            if error is not None:
+                instance.partition.counters.crashes += 1
+                report(instance, "instance.stop_hook_failed", error)
+        try:
+            while unsaved(instance):
+                await self.writer.submit(save_unit(instance))
+                stored(instance)
+        except (StaleRevision, StaleOwner) as error:
+            settle_stoppers(instance, error)
+            self.departures.stale(instance, error)
+            return
+        except Exception as error:  # noqa: BLE001  whatever it was, the state must not be dropped
+            self._stay(instance, error)
+            return
+        self._gone(instance, errors[0] if errors else None)
+
+    async def _stop_children(self, instance: Instance) -> list[BaseException]:
+        stopping: list[asyncio.Future[None]] = []
+        for child in instance.children:
+            policy = child.kin().on_parent_stop
+            if policy is OnParentStop.STOP:
+                stopping.append(self.stop(child, discard=instance.discard))
+                continue
+            lineage.detach(child)
+            if policy is OnParentStop.NOTIFY:
+                self._notify(child, instance)
+        if not stopping:
+            return []
+        await asyncio.wait(stopping)
+        return [e for future in stopping if (e := future.exception()) is not None]
+
+    def _notify(self, child: Instance, parent: Instance) -> None:
+        if ParentStopped in child.kind.spec.handlers:
+            message = ParentStopped(parent.kind.name, parent.address.key)
+            self.hand_in(child, Envelope(message))
+
+    def _stay(self, instance: Instance, error: BaseException) -> None:
+        """Keep an instance live whose state could not be saved."""
+        instance.partition.counters.save_failures += 1
+        report(instance, "instance.hibernate_failed", error)
+        self._end_limit(instance)
+        instance.draining = None
+        settle_stoppers(instance, error)
+        self.revive(instance)
+
+    def _gone(self, instance: Instance, error: BaseException | None) -> None:
+        if instance.agent is not None and not instance.discard:
+            instance.partition.counters.hibernations += 1
+            name, partition = instance.kind.name, instance.address.partition
+            took = self.clock.monotonic() - instance.used
+            self.telemetry.mark("hibernate", name, partition, seconds=took)
+        self._end_limit(instance)
+        self.departures.leave(instance)
+        settle_stoppers(instance, error)
+        if self.closing:
+            refuse_mail(instance, HostClosed())
+            release_waiters(instance, HostClosed())
+        else:
+            self.departures.registrar.rehome(instance)
+
+    def _end_limit(self, instance: Instance) -> None:
+        if instance.stop_timer is not None:
+            instance.stop_timer.cancel()
+            instance.stop_timer = None
+
+
+def _look_at(done: asyncio.Future[None]) -> None:
+    # Not everybody who asks for a stop waits for it; its failure was reported already.
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,145 @@
+"""What follows a crash: a restart with back-off, or quarantine; never anybody else.
+
+The budget belongs to one instance, so a crash loop uses up its own and nothing of its
+neighbours' (source of the idea: Erlang/OTP supervisors, which count per supervisor).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+
+from persistence import (
+    Clock,
+    PutQuarantine,
+    Quarantine,
+    Unit,
+    UnstorableState,
+    Writer,
+)
+
+from .departures import refuse_mail
+from .errors import Quarantined
+from .failures import as_told
+from .instance import Instance
+from .lifecycle import Lifecycle
+from .phases import Phase
+from .restarts import GiveUp, RestartAfter, StayDown, decide
+from .states import save_unit
+from .telemetry import partition_extra
+
+__all__ = ["Supervisor"]
+
+log = logging.getLogger("podvisor.supervisor")
+
+_HOOKS = frozenset({"construction", "on_start"})
+
+
+class Supervisor:
+    """Decides about crashed instances of one host."""
+
+    def __init__(self, lifecycle: Lifecycle, writer: Writer, clock: Clock) -> None:
+        self._lifecycle = lifecycle
+        self._writer = writer
+        self._clock = clock
+
+    def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
+        """Deal with a crash; the fields hold what the last good turn left."""
+        now = self._clock.monotonic()
+        policy = instance.kind.policy.restart
+        history = [*(instance.crashes or ()), now][-(policy.max_restarts + 1) :]
+        instance.crashes = history
+        instance.partition.counters.crashes += 1
+        self._report(instance, error, where)
+        if where in _HOOKS:
+            self._lifecycle.failed(instance, error, where)
+        if instance.draining is not None:
+            self._go_down(instance, error, where)
+            return
+        match decide(policy, history, now):
+            case RestartAfter(delay):
+                self._lifecycle.telemetry.mark(
+                    "restart", instance.kind.name, instance.partition.name, error=error
+                )
+                self._restart(instance, delay)
+            case StayDown():
+                self._go_down(instance, error, where)
+            case GiveUp(reason):
+                kind = type(error).__qualname__
+                self.quarantine(instance, f"{reason} The last was {kind} in {where}.")
+
+    def quarantine(self, instance: Instance, reason: str) -> None:
+        """Take an instance out of service until someone releases it.
+
+        What its last turn left and is not stored yet is stored with the mark.
+        """
+        partition = instance.partition
+        address = instance.address
+        mark = Quarantine(address, reason, self._clock.wall())
+        partition.quarantined[address.manager, address.key] = mark
+        partition.counters.quarantines += 1
+        self._lifecycle.telemetry.mark("quarantine", address.manager, partition.name)
+        log.error(
+            "instance.quarantined",
+            extra=partition_extra(
+                partition.name,
+                manager=address.manager,
+                key=str(address.key),
+                reason=reason,
+            ),
+        )
+        self._store(instance, mark)
+        self._lifecycle.departures.drop(instance, Quarantined(address, reason))
+
+    def _store(self, instance: Instance, mark: Quarantine) -> None:
+        partition = instance.partition
+        if partition.claim is None:
+            return
+        unit = Unit(partition.name, partition.epoch, (PutQuarantine(mark),))
+        if instance.dirty and instance.kind.stored and instance.agent is not None:
+            try:
+                state = save_unit(instance)
+                unit = Unit(
+                    unit.partition, unit.epoch, (*state.operations, *unit.operations)
+                )
+            except UnstorableState as error:
+                self._report(instance, error, "the save before quarantine")
+        self._writer.submit(unit).add_done_callback(
+            functools.partial(self._stored, instance), context=partition.context
+        )
+
+    def _stored(self, instance: Instance, saved: asyncio.Future[None]) -> None:
+        if (error := saved.exception()) is not None:
+            self._report(instance, error, "the save of its quarantine")
+
+    def _restart(self, instance: Instance, delay: float) -> None:
+        instance.phase = Phase.BACKING_OFF
+        if instance.timer is not None:
+            instance.timer.cancel()
+            instance.timer = None
+        again = functools.partial(self._lifecycle.begin_again, instance)
+        if delay <= 0:
+            again()
+        else:
+            instance.timer = self._clock.call_later(delay, again)
+
+    def _go_down(self, instance: Instance, error: BaseException, where: str) -> None:
+        # Its mail does not go to a successor: that would be a restart without a budget.
+        refuse_mail(instance, as_told(error, instance.address, where))
+        instance.phase = Phase.BACKING_OFF
+        instance.draining = 0
+        self._lifecycle.settled(instance)
+
+    def _report(self, instance: Instance, error: BaseException, where: str) -> None:
+        log.error(
+            "instance.crashed",
+            exc_info=error,
+            extra=partition_extra(
+                instance.address.partition,
+                manager=instance.kind.name,
+                key=str(instance.address.key),
+                where=where,
+                error=type(error).__qualname__,
+            ),
+        )

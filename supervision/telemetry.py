@@ -1,0 +1,290 @@
+"""What operators see: plain integers per partition, spans, and a stamp for logs.
+
+The hot path counts in integers; metrics are exported by observable callbacks that read
+them. Spans exist only while a tracer provider is configured. Every signal names its
+partition by one attribute, ``PARTITION_ATTRIBUTE``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Generator
+from contextvars import ContextVar
+
+import attrs
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+)
+
+__all__ = [
+    "HOST_ATTRIBUTE",
+    "NO_PARTITION",
+    "PARTITION_ATTRIBUTE",
+    "STAMP",
+    "Counters",
+    "PartitionFilter",
+    "Telemetry",
+    "TelemetryPolicy",
+    "partition_extra",
+]
+
+PARTITION_ATTRIBUTE = "podvisor.partition.id"
+"""The one attribute that names the partition, on spans, metrics and log records."""
+
+HOST_ATTRIBUTE = "podvisor.host.id"
+"""An attribute of the instrumentation scope: which host of a process this is."""
+
+NO_PARTITION = "-"
+"""What a log record names that belongs to no partition; never a valid partition id."""
+
+STAMP: ContextVar[str] = ContextVar("podvisor_partition")
+"""The partition of the turn that runs here; for log records only, never for access."""
+
+
+@attrs.define(eq=False)
+class Counters:
+    """Numbers of one partition since its host started; all of them only grow.
+
+    Attributes:
+        asks: requests accepted.
+        tells: one-way messages accepted.
+        handled: messages whose handler returned.
+        failed: messages whose handler raised, crashes included.
+        rejected: messages refused by a full mailbox.
+        crashes: ends of an instance by an exception, in a handler or a hook.
+        quarantines: instances that were put in quarantine.
+        starts: activations without a stored state.
+        thaws: activations from a stored state.
+        hibernations: instances that left memory with their state saved.
+        saves: commits of state.
+        save_failures: commits that the store refused.
+    """
+
+    asks: int = 0
+    tells: int = 0
+    handled: int = 0
+    failed: int = 0
+    rejected: int = 0
+    crashes: int = 0
+    quarantines: int = 0
+    starts: int = 0
+    thaws: int = 0
+    hibernations: int = 0
+    saves: int = 0
+    save_failures: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class TelemetryPolicy:
+    """Where a host's telemetry goes.
+
+    Attributes:
+        tracer_provider: for spans; ``None``: the global one, once it is configured.
+        meter_provider: for metrics; ``None``: the global one.
+        alias: a second attribute that carries the partition, such as ``tenant.id``.
+        top: partitions that get points of their own in metrics, first come, first
+            served; the rest are summed under ``_other``. An SDK drops the partition of
+            what exceeds its cardinality limit (2,000 by default), so stay below it.
+    """
+
+    tracer_provider: trace.TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
+    alias: str | None = None
+    top: int = attrs.field(default=1_000, validator=attrs.validators.ge(1))
+
+    def attributes(self, partition: str) -> dict[str, str]:
+        """Return the attributes that name a partition."""
+        found = {PARTITION_ATTRIBUTE: partition}
+        if self.alias is not None:
+            found[self.alias] = partition
+        return found
+
+
+class Telemetry:
+    """The spans of one host.
+
+    A span names a manager, never a key or a partition, so that span names stay few; of
+    an error it carries the type and no text, which may hold a tenant's data.
+
+    Attributes:
+        policy: where they go.
+        scope: attributes of the instrumentation scope. They tell hosts apart that share
+            a provider, whose instruments would be one and the same without them.
+        tracing: whether there is a provider; all that the hot path looks at.
+    """
+
+    def __init__(self, policy: TelemetryPolicy) -> None:
+        self.policy = policy
+        self.scope = {HOST_ATTRIBUTE: os.urandom(4).hex()}
+        self.tracing = False
+        self._tracer: trace.Tracer = trace.NoOpTracer()
+        self.refresh()
+
+    def __repr__(self) -> str:
+        return f"<Telemetry host={self.scope[HOST_ATTRIBUTE]} tracing={self.tracing}>"
+
+    def refresh(self) -> None:
+        """Look whether a tracer provider is configured by now.
+
+        An application may configure the global one after the host has started. While
+        there is none, this runs whenever an instance starts, thaws, hibernates or
+        crashes and when a pod is reconciled; no message pays for it.
+        """
+        if self.tracing:
+            return
+        provider = self.policy.tracer_provider or trace.get_tracer_provider()
+        if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+            return
+        self._tracer = provider.get_tracer("podvisor", attributes=self.scope)
+        self.tracing = not isinstance(self._tracer, trace.NoOpTracer)
+
+    def sending(self, manager: str, partition: str, *, ask: bool) -> Span:
+        """Start the span of a message that leaves, a child of the current span.
+
+        The caller ends it. It is not made the current one: it may end in another step.
+        """
+        return self._tracer.start_span(
+            f"send {manager}",
+            kind=SpanKind.CLIENT if ask else SpanKind.PRODUCER,
+            attributes=self.policy.attributes(partition),
+        )
+
+    @contextlib.contextmanager
+    def asking(self, manager: str, partition: str) -> Generator[SpanContext]:
+        """Hold the span of an ask until its reply is there, or will not come."""
+        span = self.sending(manager, partition, ask=True)
+        with _ended(span):
+            yield span.get_span_context()
+
+    @contextlib.contextmanager
+    def processing(
+        self, manager: str, partition: str, sender: SpanContext | None, *, ask: bool
+    ) -> Generator[None]:
+        """Hold the span of a message that is handled, as the current one.
+
+        An ask is a child of its sender's span; a tell begins a trace of its own, with a
+        link, because nobody waits for it.
+        """
+        parent = Context()
+        links: list[Link] = []
+        if sender is not None and ask:
+            parent = trace.set_span_in_context(NonRecordingSpan(sender), parent)
+        elif sender is not None:
+            links.append(Link(sender, self.policy.attributes(partition)))
+        span = self._tracer.start_span(
+            f"process {manager}",
+            context=parent,
+            kind=SpanKind.SERVER if ask else SpanKind.CONSUMER,
+            attributes=self.policy.attributes(partition),
+            links=links,
+        )
+        with _ended(span), _current(span):
+            yield
+
+    @contextlib.contextmanager
+    def working(self, what: str, manager: str, partition: str) -> Generator[None]:
+        """Hold the span of the runtime's own work, such as a reconciliation."""
+        self.refresh()
+        if not self.tracing:
+            yield
+            return
+        span = self._begin(what, manager, partition)
+        with _ended(span), _current(span):
+            yield
+
+    def mark(
+        self,
+        what: str,
+        manager: str,
+        partition: str,
+        *,
+        error: BaseException | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Record work of the runtime that has just ended, after so many seconds."""
+        self.refresh()
+        if not self.tracing:
+            return
+        # Not the host's clock: a span's times are compared with other programs' spans.
+        began = time.time_ns() - round(seconds * 1e9)
+        span = self._begin(what, manager, partition, began)
+        if error is not None:
+            _fail(span, error)
+        span.end()
+
+    def _begin(
+        self, what: str, manager: str, partition: str, began: int | None = None
+    ) -> Span:
+        return self._tracer.start_span(
+            f"{what} {manager}",
+            context=Context(),
+            attributes=self.policy.attributes(partition),
+            start_time=began,
+        )
+
+
+@contextlib.contextmanager
+def _ended(span: Span) -> Generator[None]:
+    # The SDK's own handling of errors would record their text and traceback.
+    try:
+        yield
+    except BaseException as error:
+        _fail(span, error)
+        raise
+    finally:
+        span.end()
+
+
+def _current(span: Span) -> contextlib.AbstractContextManager[Span]:
+    return trace.use_span(span, record_exception=False, set_status_on_exception=False)
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    kind = type(error).__qualname__
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, kind))
+
+
+def partition_extra(partition: str, **fields: str | float) -> dict[str, str | float]:
+    """Build the ``extra`` of a log record of the runtime."""
+    return {PARTITION_ATTRIBUTE: partition, **fields}
+
+
+class PartitionFilter(logging.Filter):
+    """Stamps log records with the partition of the turn that made them.
+
+    Put it on a handler (a filter on a logger does not see its children's records)::
+
+        handler.addFilter(PartitionFilter())
+        handler.setFormatter(Formatter("%(podvisor.partition.id)s %(message)s"))
+
+    A record made outside any turn gets ``"-"``, so the format works for every record.
+
+    Args:
+        alias: a second name for the same, as in ``TelemetryPolicy``.
+    """
+
+    def __init__(self, *, alias: str | None = None) -> None:
+        super().__init__()
+        self._alias = alias
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        partition = getattr(record, PARTITION_ATTRIBUTE, None)
+        if partition is None:
+            partition = STAMP.get(NO_PARTITION)
+            setattr(record, PARTITION_ATTRIBUTE, partition)
+        if self._alias is not None:
+            setattr(record, self._alias, partition)
+        return True

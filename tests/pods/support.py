@@ -1,0 +1,387 @@
+"""Hosts over both stores, a store that can be watched, held and killed, and agents."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import TypeVar
+
+import attrs
+from aiosqlite import Connection as AsyncDriver
+from sqlalchemy import event
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
+from sqlalchemy.pool import Pool
+
+from persistence import (
+    Address,
+    Claim,
+    Key,
+    Loaded,
+    MemoryStore,
+    Quarantine,
+    Record,
+    RecordKind,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    Unit,
+    key_to_text,
+    open_store,
+)
+from pods import (
+    Agent,
+    AgentRef,
+    Host,
+    HostPolicy,
+    InstanceManager,
+    Message,
+    Pod,
+    PodRef,
+    eager,
+    handler,
+    lazy,
+    nested,
+)
+from supervision import Instance
+from tests.support import ManualClock, answer, eventually, spin
+
+__all__ = [
+    "Boom",
+    "Count",
+    "Editorial",
+    "ManualClock",
+    "Medium",
+    "Name",
+    "Review",
+    "Reviewer",
+    "WatchedStore",
+    "Workspace",
+    "answer",
+    "eventually",
+    "family",
+    "kinds",
+    "live",
+    "managers",
+    "records",
+    "spin",
+    "statements",
+    "the",
+]
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False, repr=False)
+class WatchedStore(Store):
+    """Passes every call on, counts it, and can refuse, hold and drop what is saved.
+
+    Attributes:
+        inner: the store below.
+        calls: how often each method was called.
+        keys_loaded: keys of every ``load``, together.
+        named: the partition of every call that names one.
+        refuse: says for a unit why it is not saved.
+        gate: ``apply`` waits until it is set.
+        held: set while an ``apply`` waits at the gate.
+        dead: the process is gone: nothing reaches the store below any more.
+    """
+
+    inner: Store
+    calls: Counter[str] = attrs.field(factory=Counter[str])
+    keys_loaded: int = 0
+    named: list[str] = attrs.field(factory=list[str])
+    refuse: Callable[[Unit], StoreError | None] = lambda _: None
+    gate: asyncio.Event = attrs.field(factory=asyncio.Event)
+    held: asyncio.Event = attrs.field(factory=asyncio.Event)
+    dead: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.gate.set()
+
+    async def open(self) -> None:
+        await self.inner.open()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def claim(self, partitions: Sequence[str]) -> list[Claim]:
+        self._pass("claim", *partitions)
+        return await self.inner.claim(partitions)
+
+    async def load(
+        self, manager: str, keys: Sequence[Key], *, partition: str
+    ) -> list[Loaded]:
+        self._pass("load", partition)
+        self.keys_loaded += len(keys)
+        return await self.inner.load(manager, keys, partition=partition)
+
+    async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
+        self._pass("apply", *(unit.partition for unit in units))
+        if not self.gate.is_set():
+            self.held.set()
+            await self.gate.wait()
+            self._pass("after the gate")
+        refused = {n: why for n, u in enumerate(units) if (why := self.refuse(u))}
+        kept = [unit for n, unit in enumerate(units) if n not in refused]
+        found = iter(await self.inner.apply(kept))
+        return [refused[n] if n in refused else next(found) for n in range(len(units))]
+
+    async def keys(
+        self, manager: str, *, partition: str, after: Key | None, limit: int
+    ) -> list[Key]:
+        self._pass("keys", partition)
+        return await self.inner.keys(
+            manager, partition=partition, after=after, limit=limit
+        )
+
+    async def count(self, manager: str, *, partition: str) -> int:
+        self._pass("count", partition)
+        return await self.inner.count(manager, partition=partition)
+
+    async def partitions(self, *, after: str | None, limit: int) -> list[str]:
+        self._pass("partitions")
+        return await self.inner.partitions(after=after, limit=limit)
+
+    async def children(self, parent: Address) -> list[Address]:
+        self._pass("children", parent.partition)
+        return await self.inner.children(parent)
+
+    async def quarantined(self, *, partition: str) -> list[Quarantine]:
+        self._pass("quarantined", partition)
+        return await self.inner.quarantined(partition=partition)
+
+    def _pass(self, call: str, *partitions: str) -> None:
+        self.calls[call] += 1
+        self.named += partitions
+        if self.dead:
+            raise StoreUnavailable(call, "the process is gone")
+
+
+@attrs.define(eq=False)
+class Medium:
+    """What is left when a process is gone: the rows of one test.
+
+    Attributes:
+        name: ``memory`` or ``sqlite``.
+        make: makes a store on these rows.
+        folder: where the database is, if there is one.
+    """
+
+    name: str
+    make: Callable[[], Store]
+    folder: str | None = None
+
+    @classmethod
+    def memory(cls) -> Medium:
+        store = MemoryStore()
+        return cls("memory", lambda: store)
+
+    @classmethod
+    def sqlite(cls, folder: str) -> Medium:
+        url = f"sqlite+aiosqlite:///{folder}/podvisor.db"
+        return cls("sqlite", lambda: open_store(url), folder)
+
+    def store(self) -> WatchedStore:
+        return WatchedStore(self.make())
+
+    def host(
+        self,
+        store: WatchedStore | None = None,
+        *,
+        clock: ManualClock | None = None,
+        policy: HostPolicy | None = None,
+    ) -> Host:
+        """Make a host on these rows, not started yet."""
+        return Host(store=store or self.store(), clock=clock, policy=policy)
+
+    @asynccontextmanager
+    async def killed(
+        self, store: WatchedStore | None = None
+    ) -> AsyncGenerator[tuple[Host, WatchedStore]]:
+        """Run a host that is killed at the end: it saves nothing more from then on."""
+        store = store or self.store()
+        host = self.host(store)
+        await host.__aenter__()
+        try:
+            yield host, store
+        finally:
+            store.dead = True
+            store.gate.set()
+            await host.stop()
+
+    def spoil(self, address: Address, kind: RecordKind) -> None:
+        """Change the bytes of a row behind the store's back; no host may be open.
+
+        What the database gets would decode well: its checksum must tell. Memory has no
+        checksum, so it gets what is no JSON.
+        """
+        if self.folder is None:
+            store = self.make()
+            assert isinstance(store, MemoryStore)
+            place = (address.manager, key_to_text(address.key))
+            rows = store._partitions[address.partition].rows[place]  # pyright: ignore[reportPrivateUsage]
+            rows[kind.value] = rows[kind.value]._replace(body=b"\xff")
+            return
+        with (
+            closing(sqlite3.connect(f"{self.folder}/podvisor.db")) as database,
+            database,
+        ):
+            done = database.execute(
+                "UPDATE podvisor_records SET body = ?"
+                " WHERE partition = ? AND manager = ? AND key = ? AND kind = ?",
+                (
+                    b"{}",
+                    address.partition,
+                    address.manager,
+                    key_to_text(address.key),
+                    kind.value,
+                ),
+            )
+            assert done.rowcount == 1
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Store]:
+        """Open the rows without a host."""
+        store = self.make()
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+async def records(
+    store: Store, *partitions: str, manager_names: Sequence[str] = ()
+) -> dict[Address, tuple[Record, ...]]:
+    """Read everything that the store has of some partitions."""
+    found: dict[Address, tuple[Record, ...]] = {}
+    names = manager_names or ("workers", "editorial_pods", "workspaces")
+    for partition in partitions:
+        for manager in names:
+            keys = await store.keys(
+                manager, partition=partition, after=None, limit=9999
+            )
+            loaded = await store.load(manager, keys, partition=partition)
+            for key, rows in zip(keys, loaded, strict=True):
+                assert isinstance(rows, tuple)
+                found[Address(partition, manager, key)] = rows
+    return found
+
+
+@contextmanager
+def statements() -> Generator[list[str]]:
+    """Log every statement of every new connection to SQLite, with its parameters."""
+    log: list[str] = []
+
+    def listen(connection: AsyncAdapt_dbapi_connection, _: object) -> None:
+        async def trace(driver: AsyncDriver) -> None:
+            await driver.set_trace_callback(log.append)  # pyright: ignore[reportUnknownMemberType]
+
+        connection.run_async(trace)
+
+    event.listen(Pool, "connect", listen)
+    try:
+        yield log
+    finally:
+        event.remove(Pool, "connect", listen)
+
+
+# Agents
+
+
+class Review(Message[int]):
+    text: str = ""
+
+
+class Count(Message[int]):
+    pass
+
+
+class Boom(Message[None]):
+    pass
+
+
+class Name(Message[str]):
+    pass
+
+
+class Reviewer(Agent):
+    reviewed: int = 0
+
+    @handler
+    def review(self, message: Review) -> int:
+        self.reviewed += 1
+        return self.reviewed
+
+    @handler
+    def count(self, message: Count) -> int:
+        return self.reviewed
+
+    @handler
+    def boom(self, message: Boom) -> None:
+        raise RuntimeError("boom")
+
+    @handler
+    def name(self, message: Name) -> str:
+        return str(self.context.address)
+
+
+class Editorial(Pod):
+    writer = eager(Reviewer, manager="workers")
+    checker = lazy(Reviewer, manager="workers", owner=writer)
+
+
+class Workspace(Pod):
+    title: str = "untitled"
+    coordinator = eager(Reviewer, manager="workers")
+    reviewer = lazy(Reviewer, manager="workers", owner=coordinator)
+    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
+
+    @handler
+    def count(self, message: Count) -> int:
+        return len(self.title)
+
+    @handler
+    def rename(self, message: Review) -> int:
+        self.title = message.text
+        return len(self.title)
+
+    @handler
+    def boom(self, message: Boom) -> None:
+        raise RuntimeError("boom")
+
+
+def managers(host: Host) -> InstanceManager[Workspace]:
+    """Declare what ``Workspace`` needs, and return the manager of the pods."""
+    host.manager("workers", Reviewer)
+    host.manager("editorial_pods", Editorial)
+    return host.manager("workspaces", Workspace)
+
+
+def live(host: Host, ref: AgentRef[object]) -> Instance:
+    """Return the live instance behind a ref."""
+    return the(host.runtime.find(ref.address))
+
+
+def the(found: T | None) -> T:
+    """Return what must be there."""
+    assert found is not None
+    return found
+
+
+def kinds(rows: tuple[Record, ...]) -> set[RecordKind]:
+    return {row.kind for row in rows}
+
+
+def family(host: Host, pod: PodRef[Pod]) -> set[Address]:
+    """Return the addresses of everything that lives below a pod."""
+    found: set[Address] = set()
+    todo = [live(host, pod)]
+    while todo:
+        children = todo.pop().children
+        found.update(child.address for child in children)
+        todo.extend(children)
+    return found
