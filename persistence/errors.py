@@ -21,7 +21,9 @@ PodsError
 └── UnsupportedField   PV-E221  TypeError     a declared type that JSON cannot carry
 ```
 
-Every error takes its facts as fields, makes its own text, and has a stable code.
+Every error takes its facts as fields, makes its own text, and has a stable code. The
+``repr`` is that of any exception: there are many classes, and each method that attrs
+writes for one takes time when the package is imported.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ __all__ = [
 ]
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class PodsError(Exception):
     """Root of every error that podvisor raises on purpose.
 
@@ -74,7 +76,7 @@ class PodsError(Exception):
         return "podvisor could not go on."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class InvalidPartition(PodsError, ValueError):
     """A partition id that is not in the allowed set."""
 
@@ -90,7 +92,7 @@ class InvalidPartition(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class InvalidKey(PodsError, ValueError):
     """A key that has no canonical form."""
 
@@ -105,7 +107,7 @@ class InvalidKey(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class InvalidName(PodsError, ValueError):
     """A manager or node name that is not a lower-case identifier."""
 
@@ -120,14 +122,14 @@ class InvalidName(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StoreError(PodsError, RuntimeError):
     """The store did not do what it was asked to do."""
 
     code = "PV-E200"
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StoreUnavailable(StoreError):
     """The database refused for a reason that may pass (I/O, full disk, lock)."""
 
@@ -142,7 +144,7 @@ class StoreUnavailable(StoreError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StaleRevision(StoreError):
     """The row is not at the revision that the writer had read."""
 
@@ -157,7 +159,7 @@ class StaleRevision(StoreError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StaleOwner(StoreError):
     """Another host has claimed the partition since this one did."""
 
@@ -173,7 +175,7 @@ class StaleOwner(StoreError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StoreClosed(StoreError):
     """The store was used before it was opened or after it was closed."""
 
@@ -183,7 +185,7 @@ class StoreClosed(StoreError):
         return "The store is not open. Use it inside `async with Host(...)`."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UnsupportedStore(StoreError, ValueError):
     """A URL that names no usable store."""
 
@@ -198,7 +200,7 @@ class UnsupportedStore(StoreError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class SchemaMismatch(StoreError):
     """The tables in the database were made by another release."""
 
@@ -213,7 +215,7 @@ class SchemaMismatch(StoreError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StateTooLarge(StoreError):
     """A record has more bytes than the writer accepts; nothing was saved."""
 
@@ -230,7 +232,7 @@ class StateTooLarge(StoreError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class RecordError(PodsError, ValueError):
     """A stored record that cannot be thawed; its bytes are kept untouched."""
 
@@ -245,28 +247,28 @@ class RecordError(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class CorruptRecord(RecordError):
     """The checksum or the shape of the row is wrong."""
 
     code = "PV-E211"
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class NewerRecord(RecordError):
     """The record was written by a newer version of the agent's code."""
 
     code = "PV-E212"
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UndecodableState(RecordError):
     """The record does not fit the declared fields."""
 
     code = "PV-E213"
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UnstorableState(PodsError, TypeError):
     """A live state that could be written but never be read back as declared."""
 
@@ -281,7 +283,7 @@ class UnstorableState(PodsError, TypeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UnsupportedField(PodsError, TypeError):
     """A field whose declared type has no JSON form here."""
 

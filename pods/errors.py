@@ -38,7 +38,7 @@ __all__ = [
 _SHOWN_NAMES = 8
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class TopologyError(PodsError, ValueError):
     """A pod class declares a topology that cannot be run.
 
@@ -57,7 +57,7 @@ class TopologyError(PodsError, ValueError):
         return f"The topology of {self.pod} is refused: {self.problem}. {self.advice}"
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UnknownNode(PodsError, LookupError):
     """The pod has no node of that name.
 
@@ -81,7 +81,7 @@ class UnknownNode(PodsError, LookupError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class ManagerMismatch(PodsError, TypeError):
     """A node names a manager that runs another agent class.
 
@@ -106,7 +106,7 @@ class ManagerMismatch(PodsError, TypeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class NodeMisplaced(PodsError, RuntimeError):
     """A node is alive under another parent than its topology says.
 
@@ -130,7 +130,7 @@ class NodeMisplaced(PodsError, RuntimeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class MutationRefused(PodsError, ValueError):
     """A change that would leave the pod with a broken topology; nothing was changed.
 
@@ -154,7 +154,7 @@ class MutationRefused(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class NotInPod(PodsError, LookupError):
     """The agent belongs to no pod of the class that was asked for.
 
@@ -174,7 +174,7 @@ class NotInPod(PodsError, LookupError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class InvalidNode(PodsError, TypeError):
     """An argument of ``eager()``, ``lazy()``, ``nested()`` or a change is of no use.
 
@@ -195,7 +195,7 @@ class InvalidNode(PodsError, TypeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UnreadableTopology(PodsError, ValueError):
     """The stored topology of a pod has a shape that podvisor never writes.
 
@@ -213,7 +213,7 @@ class UnreadableTopology(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class PodMismatch(PodsError, TypeError):
     """``Pod.get`` was given something that hosts no pods of its class.
 

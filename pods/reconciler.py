@@ -30,7 +30,15 @@ from persistence import (
     Store,
     Unit,
 )
-from supervision import Instance, Phase, Runtime, StartFailed, partition_extra
+from supervision import (
+    AgentNotFound,
+    Instance,
+    OnParentStop,
+    Phase,
+    Runtime,
+    StartFailed,
+    partition_extra,
+)
 
 from .errors import ManagerMismatch, MutationRefused, NodeMisplaced, UnreadableTopology
 from .mutation import Change, MutationPlan, apply_changes
@@ -124,6 +132,30 @@ class Reconciler:
         self._states[instance] = PodState(
             instance, declared, stored, rev, topology, problems
         )
+
+    def home(
+        self, pod: Instance, address: Address
+    ) -> tuple[Instance, OnParentStop] | None:
+        """Say whose child a node becomes that somebody reaches by its address.
+
+        A node keeps its place when a ref wakes it; one that was removed does not come
+        back because somebody still holds a ref to it.
+
+        Raises:
+            AgentNotFound: the pod has no such node (any more).
+        """
+        state = self._states.get(pod)
+        if state is None:
+            return None
+        key = address.key
+        name = key[-1] if isinstance(key, tuple) else key
+        spec = state.topology.get(name) if isinstance(name, str) else None
+        if spec is None:
+            raise AgentNotFound(address.manager, key)
+        parent = self._parent(state, spec)
+        if parent is None or spec.manager != address.manager:
+            return None
+        return parent, spec.on_parent_stop
 
     def started(self, instance: Instance) -> None:
         """Bring the eager nodes up, and finish what a crash has interrupted."""

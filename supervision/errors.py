@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class HostClosed(PodsError, RuntimeError):
     """The host is not running, or is shutting down."""
 
@@ -68,7 +68,7 @@ class HostClosed(PodsError, RuntimeError):
         return "The host is not running. Use it inside `async with Host(...) as host:`."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class UnknownManager(PodsError, LookupError):
     """No manager of that name was declared on this host."""
 
@@ -84,7 +84,7 @@ class UnknownManager(PodsError, LookupError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class DuplicateManager(PodsError, ValueError):
     """The name already belongs to a manager of this host."""
 
@@ -99,7 +99,7 @@ class DuplicateManager(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class AgentNotFound(PodsError, LookupError):
     """No such instance in the caller's partition.
 
@@ -117,7 +117,7 @@ class AgentNotFound(PodsError, LookupError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class Quarantined(PodsError, RuntimeError):
     """The instance may not start until someone has looked; its bytes are kept."""
 
@@ -134,7 +134,7 @@ class Quarantined(PodsError, RuntimeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class MailboxFull(PodsError, RuntimeError):
     """The mailbox of one instance has no room; the message was not accepted."""
 
@@ -150,7 +150,7 @@ class MailboxFull(PodsError, RuntimeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class AskTimeout(PodsError, TimeoutError):
     """No reply came in time; whether the message was handled is unknown."""
 
@@ -167,7 +167,7 @@ class AskTimeout(PodsError, TimeoutError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class AskCycle(PodsError, RuntimeError):
     """The asked instance is itself waiting, directly or not, for the asker."""
 
@@ -180,7 +180,7 @@ class AskCycle(PodsError, RuntimeError):
         return f"This ask would wait for itself: {path}. Use tell() on one of the legs."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class NotHandled(PodsError, TypeError):
     """The agent has no handler for that type of message."""
 
@@ -198,7 +198,7 @@ class NotHandled(PodsError, TypeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class AgentCrashed(PodsError, RuntimeError):
     """A handler ended with something that is no ``Exception``; the turn was undone."""
 
@@ -214,7 +214,7 @@ class AgentCrashed(PodsError, RuntimeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StartFailed(PodsError, RuntimeError):
     """The instance could not be started; its stored state is as it was."""
 
@@ -230,7 +230,7 @@ class StartFailed(PodsError, RuntimeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class StopTimeout(PodsError, TimeoutError):
     """An instance did not stop in time, even when its turn was cancelled."""
 
@@ -247,7 +247,7 @@ class StopTimeout(PodsError, TimeoutError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class PartitionMismatch(PodsError, ValueError):
     """A handle bound to one partition was used for another."""
 
@@ -263,7 +263,7 @@ class PartitionMismatch(PodsError, ValueError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class NotPicklable(PodsError, TypeError):
     """Handles, refs and hosts belong to their process and are never serialized."""
 
@@ -277,7 +277,7 @@ class NotPicklable(PodsError, TypeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class OutOfRuntime(PodsError, RuntimeError):
     """``self.context`` of an agent object that no host runs (any more)."""
 
@@ -291,7 +291,7 @@ class OutOfRuntime(PodsError, RuntimeError):
         )
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class LineageRefused(PodsError, ValueError):
     """The parent or child is not possible."""
 
@@ -304,7 +304,7 @@ class LineageRefused(PodsError, ValueError):
         return f"{self.parent} cannot be the parent of {self.child}: {self.reason}."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class InvalidArgument(PodsError, TypeError):
     """An argument that a type checker would have refused, or out of its range."""
 
@@ -317,7 +317,7 @@ class InvalidArgument(PodsError, TypeError):
         return f"{self.argument}={shorten(self.value)} is refused. Give {self.wanted}."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class HandlerError(PodsError, TypeError):
     """An agent or message class that cannot work, found when it is declared."""
 
@@ -329,7 +329,7 @@ class HandlerError(PodsError, TypeError):
         return f"{self.where}: {self.reason}."
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class ShutdownIncomplete(PodsError, RuntimeError):
     """Shutdown ended at its deadline with something left undone.
 
@@ -348,7 +348,7 @@ class ShutdownIncomplete(PodsError, RuntimeError):
         return "Shutdown could not finish everything:\n" + "\n".join(lines)
 
 
-@attrs.define(slots=False, eq=False)
+@attrs.define(slots=False, eq=False, repr=False)
 class MissingExtra(PodsError, ImportError):
     """Something was asked for that comes with an extra of the distribution.
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 from attrs import validators
 
-from persistence import Record
+from persistence import Address, Record
 
 from .agent import Agent, AgentSpec
-from .phases import Durability
+from .phases import Durability, OnParentStop
 from .ref import AgentRef, Port
 from .restarts import RestartPolicy
 
@@ -60,6 +60,16 @@ class Extension(Protocol):
 
         Raises:
             RecordError: it cannot be used; the instance is quarantined.
+        """
+        ...
+
+    def home(
+        self, pod: Instance, address: Address
+    ) -> tuple[Instance, OnParentStop] | None:
+        """Say whose child an address that is named after a live pod's node becomes.
+
+        Raises:
+            AgentNotFound: the pod has no such node (any more).
         """
         ...
 

@@ -185,6 +185,7 @@ class Runtime:
             Quarantined: the instance may not start.
             StaleOwner: the partition belongs to another host now.
             LineageRefused: it cannot be the child of ``parent``.
+            AgentNotFound: it is named as a node of a live pod that has no such node.
         """
         instance = self.find(address)
         if instance is not None and instance.live:
@@ -197,11 +198,28 @@ class Runtime:
         partition = self.partition(address.partition)
         self.may_start(partition, address)
         instance = Instance(address, kind, partition)
-        if parent is not None:
-            lineage.attach(instance, parent, on_parent_stop)
+        home = self._home(address) if parent is None else (parent, on_parent_stop)
+        if home is not None:
+            lineage.attach(instance, *home)
         self.registries[address.manager].add(instance)
         self.lifecycle.begin(instance)
         return instance
+
+    def _home(self, address: Address) -> tuple[Instance, OnParentStop] | None:
+        """Find the family of an address that is named as the node of a live pod.
+
+        Raises:
+            AgentNotFound: the pod has no such node (any more).
+        """
+        match address.key:
+            case (str(manager), pod_key, str()) if manager in self.managers:
+                extension = self.managers[manager].kind.extension
+                pod = self.registries[manager].find(address.partition, pod_key)
+            case _:
+                return None
+        if extension is None or pod is None or pod.phase not in SETTLED:
+            return None
+        return extension.home(pod, address)
 
     def may_start(self, partition: Partition, address: Address) -> None:
         """Check that an instance may be started now.

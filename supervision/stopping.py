@@ -18,7 +18,7 @@ from .departures import (
     report,
     settle_stoppers,
 )
-from .errors import HostClosed, StopTimeout
+from .errors import AgentNotFound, HostClosed, StopTimeout
 from .instance import Instance
 from .mailbox import Envelope
 from .messages import ParentStopped
@@ -88,7 +88,7 @@ class Stopping:
         instance.stoppers.append(done)
         if discard:
             instance.discard = True
-            refuse_mail(instance, HostClosed())
+            refuse_mail(instance, _absent(instance))
         self.request(instance)
         return done
 
@@ -191,16 +191,21 @@ class Stopping:
         self._end_limit(instance)
         self.departures.leave(instance)
         settle_stoppers(instance, error)
-        if self.closing:
-            refuse_mail(instance, HostClosed())
-            release_waiters(instance, HostClosed())
-        else:
+        if not (self.closing or instance.discard):
             self.departures.registrar.rehome(instance)
+            return
+        why = _absent(instance) if instance.discard else HostClosed()
+        refuse_mail(instance, why)
+        release_waiters(instance, why)
 
     def _end_limit(self, instance: Instance) -> None:
         if instance.stop_timer is not None:
             instance.stop_timer.cancel()
             instance.stop_timer = None
+
+
+def _absent(instance: Instance) -> AgentNotFound:
+    return AgentNotFound(instance.address.manager, instance.address.key)
 
 
 def _look_at(done: asyncio.Future[None]) -> None:

@@ -20,6 +20,8 @@ __all__: list[str] = []
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.timeout(120)  # counting every call is slow, more so if traced
+
 RATIO = 14
 """The most that ten times as many nodes may cost, as a multiple."""
 
