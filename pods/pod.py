@@ -17,9 +17,10 @@ from supervision import (
 
 from .declaration import read_topology
 from .errors import InvalidNode, NotInPod, PodMismatch
+from .live import PodState, node_address
 from .mutation import AddNode, Change, RemoveNode
 from .node import Node
-from .reconciler import PodState, Reconciler, node_address
+from .reconciler import Reconciler
 from .reports import MutationReport, ReconcileReport
 from .snapshot import NodeSnapshot
 from .topology import Topology, topology_of

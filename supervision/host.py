@@ -18,6 +18,7 @@ from persistence import (
 )
 
 from .agent import Agent, AgentSpec
+from .checks import check_limit
 from .errors import (
     DuplicateManager,
     HostClosed,
@@ -27,7 +28,7 @@ from .errors import (
 )
 from .handle import PartitionHandle
 from .kind import ManagerPolicy
-from .manager import InstanceManager, check_limit
+from .manager import InstanceManager
 from .phases import Durability
 from .policies import HostPolicy
 from .restarts import RestartPolicy

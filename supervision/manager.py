@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import math
 from typing import Generic, NoReturn, TypeVar
 
 import attrs
@@ -26,8 +25,9 @@ from persistence import (
 )
 
 from .agent import AgentSpec
+from .checks import check_limit, check_seconds
 from .context import PLAIN
-from .errors import AgentNotFound, AskCycle, AskTimeout, InvalidArgument, NotPicklable
+from .errors import AgentNotFound, AskCycle, AskTimeout, NotPicklable
 from .instance import Instance
 from .kind import Kind, ManagerPolicy
 from .mailbox import Envelope
@@ -39,11 +39,9 @@ from .runtime import Runtime
 from .telemetry import partition_extra
 from .tenancy import RequestContext
 
-__all__ = ["InstanceManager", "ManagerStatistics", "check_limit"]
+__all__ = ["InstanceManager", "ManagerStatistics"]
 
 log = logging.getLogger("podvisor.manager")
-
-_MAX_PAGE = 10_000
 
 A_co = TypeVar("A_co", covariant=True)
 Ref_co = TypeVar("Ref_co", covariant=True)
@@ -405,27 +403,3 @@ def _request_of(ref: AgentRef[object]) -> RequestContext | None:
     if caller is not None and caller.current is not None:
         return caller.current.request
     return ref.request
-
-
-def check_limit(limit: object) -> None:
-    """Check the length of a page.
-
-    Raises:
-        InvalidArgument: not an ``int`` from 1 to 10,000.
-    """
-    if type(limit) is not int or not 1 <= limit <= _MAX_PAGE:
-        raise InvalidArgument("limit", limit, f"an int from 1 to {_MAX_PAGE}")
-
-
-def check_seconds(seconds: object) -> None:
-    """Check how long an ask may wait.
-
-    Raises:
-        InvalidArgument: not a number above 0.
-    """
-    if type(seconds) not in (int, float) or not _positive(seconds):
-        raise InvalidArgument("timeout", seconds, "seconds above 0, or nothing")
-
-
-def _positive(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and 0 < seconds < math.inf

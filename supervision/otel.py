@@ -170,12 +170,7 @@ def setup_telemetry(
         ValueError: nowhere to go, or no URL of a collector.
         MissingExtra: OTLP was asked for, and its exporter is not installed.
     """
-    if not (console or memory or otlp_endpoint):
-        msg = "say where signals go: console=True, memory=True or otlp_endpoint=URL"
-        raise ValueError(msg)
-    if otlp_endpoint and not otlp_endpoint.startswith(("http://", "https://")):
-        msg = f"otlp_endpoint={otlp_endpoint!r} is no URL such as http://localhost:4318"
-        raise ValueError(msg)
+    _check_target(otlp_endpoint, elsewhere=console or memory)
     from . import sdk  # noqa: PLC0415  it takes longer to import than all of podvisor
 
     try:
@@ -192,6 +187,15 @@ def setup_telemetry(
         trace.set_tracer_provider(providers.tracer)
         metrics.set_meter_provider(providers.meter)
     return Signals(providers)
+
+
+def _check_target(otlp_endpoint: str | None, *, elsewhere: bool) -> None:
+    if not (elsewhere or otlp_endpoint):
+        msg = "say where signals go: console=True, memory=True or otlp_endpoint=URL"
+        raise ValueError(msg)
+    if otlp_endpoint and not otlp_endpoint.startswith(("http://", "https://")):
+        msg = f"otlp_endpoint={otlp_endpoint!r} is no URL such as http://localhost:4318"
+        raise ValueError(msg)
 
 
 async def _outside(jobs: Sequence[Callable[[], object]], limit: float) -> bool:

@@ -1,0 +1,111 @@
+"""Brings the nodes of a pod up, as a plan says: wave by wave, each node once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from persistence import PodsError
+from supervision import Instance, Runtime, StartFailed
+
+from .errors import ManagerMismatch, NodeMisplaced
+from .live import Lookout, PodState
+from .node import NodeSpec
+from .planner import Action, blocked_by, plan
+from .reports import Failure, NodeResult, ReconcileReport, Source
+
+__all__ = ["Startup"]
+
+
+class Startup:
+    """Starts, keeps and adopts the nodes of one host's pods."""
+
+    def __init__(self, runtime: Runtime, look: Lookout) -> None:
+        self._runtime = runtime
+        self._look = look
+
+    async def bring_up(
+        self,
+        state: PodState,
+        wanted: Iterable[str],
+        errors: dict[str, BaseException] | None = None,
+    ) -> ReconcileReport:
+        """Bring nodes up, wave by wave; what fails leaves its dependents pending.
+
+        Args:
+            state: the pod.
+            wanted: names of nodes, closed under what they require.
+            errors: gets the exception of each node that failed.
+        """
+        wanted = tuple(wanted)
+        errors = {} if errors is None else errors
+        topology = state.topology
+        seen = {name: self._look.observe(state, topology[name]) for name in wanted}
+        steps = plan(topology, wanted, seen)
+        results: dict[str, Source] = {}
+        blocked: set[str] = set()
+        for wave in steps.waves:
+            begun: dict[str, Instance] = {}
+            for name in wave:
+                if name in blocked:
+                    continue
+                try:
+                    begun[name] = self._begin(
+                        state, topology[name], steps.actions[name]
+                    )
+                except PodsError as error:
+                    errors[name] = error
+            for name, instance in begun.items():
+                parent = self._look.parent(state, topology[name])
+                try:
+                    await self._arrive(instance, parent, topology[name])
+                    results[name] = _source(steps.actions[name])
+                except Exception as error:  # noqa: BLE001  one node's failure is its own
+                    errors[name] = error
+            failed = [name for name in wave if name in errors]
+            blocked |= blocked_by(topology, failed) if failed else set()
+        return ReconcileReport(
+            requested=wanted,
+            waves=steps.waves,
+            nodes=tuple(NodeResult(name, source) for name, source in results.items()),
+            failures={name: Failure.of(error) for name, error in errors.items()},
+            pending=tuple(
+                n for wave in steps.waves for n in wave if n in blocked - errors.keys()
+            ),
+        )
+
+    def _begin(self, state: PodState, spec: NodeSpec, action: Action) -> Instance:
+        """Start, keep or adopt one node; returns at once."""
+        address = self._look.address(state, spec)
+        self._check_manager(spec)
+        parent = self._look.parent(state, spec)
+        if parent is None:
+            raise StartFailed(address, "reconcile", "its parent is not live")
+        if action is Action.REFUSE:
+            found = self._runtime.find(address)
+            other = None if found is None else found.parent_address
+            raise NodeMisplaced(spec.name, address, other, parent.address)
+        return self._runtime.resolve(address, parent, spec.on_parent_stop)
+
+    async def _arrive(
+        self, instance: Instance, parent: Instance | None, spec: NodeSpec
+    ) -> None:
+        if parent is None:
+            await self._runtime.live(instance)
+        else:
+            await self._runtime.live_child(instance, parent, spec.on_parent_stop)
+
+    def _check_manager(self, spec: NodeSpec) -> None:
+        found = self._runtime.manager(spec.manager).kind.spec.agent
+        if not issubclass(found, spec.agent):
+            declared = spec.agent.__name__
+            raise ManagerMismatch(spec.name, spec.manager, declared, found.__name__)
+
+
+def _source(action: Action) -> Source:
+    match action:
+        case Action.KEEP:
+            return Source.RUNNING
+        case Action.ADOPT:
+            return Source.ADOPTED
+        case _:
+            return Source.STARTED

@@ -1,0 +1,241 @@
+"""Changes the topology of a running pod: stored first, then done.
+
+Mutations of one pod run one after the other in tasks of the library. What one decided
+is stored before anything of it starts or stops; what is left of it after a crash, nodes
+to be removed with their rows, is in the stored topology and is done when the pod thaws.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
+
+from persistence import (
+    Address,
+    Delete,
+    Operation,
+    PodsError,
+    Record,
+    RecordError,
+    RecordKind,
+    Save,
+    StaleOwner,
+    StaleRevision,
+    Store,
+    Unit,
+)
+from supervision import Runtime
+
+from .errors import MutationRefused
+from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
+from .mutation import Change, MutationPlan, apply_changes
+from .reports import Failure, MutationReport, ReconcileReport
+from .stored import TOPOLOGY_VERSION, Purge, StoredTopology
+from .topology import topology_of
+
+__all__ = ["Surgery"]
+
+Reconcile: TypeAlias = Callable[[PodState, Iterable[str]], Awaitable[ReconcileReport]]
+
+
+class Surgery:
+    """Adds and removes the nodes of one host's pods; ``reconcile`` starts new ones."""
+
+    def __init__(self, runtime: Runtime, look: Lookout, reconcile: Reconcile) -> None:
+        self._runtime = runtime
+        self._look = look
+        self._reconcile = reconcile
+
+    async def mutate(
+        self, state: PodState, changes: Sequence[Change]
+    ) -> MutationReport:
+        """Change a pod's topology; durable before anything is started or stopped.
+
+        It runs in a task of the library: a caller that is cancelled does not stop it.
+        """
+        done: asyncio.Future[MutationReport] = (
+            asyncio.get_running_loop().create_future()
+        )
+        before, state.queue = state.queue, asyncio.get_running_loop().create_future()
+        self._runtime.crew.start(
+            functools.partial(self._in_turn, state, changes, done, before, state.queue),
+            f"mutate {state.pod.address}",
+            state.pod.address.partition,
+        )
+        return await done
+
+    async def _in_turn(
+        self,
+        state: PodState,
+        changes: Sequence[Change],
+        done: asyncio.Future[MutationReport],
+        before: asyncio.Future[None] | None,
+        after: asyncio.Future[None],
+    ) -> None:
+        try:
+            if before is not None:
+                await before
+            report = await self._mutated(state, changes)
+        except Exception as error:  # noqa: BLE001  it belongs to the caller, not to this task
+            if not done.done():
+                done.set_exception(error)
+        else:
+            if not done.done():
+                done.set_result(report)
+        finally:
+            after.set_result(None)
+
+    async def _mutated(
+        self, state: PodState, changes: Sequence[Change]
+    ) -> MutationReport:
+        if not changes:
+            return MutationReport()
+        await state.settled.wait()
+        decided = apply_changes(
+            state.declared,
+            state.stored,
+            changes,
+            self._look.agent_of,
+            at=state.pod.address,
+        )
+        self._check_recursion(state, decided)
+        await self._save(state, decided.stored)
+        state.topology, state.problems = decided.topology, decided.problems
+        failures: dict[str, Failure] = {}
+        stopped = await self.purge(state, failures)
+        wanted = [n for n in decided.added if state.topology[n].eager]
+        report = await self._reconcile(state, wanted)
+        return MutationReport(
+            added=decided.added,
+            removed=decided.removed,
+            started=tuple(n for n in decided.added if n in set(report.completed)),
+            stopped=stopped,
+            failures={**failures, **report.failures},
+        )
+
+    def _check_recursion(self, state: PodState, decided: MutationPlan) -> None:
+        """Refuse a nested pod that may contain one of those it stands in."""
+        above: list[type[object]] = []
+        pod: Address | None = state.pod.address
+        while pod is not None:
+            if (agent := self._look.agent_of(pod.manager)) is not None:
+                above.append(agent)
+            pod = pod_of(pod)
+        for name in decided.added:
+            spec = decided.topology[name]
+            if not spec.pod:
+                continue
+            for inner in (spec.agent, *_nested_in(spec.agent)):
+                if any(issubclass(outer, inner) for outer in above):
+                    reason = f"it nests {inner.__name__}, in which this pod stands"
+                    advice = "Nest a class that does not lead back to this one."
+                    raise MutationRefused(state.pod.address, name, reason, advice)
+
+    async def purge(
+        self, state: PodState, failures: dict[str, Failure]
+    ) -> tuple[str, ...]:
+        """Stop removed nodes without saving, then delete what is stored of them."""
+        done: list[Purge] = []
+        stopped: list[str] = []
+        operations: list[Operation] = []
+        for purge in state.stored.purging:
+            address = node_address(state.pod.address, purge.manager, purge.name)
+            try:
+                if await self._discard(address):
+                    stopped.append(purge.name)
+                operations += await self._deletions(address)
+                done.append(purge)
+            except PodsError as error:
+                failures[purge.name] = Failure.of(error)
+        if done:
+            await self._save(state, state.stored.without_purges(done), operations)
+        return tuple(stopped)
+
+    async def _discard(self, address: Address) -> bool:
+        instance = self._runtime.find(address)
+        if instance is None or not instance.live:
+            return False
+        await self._runtime.stopping.stop(instance, discard=True)
+        return True
+
+    async def _deletions(self, removed: Address) -> list[Operation]:
+        """List the rows of a removed node and, at any depth, of the pods inside it.
+
+        What a pod inside it may have stored follows from its topology; what names it as
+        parent is looked up as well, for nodes that the code has forgotten meanwhile.
+        """
+        gone = {removed: None}
+        todo = [removed]
+        while todo:
+            address = todo.pop()
+            stored = await self._runtime.read(functools.partial(_children_of, address))
+            nodes = [child for child in stored if pod_of(child) in gone]
+            for node in (*nodes, *await self._nodes_of(address)):
+                if node not in gone:
+                    gone[node] = None
+                    todo.append(node)
+        return [Delete(address) for address in gone]
+
+    async def _nodes_of(self, pod: Address) -> list[Address]:
+        """List what a pod has, or ever had, as nodes; nothing for another agent."""
+        agent = self._look.agent_of(pod.manager)
+        declared = None if agent is None else topology_of(agent)
+        if declared is None:
+            return []
+        named = [(spec.manager, spec.name) for spec in declared.nodes]
+        try:
+            for record in await self._runtime.reader.load(pod):
+                if record.kind is RecordKind.TOPOLOGY:
+                    delta = read_stored(record)
+                    named += [(node.manager, node.name) for node in delta.added]
+                    named += [(purge.manager, purge.name) for purge in delta.purging]
+        except RecordError as error:  # it goes anyway; what it hid goes by its parent
+            log_of(pod, "pod.topology_unreadable", reason=error.reason)
+        return [node_address(pod, manager, name) for manager, name in named]
+
+    async def _save(
+        self,
+        state: PodState,
+        stored: StoredTopology,
+        operations: Iterable[Operation] = (),
+    ) -> None:
+        pod = state.pod
+        if not pod.kind.stored:
+            state.stored = stored
+            return
+        record = Record(
+            address=pod.address,
+            kind=RecordKind.TOPOLOGY,
+            rev=state.rev + 1,
+            version=TOPOLOGY_VERSION,
+            body=stored.to_json(),
+        )
+        unit = Unit(
+            pod.address.partition, pod.partition.epoch, (*operations, Save(record))
+        )
+        try:
+            await self._runtime.writer.submit(unit)
+        except (StaleRevision, StaleOwner) as error:
+            self._runtime.departures.stale(pod, error)
+            raise
+        state.rev += 1
+        state.stored = stored
+
+
+def _children_of(parent: Address, store: Store) -> Awaitable[list[Address]]:
+    return store.children(parent)
+
+
+def _nested_in(pod: type[object]) -> list[type[object]]:
+    """Return the pod classes that a pod class nests, at any depth."""
+    found: list[type[object]] = []
+    todo = [pod]
+    while todo:
+        topology = topology_of(todo.pop())
+        for spec in () if topology is None else topology.nodes:
+            if spec.pod and spec.agent not in found:
+                found.append(spec.agent)
+                todo.append(spec.agent)
+    return found

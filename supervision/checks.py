@@ -1,0 +1,35 @@
+"""Arguments that a type checker cannot, or did not, look at."""
+
+from __future__ import annotations
+
+import math
+
+from .errors import InvalidArgument
+
+__all__ = ["check_limit", "check_seconds"]
+
+_MAX_PAGE = 10_000
+
+
+def check_limit(limit: object) -> None:
+    """Check the length of a page.
+
+    Raises:
+        InvalidArgument: not an ``int`` from 1 to 10,000.
+    """
+    if type(limit) is not int or not 1 <= limit <= _MAX_PAGE:
+        raise InvalidArgument("limit", limit, f"an int from 1 to {_MAX_PAGE}")
+
+
+def check_seconds(seconds: object) -> None:
+    """Check how long an ask may wait.
+
+    Raises:
+        InvalidArgument: not a number above 0.
+    """
+    if type(seconds) not in (int, float) or not _positive(seconds):
+        raise InvalidArgument("timeout", seconds, "seconds above 0, or nothing")
+
+
+def _positive(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and 0 < seconds < math.inf
