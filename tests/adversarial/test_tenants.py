@@ -261,14 +261,14 @@ class TenantsOnSqlite(Tenants):
 
 
 Tenants.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=25,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TenantsOnSqlite.TestCase.settings = settings(
-    Tenants.TestCase.settings, max_examples=10, stateful_step_count=25
+    Tenants.TestCase.settings, max_examples=6, stateful_step_count=25
 )
 TestTenants = Tenants.TestCase
 TestTenantsOnSqlite = TenantsOnSqlite.TestCase
