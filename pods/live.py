@@ -15,7 +15,7 @@ from .node import NodeSpec
 from .planner import Observed
 from .reports import ReconcileReport
 from .stored import Problem, StoredTopology
-from .topology import Topology
+from .topology import MAX_NODES, Topology
 
 __all__ = [
     "LEAVING",
@@ -64,6 +64,8 @@ class PodState:
         healing: set when the reconciliation that nobody asked for has ended, while one
             is under way.
         again: another one is due when it ends.
+        gone: addresses of nodes that were removed since the pod is live, the latest
+            ``MAX_NODES`` of them.
     """
 
     pod: Instance
@@ -77,6 +79,13 @@ class PodState:
     queue: asyncio.Future[None] | None = None
     healing: asyncio.Event | None = None
     again: bool = False
+    gone: dict[Address, None] = attrs.field(factory=dict[Address, None])
+
+    def forget(self, removed: Address) -> None:
+        """Note that a node is gone for good."""
+        self.gone[removed] = None
+        if len(self.gone) > MAX_NODES:
+            del self.gone[next(iter(self.gone))]
 
 
 class Lookout:
@@ -111,6 +120,16 @@ class Lookout:
         if instance.parent is self.parent(state, spec):
             return Observed.ATTACHED
         return Observed.MISPLACED
+
+    def was_removed(self, state: PodState, address: Address) -> bool:
+        """Say whether an address was that of a node which the pod has lost for good."""
+        if address in state.gone:
+            return True
+        return any(
+            self.address(state, state.declared[name]) == address
+            for name in state.stored.removed
+            if name in state.declared and name not in state.topology
+        )
 
     def agent_of(self, manager: str) -> type[object] | None:
         """Return the class that a manager runs; ``None`` for an unknown manager."""

@@ -85,7 +85,7 @@ class Reconciler:
         back because somebody still holds a ref to it.
 
         Raises:
-            AgentNotFound: the pod has no such node (any more).
+            AgentNotFound: it was a node of the pod, and was removed.
         """
         state = self._states.get(pod)
         if state is None:
@@ -93,12 +93,12 @@ class Reconciler:
         key = address.key
         name = key[-1] if isinstance(key, tuple) else key
         spec = state.topology.get(name) if isinstance(name, str) else None
-        if spec is None:
-            raise AgentNotFound(address.manager, key)
+        if spec is None or spec.manager != address.manager:
+            if self._look.was_removed(state, address):
+                raise AgentNotFound(address.manager, key)
+            return None  # a key of the user's own that looks like a node's
         parent = self._look.parent(state, spec)
-        if parent is None or spec.manager != address.manager:
-            return None
-        return parent, spec.on_parent_stop
+        return None if parent is None else (parent, spec.on_parent_stop)
 
     def started(self, instance: Instance) -> None:
         """Bring the eager nodes up, and finish what a crash has interrupted."""

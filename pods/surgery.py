@@ -103,6 +103,10 @@ class Surgery:
         self._check_recursion(state, decided)
         await self._save(state, decided.stored)
         state.topology, state.problems = decided.topology, decided.problems
+        for purge in decided.stored.purging:
+            state.forget(node_address(state.pod.address, purge.manager, purge.name))
+        for name in decided.added:
+            state.gone.pop(self._look.address(state, decided.topology[name]), None)
         failures: dict[str, Failure] = {}
         stopped = await self.purge(state, failures)
         wanted = [n for n in decided.added if state.topology[n].eager]

@@ -69,7 +69,7 @@ class Extension(Protocol):
         """Say whose child an address that is named after a live pod's node becomes.
 
         Raises:
-            AgentNotFound: the pod has no such node (any more).
+            AgentNotFound: it was a node of the pod, and was removed.
         """
         ...
 

@@ -185,7 +185,7 @@ class Runtime:
             Quarantined: the instance may not start.
             StaleOwner: the partition belongs to another host now.
             LineageRefused: it cannot be the child of ``parent``.
-            AgentNotFound: it is named as a node of a live pod that has no such node.
+            AgentNotFound: it was a node of a live pod, and was removed.
         """
         instance = self.find(address)
         if instance is not None and instance.live:
@@ -209,7 +209,7 @@ class Runtime:
         """Find the family of an address that is named as the node of a live pod.
 
         Raises:
-            AgentNotFound: the pod has no such node (any more).
+            AgentNotFound: it was a node of the pod, and was removed.
         """
         match address.key:
             case (str(manager), pod_key, str()) if manager in self.managers:

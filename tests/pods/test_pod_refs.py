@@ -59,8 +59,10 @@ async def test_a_kept_ref_to_a_removed_node_finds_nothing(medium: Medium) -> Non
         with pytest.raises(AgentNotFound) as caught:
             await helper.ask(Count())
         with pytest.raises(AgentNotFound) as absent:
-            await workers.get(("desks", "d", "nobody"), partition="acme")
+            await workers.get(helper.key, partition="acme")
         assert type(caught.value) is type(absent.value)
+        own = await workers.get(("desks", "d", "my own"), partition="acme")
+        assert await own.ask(Count()) == 0
         assert helper.key not in await workers.keys(partition="acme")
 
 
