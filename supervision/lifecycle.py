@@ -147,6 +147,8 @@ class Lifecycle:
         spec = instance.kind.spec
         try:
             agent = spec.thaw(state) if state is not None else spec.build({})
+            if state is None:
+                spec.codec.encode(agent)  # a default of a wrong type fails here
             if instance.kind.extension is not None:
                 topology = by_kind.get(RecordKind.TOPOLOGY)
                 instance.kind.extension.thawed(instance, topology)

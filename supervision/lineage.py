@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from persistence import Address
-
 from .errors import LineageRefused
 from .instance import Instance
 from .phases import OnParentStop
 
-__all__ = ["attach", "detach", "family_used", "is_busy", "orphan", "refuse_adoption"]
+__all__ = ["attach", "detach", "family_used", "is_busy", "refuse_adoption"]
 
 
 def attach(child: Instance, parent: Instance, policy: OnParentStop) -> None:
@@ -60,12 +58,6 @@ def detach(child: Instance) -> Instance | None:
     if parent.family is not None:
         parent.family.children.pop(child.address, None)
     return parent
-
-
-def orphan(child: Instance) -> Address | None:
-    """Detach a child that lives on; return who its parent was."""
-    parent = detach(child)
-    return None if parent is None else parent.address
 
 
 def family_used(instance: Instance) -> float:
