@@ -2,7 +2,7 @@
 
 A store is used by one host, in one event loop, and only from tasks that podvisor owns
 (``Writer`` and ``Reader``): a caller's cancellation never reaches a connection. The
-suite in ``tests/persistence/conformance.py`` is the contract in executable form.
+suite in ``persistence.testing`` is the contract in executable form.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
+pytest.register_assert_rewrite("persistence.testing")
+
 __all__ = ["anyio_backend", "no_blocking_calls"]
 
 
@@ -17,7 +19,9 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def no_blocking_calls() -> Iterator[None]:
     """Make a blocking call of the product on a running loop an error."""
-    with blockbuster_ctx(["pods", "supervision", "persistence"]) as watch:
+    product = ["pods", "supervision", "persistence"]
+    shipped_tests = ["persistence.testing"]
+    with blockbuster_ctx(product, excluded_modules=shipped_tests) as watch:
         # The tracer of a coverage run takes its own lock, wherever the code is.
         locks = watch.functions["threading.Lock.acquire"]
         locks.can_block_in("coverage/collector.py", "lock_data")

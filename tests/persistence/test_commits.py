@@ -21,7 +21,7 @@ from persistence import (
     Writer,
     open_store,
 )
-from tests.persistence.conformance import save, state, unit
+from persistence.testing import save, state, unit
 from tests.persistence.doubles import FaultyStore, writing
 
 __all__: list[str] = []

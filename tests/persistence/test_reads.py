@@ -21,7 +21,7 @@ from persistence import (
     StoreClosed,
     StoreUnavailable,
 )
-from tests.persistence.conformance import save, state
+from persistence.testing import save, state
 from tests.persistence.doubles import FaultyStore, reading
 
 __all__: list[str] = []

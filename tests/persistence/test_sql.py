@@ -35,7 +35,7 @@ from persistence import (
 from persistence.engine import Engines, transaction
 from persistence.rows import Row, checksum
 from persistence.sql import SqlStore
-from tests.persistence.conformance import Make, opened, save, state, unit
+from persistence.testing import Make, opened, save, state, unit
 
 __all__: list[str] = []
 

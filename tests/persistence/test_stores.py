@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from persistence import MemoryStore, open_store
-from tests.persistence.conformance import Make, StoreConformance
+from persistence.testing import Make, StoreConformance
 
 __all__: list[str] = []
 

@@ -1,0 +1,23 @@
+"""The contract of a store as a suite of tests, for authors of stores.
+
+::
+
+    # conftest.py
+    pytest.register_assert_rewrite("persistence.testing")
+
+    # test_my_store.py
+    from persistence.testing import StoreConformance
+
+    class TestMyStore(StoreConformance):
+        @pytest.fixture
+        def make(self, tmp_path):
+            return lambda: MyStore(tmp_path)
+
+It needs pytest and anyio's plugin, which podvisor does not install for its users.
+"""
+
+from __future__ import annotations
+
+from .conformance import Make, StoreConformance, opened, save, state, unit
+
+__all__ = ["Make", "StoreConformance", "opened", "save", "state", "unit"]
