@@ -22,6 +22,7 @@ from .clock import Clock, Handle, SystemClock
 from .codec import Codec, build_codec
 from .commits import CommitPolicy, CommitStatistics, Writer
 from .errors import (
+    AlreadyAnswered,
     CorruptRecord,
     InvalidKey,
     InvalidName,
@@ -42,6 +43,19 @@ from .errors import (
     UnsupportedStore,
     shorten,
 )
+from .letters import (
+    Answer,
+    Bury,
+    DeadLetter,
+    Defer,
+    Exhume,
+    ForgetReplies,
+    Letter,
+    Post,
+    Reply,
+    SpoiledLetter,
+    Take,
+)
 from .memory import MemoryStore
 from .reads import Reader, ReadPolicy, ReadStatistics
 from .records import (
@@ -54,6 +68,7 @@ from .records import (
     Record,
     RecordKind,
     Save,
+    StoredBytes,
     Unit,
 )
 from .store import Loaded, Store
@@ -63,24 +78,33 @@ __distribution__ = "podvisor"  # ``pods`` looks for this line
 __all__ = [
     "MAX_KEY_CHARS",
     "Address",
+    "AlreadyAnswered",
+    "Answer",
+    "Bury",
     "Claim",
     "Clock",
     "Codec",
     "CommitPolicy",
     "CommitStatistics",
     "CorruptRecord",
+    "DeadLetter",
+    "Defer",
     "Delete",
+    "Exhume",
+    "ForgetReplies",
     "Handle",
     "InvalidKey",
     "InvalidName",
     "InvalidPartition",
     "Key",
+    "Letter",
     "LiftQuarantine",
     "Loaded",
     "MemoryStore",
     "NewerRecord",
     "Operation",
     "PodsError",
+    "Post",
     "PutQuarantine",
     "Quarantine",
     "ReadPolicy",
@@ -89,8 +113,10 @@ __all__ = [
     "Record",
     "RecordError",
     "RecordKind",
+    "Reply",
     "Save",
     "SchemaMismatch",
+    "SpoiledLetter",
     "StaleOwner",
     "StaleRevision",
     "StateTooLarge",
@@ -98,7 +124,9 @@ __all__ = [
     "StoreClosed",
     "StoreError",
     "StoreUnavailable",
+    "StoredBytes",
     "SystemClock",
+    "Take",
     "UndecodableState",
     "Unit",
     "UnstorableState",

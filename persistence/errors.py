@@ -12,7 +12,8 @@ PodsError
 │   ├── StoreClosed       PV-E204             used before open or after close
 │   ├── UnsupportedStore  PV-E205 ValueError  a URL that names no usable store
 │   ├── SchemaMismatch    PV-E206             tables of another release
-│   └── StateTooLarge     PV-E207             a record above the size limit
+│   ├── StateTooLarge     PV-E207             a record above the size limit
+│   └── AlreadyAnswered   PV-E208             a request that has a reply on record
 ├── RecordError        PV-E210  ValueError    a stored record that cannot be thawed
 │   ├── CorruptRecord     PV-E211             its checksum or shape is wrong
 │   ├── NewerRecord       PV-E212             written by newer code than this
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .address import Address
 
 __all__ = [
+    "AlreadyAnswered",
     "CorruptRecord",
     "InvalidKey",
     "InvalidName",
@@ -229,6 +231,21 @@ class StateTooLarge(StoreError):
             f"The record of {self.address} has {self.size} bytes, the limit is "
             f"{self.limit}. Nothing was saved; keep large content elsewhere and its "
             "reference in the state, or raise CommitPolicy(max_body_bytes=...)."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class AlreadyAnswered(StoreError):
+    """A reply is on record for this idempotency key of the instance."""
+
+    code = "PV-E208"
+    address: Address
+    request: str
+
+    def text(self) -> str:
+        return (
+            f"{self.address} has answered the request {shorten(self.request)!r} "
+            "already. Nothing was done; ask again to get the reply on record."
         )
 
 

@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 import attrs
 
@@ -17,6 +18,8 @@ from .errors import (
     StoreClosed,
     StoreError,
 )
+from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+from .memory_mail import Mail, Undo
 from .records import (
     Claim,
     Delete,
@@ -27,6 +30,7 @@ from .records import (
     Record,
     RecordKind,
     Save,
+    StoredBytes,
     Unit,
 )
 from .rows import Row, record_of, row_of
@@ -52,6 +56,7 @@ class _Partition:
     states: Counter[str] = attrs.field(factory=Counter[str])
     children: dict[_Place, set[_Place]] = attrs.field(factory=dict[_Place, set[_Place]])
     quarantine: dict[_Place, Quarantine] = attrs.field(factory=dict[_Place, Quarantine])
+    mail: Mail = attrs.field(factory=Mail)
 
     def apply(self, unit: Unit) -> StoreError | None:
         """Apply a unit as a whole, or leave everything as it was."""
@@ -59,17 +64,23 @@ class _Partition:
             return StaleOwner(unit.partition, unit.epoch)
         before: dict[_Place, dict[str, Row]] = {}
         marks = dict(self.quarantine)
+        undo: Undo = []
         for operation in unit.operations:
-            refusal = self._carry_out(operation, before)
+            refusal = self._carry_out(operation, before, undo)
             if refusal is not None:
                 for place, rows in before.items():
                     self._replace(place, rows)
+                for put_back in reversed(undo):
+                    put_back()
                 self.quarantine = marks
                 return refusal
         return None
 
     def _carry_out(
-        self, operation: Operation, before: dict[_Place, dict[str, Row]]
+        self,
+        operation: Operation,
+        before: dict[_Place, dict[str, Row]],
+        undo: Undo,
     ) -> StoreError | None:
         match operation:
             case Save(record):
@@ -78,10 +89,13 @@ class _Partition:
                 place = place_of(address)
                 before.setdefault(place, self.rows.get(place, {}))
                 self._replace(place, {})
+                self.mail.drop(*place, undo)
             case PutQuarantine(quarantine):
                 self.quarantine[place_of(quarantine.address)] = quarantine
             case LiftQuarantine(address):
                 self.quarantine.pop(place_of(address), None)
+            case _:
+                return self.mail.carry_out(operation, undo)
         return None
 
     def _save(
@@ -198,6 +212,45 @@ class MemoryStore(Store):
         marks = self._find(partition).quarantine
         return [marks[place] for place in sorted(marks)]
 
+    async def inspect(self, address: Address) -> list[StoredBytes]:
+        await self._enter()
+        rows = self._find(address.partition).rows.get(place_of(address), {})
+        return [
+            StoredBytes(kind, row.rev, row.version, row.body, intact=True)
+            for kind, row in sorted(rows.items())
+        ]
+
+    async def letters(
+        self, *, partition: str, until: float, after: tuple[float, str], limit: int
+    ) -> list[Letter | SpoiledLetter]:
+        await self._enter()
+        due = self._find(partition).mail.due(partition, until, after)
+        return list(islice(due, limit))
+
+    async def mail(self, target: Address, *, limit: int) -> list[Letter]:
+        await self._enter()
+        return list(islice(self._find(target.partition).mail.of(target), limit))
+
+    async def pending(
+        self, *, after: str | None, limit: int
+    ) -> list[tuple[str, float]]:
+        await self._enter()
+        found = (
+            (name, due)
+            for name in sorted(self._partitions)
+            if (due := self._partitions[name].mail.first_due()) is not None
+        )
+        return list(islice((f for f in found if f[0] > (after or "")), limit))
+
+    async def dead(self, *, partition: str, after: str, limit: int) -> list[DeadLetter]:
+        await self._enter()
+        letters = self._find(partition).mail.dead
+        return list(islice((letters[s] for s in sorted(letters) if s > after), limit))
+
+    async def reply(self, target: Address, key: str) -> Reply | None:
+        await self._enter()
+        return self._find(target.partition).mail.reply(target, key)
+
     async def _enter(self) -> None:
         """Refuse if closed; let others run, as they do while a real store works."""
         await asyncio.sleep(0)
@@ -213,7 +266,11 @@ class MemoryStore(Store):
         partition.epoch += 1
         marks = partition.quarantine
         return Claim(
-            name, partition.epoch, tuple(marks[place] for place in sorted(marks))
+            name,
+            partition.epoch,
+            tuple(marks[place] for place in sorted(marks)),
+            len(partition.mail.letters),
+            partition.mail.first_due(),
         )
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar, get_args
 
 from .address import Address, Key, check_name, check_partition, key_from_text
 from .errors import CorruptRecord, InvalidKey, InvalidName, InvalidPartition
+from .letter_queries import first_due
 from .records import Claim, Quarantine, Record
 from .rows import Row, checksum, record_of
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
@@ -34,7 +35,8 @@ def claim(database: sqlite3.Connection, partition: str) -> Claim:
     """Raise the epoch of a partition's owner; runs inside a transaction."""
     database.execute(TAKE, {"partition": partition})
     (epoch,) = database.execute(OWNER, {"partition": partition}).fetchone()
-    return Claim(partition, int(epoch), tuple(marks(database, partition)))
+    letters, due = first_due(database, partition)
+    return Claim(partition, int(epoch), tuple(marks(database, partition)), letters, due)
 
 
 def load(

@@ -13,6 +13,16 @@ from typing import TypeAlias
 import attrs
 
 from .address import Address
+from .letters import (
+    Answer,
+    Bury,
+    Defer,
+    Exhume,
+    ForgetReplies,
+    Post,
+    Reply,
+    Take,
+)
 
 __all__ = [
     "Claim",
@@ -24,6 +34,7 @@ __all__ = [
     "Record",
     "RecordKind",
     "Save",
+    "StoredBytes",
     "Unit",
 ]
 
@@ -69,7 +80,7 @@ class Save:
 
 @attrs.frozen
 class Delete:
-    """Remove every record of an address; one that has none is no error."""
+    """Remove an address: records, mail, replies; one that has none is no error."""
 
     address: Address
 
@@ -97,7 +108,19 @@ class Quarantine:
     since: float
 
 
-Operation: TypeAlias = Save | Delete | PutQuarantine | LiftQuarantine
+Operation: TypeAlias = (
+    Save
+    | Delete
+    | PutQuarantine
+    | LiftQuarantine
+    | Post
+    | Take
+    | Defer
+    | Bury
+    | Exhume
+    | Answer
+    | ForgetReplies
+)
 
 
 @attrs.frozen
@@ -116,26 +139,31 @@ class Unit:
 
     def __attrs_post_init__(self) -> None:
         for operation in self.operations:
-            address = _address_of(operation)
-            if address.partition != self.partition or _has_foreign_parent(operation):
-                msg = f"{address} or its parent is not in partition {self.partition!r}"
+            if any(part != self.partition for part in _partitions_of(operation)):
+                what = type(operation).__name__
+                msg = f"a {what} is not in partition {self.partition!r}"
                 raise ValueError(msg)
 
 
-def _has_foreign_parent(operation: Operation) -> bool:
-    if type(operation) is not Save or operation.record.parent is None:
-        return False
-    return operation.record.parent.partition != operation.record.address.partition
-
-
-def _address_of(operation: Operation) -> Address:
+def _partitions_of(operation: Operation) -> tuple[str, ...]:
+    """Name every partition that an operation mentions; it has to be one."""
     match operation:
         case Save(record):
-            return record.address
-        case PutQuarantine(quarantine):
-            return quarantine.address
-        case Delete(address) | LiftQuarantine(address):
-            return address
+            return _with(record.address, record.parent)
+        case Post(letter) | Defer(letter):
+            return _with(letter.target, letter.sender)
+        case PutQuarantine(Quarantine(address)) | Answer(Reply(address)):
+            return (address.partition,)
+        case Delete(address) | LiftQuarantine(address) | Take(address):
+            return (address.partition,)
+        case Bury() | Exhume() | ForgetReplies():
+            return (operation.partition,)
+
+
+def _with(address: Address, other: Address | None) -> tuple[str, ...]:
+    if other is None:
+        return (address.partition,)
+    return (address.partition, other.partition)
 
 
 @attrs.frozen
@@ -145,8 +173,31 @@ class Claim:
     Attributes:
         epoch: owner epoch, from 1 up; an older one is refused from now on.
         quarantined: every instance of the partition that may not start.
+        letters: letters that are stored.
+        next_due: when the first of them is due, Unix seconds; ``None``: there is none.
     """
 
     partition: str
     epoch: int
     quarantined: tuple[Quarantine, ...] = ()
+    letters: int = 0
+    next_due: float | None = None
+
+
+@attrs.frozen
+class StoredBytes:
+    """One stored row of an instance as it is, readable or not.
+
+    Attributes:
+        kind: ``state`` or ``topology``, unchecked.
+        rev: revision of the row.
+        version: schema version of the body.
+        body: the bytes.
+        intact: the checksum is right.
+    """
+
+    kind: str
+    rev: int
+    version: int
+    body: bytes
+    intact: bool

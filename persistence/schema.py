@@ -29,7 +29,7 @@ __all__ = [
     "stamps",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Layout of the tables; raised by a release that changes them."""
 
 EVERYONE = ""
@@ -85,5 +85,60 @@ quarantine = Table(
     Column("key", Text, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+letters = Table(
+    "podvisor_letters",
+    metadata,
+    Column("partition", Text, primary_key=True),
+    Column("manager", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("stamp", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("sent", Float, nullable=False),
+    Column("tries", BigInteger, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("sender_manager", Text, nullable=False),
+    Column("sender_key", Text, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Index("podvisor_letters_by_due", "partition", "due", "stamp"),
+    sqlite_with_rowid=False,
+)
+
+dead_letters = Table(
+    "podvisor_dead_letters",
+    metadata,
+    Column("partition", Text, primary_key=True),
+    Column("stamp", Text, primary_key=True),
+    Column("manager", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("sent", Float, nullable=False),
+    Column("tries", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+replies = Table(
+    "podvisor_replies",
+    metadata,
+    Column("partition", Text, primary_key=True),
+    Column("manager", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Index("podvisor_replies_by_expiry", "partition", "expires"),
     sqlite_with_rowid=False,
 )

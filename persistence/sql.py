@@ -12,12 +12,13 @@ import anyio.to_thread
 import attrs
 from sqlalchemy.engine import URL
 
-from . import queries
+from . import letter_queries, queries
 from .address import Address, Key, key_to_text
 from .engine import Engines, check_url
 from .errors import StoreClosed, StoreError
+from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .migrate import prepare
-from .records import Claim, Quarantine, Unit
+from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
 from .transactions import apply_units
 
@@ -120,6 +121,54 @@ class SqlStore(Store):
     async def quarantined(self, *, partition: str) -> list[Quarantine]:
         return await self._opened().read(
             "listing of quarantine", lambda database: queries.marks(database, partition)
+        )
+
+    async def inspect(self, address: Address) -> list[StoredBytes]:
+        return await self._opened().read(
+            "inspection",
+            lambda database: letter_queries.inspect(
+                database, address.partition, address
+            ),
+        )
+
+    async def letters(
+        self, *, partition: str, until: float, after: tuple[float, str], limit: int
+    ) -> list[Letter | SpoiledLetter]:
+        return await self._opened().read(
+            "reading of letters",
+            lambda database: letter_queries.letters(
+                database, partition, until, after, limit
+            ),
+        )
+
+    async def mail(self, target: Address, *, limit: int) -> list[Letter]:
+        return await self._opened().read(
+            "listing of mail",
+            lambda database: letter_queries.mail(
+                database, target.partition, target, limit
+            ),
+        )
+
+    async def pending(
+        self, *, after: str | None, limit: int
+    ) -> list[tuple[str, float]]:
+        return await self._opened().read(
+            "look for letters",
+            lambda database: letter_queries.pending(database, after or "", limit),
+        )
+
+    async def dead(self, *, partition: str, after: str, limit: int) -> list[DeadLetter]:
+        return await self._opened().read(
+            "listing of dead letters",
+            lambda database: letter_queries.dead(database, partition, after, limit),
+        )
+
+    async def reply(self, target: Address, key: str) -> Reply | None:
+        return await self._opened().read(
+            "look for a reply",
+            lambda database: letter_queries.reply(
+                database, target.partition, target, key
+            ),
         )
 
     def _opened(self) -> Engines:

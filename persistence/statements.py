@@ -15,19 +15,21 @@ __all__ = [
     "COUNT",
     "DELETE",
     "INSERT",
+    "INSPECT",
     "KEYS",
     "LIFT",
     "LOAD",
     "MARK",
     "MARKS",
     "MOVE",
+    "OWNED",
     "OWNER",
     "PARTITIONS",
     "TAKE",
     "UPDATE",
 ]
 
-_OWNED = """EXISTS (
+OWNED = """EXISTS (
     SELECT 1 FROM podvisor_owners WHERE partition = :partition AND epoch = :epoch
 )"""
 
@@ -52,12 +54,12 @@ INSERT INTO podvisor_records (
 SELECT
     :partition, :manager, :key, :kind, :rev, :epoch, :version,
     :parent_manager, :parent_key, :on_parent_stop, :checksum, :body
-WHERE {_OWNED}
+WHERE {OWNED}
 """
 
 _AT_REVISION = f"""
 WHERE partition = :partition AND manager = :manager AND key = :key AND kind = :kind
-    AND rev = :rev - 1 AND {_OWNED}
+    AND rev = :rev - 1 AND {OWNED}
 """
 
 UPDATE = f"""
@@ -79,20 +81,20 @@ UPDATE podvisor_records SET
 
 DELETE = f"""
 DELETE FROM podvisor_records
-WHERE partition = :partition AND manager = :manager AND key = :key AND {_OWNED}
+WHERE partition = :partition AND manager = :manager AND key = :key AND {OWNED}
 """  # noqa: S608  a constant goes in, no value
 """Removes the state and the topology of one instance."""
 
 MARK = f"""
 INSERT INTO podvisor_quarantine (partition, manager, key, reason, since)
-SELECT :partition, :manager, :key, :reason, :since WHERE {_OWNED}
+SELECT :partition, :manager, :key, :reason, :since WHERE {OWNED}
 ON CONFLICT (partition, manager, key)
 DO UPDATE SET reason = excluded.reason, since = excluded.since
 """
 
 LIFT = f"""
 DELETE FROM podvisor_quarantine
-WHERE partition = :partition AND manager = :manager AND key = :key AND {_OWNED}
+WHERE partition = :partition AND manager = :manager AND key = :key AND {OWNED}
 """  # noqa: S608  a constant goes in, no value
 
 LOAD = """
@@ -103,6 +105,13 @@ WHERE partition = :partition AND manager = :manager
     AND key IN (SELECT value FROM json_each(:keys))
 """
 """The keys are one parameter, a JSON array, so the text is the same for any number."""
+
+INSPECT = """
+SELECT partition, manager, key, kind, rev, version, parent_manager, parent_key,
+    on_parent_stop, body, checksum
+FROM podvisor_records
+WHERE partition = :partition AND manager = :manager AND key = :key ORDER BY kind
+"""
 
 KEYS = """
 SELECT CAST(key AS BLOB) FROM podvisor_records

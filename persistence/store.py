@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from .address import Address, Key
 from .errors import RecordError, StoreError
-from .records import Claim, Quarantine, Record, Unit
+from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+from .records import Claim, Quarantine, Record, StoredBytes, Unit
 
 __all__ = ["Loaded", "Store"]
 
@@ -57,8 +58,9 @@ class Store(abc.ABC):
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
         """Save units in one durable transaction; say for each why it was refused.
 
-        A refused unit (``StaleRevision``, ``StaleOwner``) leaves nothing behind and
-        does not disturb the others. Units of one partition are applied in order.
+        A refused unit (``StaleRevision``, ``StaleOwner``, ``AlreadyAnswered``) leaves
+        nothing behind and does not disturb the others. Units of one partition are
+        applied in order.
 
         Raises:
             StoreUnavailable: nothing of any unit was saved.
@@ -85,3 +87,42 @@ class Store(abc.ABC):
     @abc.abstractmethod
     async def quarantined(self, *, partition: str) -> list[Quarantine]:
         """List the instances of a partition that may not start."""
+
+    @abc.abstractmethod
+    async def inspect(self, address: Address) -> list[StoredBytes]:
+        """Return the stored rows of an instance as they are, without judging them."""
+
+    @abc.abstractmethod
+    async def letters(
+        self, *, partition: str, until: float, after: tuple[float, str], limit: int
+    ) -> list[Letter | SpoiledLetter]:
+        """List letters that are due by a time, in the order of (due, stamp).
+
+        Args:
+            partition: whose they are.
+            until: Unix seconds.
+            after: (due, stamp) of the last letter of the page before; ``(-1, "")``.
+            limit: most letters.
+        """
+
+    @abc.abstractmethod
+    async def mail(self, target: Address, *, limit: int) -> list[Letter]:
+        """List the readable letters of one target, in the order of (due, stamp)."""
+
+    @abc.abstractmethod
+    async def pending(
+        self, *, after: str | None, limit: int
+    ) -> list[tuple[str, float]]:
+        """List partitions that have letters, with when the first is due, by name."""
+
+    @abc.abstractmethod
+    async def dead(self, *, partition: str, after: str, limit: int) -> list[DeadLetter]:
+        """List dead letters in the order of their stamps, after one of them."""
+
+    @abc.abstractmethod
+    async def reply(self, target: Address, key: str) -> Reply | None:
+        """Return the remembered reply of a request.
+
+        Raises:
+            CorruptRecord: the row is damaged.
+        """

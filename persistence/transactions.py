@@ -14,9 +14,24 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
+import attrs
+
 from .address import Address, key_to_text
 from .engine import unavailable
-from .errors import StaleOwner, StaleRevision, StoreError
+from .errors import AlreadyAnswered, StaleOwner, StaleRevision, StoreError
+from .letter_rows import letter_row, reply_row
+from .letter_statements import (
+    ANSWER,
+    BURY,
+    DEFER,
+    DROP_MAIL,
+    DROP_REPLIES,
+    EXHUME,
+    FORGET_REPLIES,
+    POST,
+    TAKE_AWAY,
+)
+from .letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
 from .records import Delete, LiftQuarantine, Operation, PutQuarantine, Save, Unit
 from .rows import Row, checksum, row_of
 from .statements import DELETE, INSERT, LIFT, MARK, MOVE, OWNER, UPDATE
@@ -59,7 +74,12 @@ def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool
     if any(unit.epoch != epoch for unit in units):
         return False
     try:
-        writes = [_write(one, unit.epoch) for unit in units for one in unit.operations]
+        writes = [
+            write
+            for unit in units
+            for one in unit.operations
+            for write in _writes(one, unit.epoch)
+        ]
         with _savepoint(database):
             for statement, run in groupby(writes, itemgetter(0)):
                 _execute_many(database, statement, [one for _, one in run])
@@ -88,7 +108,7 @@ def _apply_alone(database: sqlite3.Connection, unit: Unit) -> StoreError | None:
             with _savepoint(database):
                 for operation in unit.operations:
                     _carry_out(database, operation, unit)
-    except (StaleOwner, StaleRevision) as error:
+    except (StaleOwner, StaleRevision, AlreadyAnswered) as error:
         return error
     except Exception as error:
         if _concerns_all(database, error):
@@ -103,20 +123,23 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
     The owner is asked for only then: each statement has the epoch in its ``WHERE``, so
     one that changed a row has shown that the epoch is right.
     """
-    statement, parameters = _write(operation, unit.epoch)
+    hits = 0
     try:
-        hits = database.execute(statement, parameters).rowcount
-        if not hits and statement is UPDATE:
-            hits = database.execute(MOVE, parameters).rowcount
+        for statement, parameters in _writes(operation, unit.epoch):
+            hits = database.execute(statement, parameters).rowcount
+            if not hits and statement is UPDATE:
+                hits = database.execute(MOVE, parameters).rowcount
     except sqlite3.IntegrityError as error:
         if _concerns_all(database, error):
             raise
-        hits = 0  # a first revision, of a row that exists
+        hits = 0  # a first revision, or a reply, of a row that exists
     if not hits:
         _check_owner(database, unit)
         if isinstance(operation, Save):
             record = operation.record
             raise StaleRevision(record.address, record.rev - 1)
+        if isinstance(operation, Answer):
+            raise AlreadyAnswered(operation.reply.target, operation.reply.key)
 
 
 def _check_owner(database: sqlite3.Connection, unit: Unit) -> None:
@@ -124,18 +147,43 @@ def _check_owner(database: sqlite3.Connection, unit: Unit) -> None:
         raise StaleOwner(unit.partition, unit.epoch)
 
 
-def _write(operation: Operation, epoch: int) -> _Write:
+def _writes(operation: Operation, epoch: int) -> tuple[_Write, ...]:
     if isinstance(operation, Save):  # nearly all are, and a match is slower
         record = operation.record
-        return INSERT if record.rev == 1 else UPDATE, _columns(row_of(record), epoch)
+        statement = INSERT if record.rev == 1 else UPDATE
+        return ((statement, _columns(row_of(record), epoch)),)
     match operation:
         case Delete(address):
-            return DELETE, _place(address, epoch)
+            place = _place(address, epoch)
+            return tuple((one, place) for one in (DELETE, DROP_MAIL, DROP_REPLIES))
         case LiftQuarantine(address):
-            return LIFT, _place(address, epoch)
+            return ((LIFT, _place(address, epoch)),)
         case PutQuarantine(mark):
             place = _place(mark.address, epoch)
-            return MARK, {**place, "reason": mark.reason, "since": mark.since}
+            return ((MARK, {**place, "reason": mark.reason, "since": mark.since}),)
+        case _:
+            return _letter_writes(operation, epoch)
+
+
+def _letter_writes(
+    operation: Post | Take | Defer | Bury | Exhume | Answer | ForgetReplies, epoch: int
+) -> tuple[_Write, ...]:
+    match operation:
+        case Post(letter):
+            return ((POST, {**letter_row(letter)._asdict(), "epoch": epoch}),)
+        case Defer(letter):
+            return ((DEFER, {**letter_row(letter)._asdict(), "epoch": epoch}),)
+        case Take(target, name, stamp):
+            place = {**_place(target, epoch), "id": name, "stamp": stamp}
+            return ((TAKE_AWAY, place),)
+        case Answer(reply):
+            return ((ANSWER, {**reply_row(reply)._asdict(), "epoch": epoch}),)
+        case Bury():
+            place = {**attrs.asdict(operation), "epoch": epoch}
+            return ((BURY, place), (TAKE_AWAY, place))
+        case Exhume() | ForgetReplies():
+            statement = EXHUME if isinstance(operation, Exhume) else FORGET_REPLIES
+            return ((statement, {**attrs.asdict(operation), "epoch": epoch}),)
 
 
 def _columns(row: Row, epoch: int) -> Parameters:

@@ -18,6 +18,23 @@ It needs pytest and anyio's plugin, which podvisor does not install for its user
 
 from __future__ import annotations
 
-from .conformance import Make, StoreConformance, opened, save, state, unit
+from .letters import LetterConformance, letter
+from .records import Make, RecordConformance, opened, save, state, unit
+from .relay import RelayStore
 
-__all__ = ["Make", "StoreConformance", "opened", "save", "state", "unit"]
+__all__ = [
+    "LetterConformance",
+    "Make",
+    "RecordConformance",
+    "RelayStore",
+    "StoreConformance",
+    "letter",
+    "opened",
+    "save",
+    "state",
+    "unit",
+]
+
+
+class StoreConformance(RecordConformance, LetterConformance):
+    """The whole contract; subclass it and give it a ``make`` fixture."""

@@ -334,6 +334,12 @@ EXEMPT.update(
             "load": ("manager", "partition"),
             "partitions": ("after", "limit"),
             "quarantined": ("partition",),
+            "inspect": ("address",),
+            "letters": ("after", "limit", "partition"),
+            "mail": ("limit", "target"),
+            "pending": ("after", "limit"),
+            "dead": ("after", "limit", "partition"),
+            "reply": ("key", "target"),
         }.items()
         for which in whichs
     }
@@ -370,6 +376,7 @@ EXEMPT.update(
             "NodeResult": ("name",),
             "ParentStopped": ("key", "manager"),
             "Quarantine": ("address",),
+            "DeadLetter": ("key", "manager", "message", "partition"),
             "Topology": ("pod",),
         }.items()
         for which in whichs

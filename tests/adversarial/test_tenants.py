@@ -223,7 +223,7 @@ class Tenants(RuleBasedStateMachine):
     @precondition(lambda self: self.awake)
     @rule(orderly=st.booleans())
     def open_again(self, orderly: bool) -> None:
-        self.store.dead = not orderly
+        self.store.gone = not orderly
         report = self.run(self.host.stop())
         assert report.clean or not orderly
         self.awake.clear()

@@ -17,11 +17,9 @@ from sqlalchemy.pool import Pool
 
 from persistence import (
     Address,
-    Claim,
     Key,
     Loaded,
     MemoryStore,
-    Quarantine,
     Record,
     RecordKind,
     Store,
@@ -31,6 +29,7 @@ from persistence import (
     key_to_text,
     open_store,
 )
+from persistence.testing import RelayStore
 from pods import (
     Agent,
     AgentRef,
@@ -75,89 +74,52 @@ T = TypeVar("T")
 
 
 @attrs.define(eq=False, repr=False)
-class WatchedStore(Store):
+class WatchedStore(RelayStore):
     """Passes every call on, counts it, and can refuse, hold and drop what is saved.
 
     Attributes:
-        inner: the store below.
         calls: how often each method was called.
         keys_loaded: keys of every ``load``, together.
         named: the partition of every call that names one.
         refuse: says for a unit why it is not saved.
         gate: ``apply`` waits until it is set.
         held: set while an ``apply`` waits at the gate.
-        dead: the process is gone: nothing reaches the store below any more.
+        gone: the process is gone: nothing reaches the store below any more.
     """
 
-    inner: Store
     calls: Counter[str] = attrs.field(factory=Counter[str])
     keys_loaded: int = 0
     named: list[str] = attrs.field(factory=list[str])
     refuse: Callable[[Unit], StoreError | None] = lambda _: None
     gate: asyncio.Event = attrs.field(factory=asyncio.Event)
     held: asyncio.Event = attrs.field(factory=asyncio.Event)
-    dead: bool = False
+    gone: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.gate.set()
 
-    async def open(self) -> None:
-        await self.inner.open()
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-    async def claim(self, partitions: Sequence[str]) -> list[Claim]:
-        self._pass("claim", *partitions)
-        return await self.inner.claim(partitions)
+    async def passing(self, call: str, *partitions: str) -> None:
+        self.calls[call] += 1
+        self.named += partitions
+        if self.gone:
+            raise StoreUnavailable(call, "the process is gone")
 
     async def load(
         self, manager: str, keys: Sequence[Key], *, partition: str
     ) -> list[Loaded]:
-        self._pass("load", partition)
         self.keys_loaded += len(keys)
-        return await self.inner.load(manager, keys, partition=partition)
+        return await super().load(manager, keys, partition=partition)
 
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
-        self._pass("apply", *(unit.partition for unit in units))
+        await self.passing("apply", *(unit.partition for unit in units))
         if not self.gate.is_set():
             self.held.set()
             await self.gate.wait()
-            self._pass("after the gate")
+            await self.passing("after the gate")
         refused = {n: why for n, u in enumerate(units) if (why := self.refuse(u))}
         kept = [unit for n, unit in enumerate(units) if n not in refused]
         found = iter(await self.inner.apply(kept))
         return [refused[n] if n in refused else next(found) for n in range(len(units))]
-
-    async def keys(
-        self, manager: str, *, partition: str, after: Key | None, limit: int
-    ) -> list[Key]:
-        self._pass("keys", partition)
-        return await self.inner.keys(
-            manager, partition=partition, after=after, limit=limit
-        )
-
-    async def count(self, manager: str, *, partition: str) -> int:
-        self._pass("count", partition)
-        return await self.inner.count(manager, partition=partition)
-
-    async def partitions(self, *, after: str | None, limit: int) -> list[str]:
-        self._pass("partitions")
-        return await self.inner.partitions(after=after, limit=limit)
-
-    async def children(self, parent: Address) -> list[Address]:
-        self._pass("children", parent.partition)
-        return await self.inner.children(parent)
-
-    async def quarantined(self, *, partition: str) -> list[Quarantine]:
-        self._pass("quarantined", partition)
-        return await self.inner.quarantined(partition=partition)
-
-    def _pass(self, call: str, *partitions: str) -> None:
-        self.calls[call] += 1
-        self.named += partitions
-        if self.dead:
-            raise StoreUnavailable(call, "the process is gone")
 
 
 @attrs.define(eq=False)
@@ -208,7 +170,7 @@ class Medium:
         try:
             yield host, store
         finally:
-            store.dead = True
+            store.gone = True
             store.gate.set()
             await host.stop()
 

@@ -138,7 +138,7 @@ async def test_a_kill_in_a_mutation_refuses_no_later_one(medium: Medium) -> None
         async with asyncio.TaskGroup() as group:
             group.create_task(_add_quietly(room, "lost"))
             await store.held.wait()
-            store.dead = True
+            store.gone = True
             store.gate.set()
 
     async with medium.host() as host:

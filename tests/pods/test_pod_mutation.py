@@ -115,7 +115,7 @@ async def test_a_mutation_is_stored_before_anything_starts_or_stops(
             assert not any("helper" in str(i.address) for i in host.runtime.instances())
             assert "reviewer" in await pod.topology()
             assert not mutating.done()
-            store.dead = True
+            store.gone = True
             store.gate.set()
         assert isinstance(mutating.result(), StoreUnavailable)
 

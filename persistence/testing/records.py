@@ -1,4 +1,4 @@
-"""The contract of a store as tests; every store passes all of them unchanged."""
+"""The part of a store's contract that is about records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from persistence import (
     Unit,
 )
 
-__all__ = ["Make", "StoreConformance", "opened", "save", "state", "unit"]
+__all__ = ["Make", "RecordConformance", "opened", "save", "state", "unit"]
 
 Make: TypeAlias = Callable[[], Store]
 """Makes an unopened store; every store of one test stands on the same storage."""
@@ -87,8 +87,8 @@ async def body_of(store: Store, key: Key, partition: str = "acme") -> bytes | No
     return found[0].body if found else None
 
 
-class StoreConformance:
-    """Subclass it and give it a ``make`` fixture."""
+class RecordConformance:
+    """What a store promises about records, owners and quarantine."""
 
     async def test_what_was_saved_is_read_back_whole(self, make: Make) -> None:
         """A9: a record keeps every field."""

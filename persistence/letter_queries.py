@@ -1,0 +1,139 @@
+"""What is asked of a database about letters, run in the driver's thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from .address import Address, check_partition, key_to_text
+from .errors import InvalidPartition
+from .letter_rows import LetterRow, ReplyRow, letter_of, reply_of
+from .letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
+from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+from .records import StoredBytes
+from .rows import Row, checksum
+from .statements import INSPECT
+
+__all__ = ["dead", "first_due", "inspect", "letters", "mail", "pending", "reply"]
+
+
+def letters(
+    database: sqlite3.Connection,
+    partition: str,
+    until: float,
+    after: tuple[float, str],
+    limit: int,
+) -> list[Letter | SpoiledLetter]:
+    """List letters by when they are due, readable or not."""
+    due, stamp = after
+    rows = database.execute(
+        LETTERS,
+        {
+            "partition": partition,
+            "until": until,
+            "due": due,
+            "stamp": stamp,
+            "limit": limit,
+        },
+    )
+    return [letter_of(LetterRow._make(row), partition) for row in rows]
+
+
+def mail(
+    database: sqlite3.Connection, partition: str, target: Address, limit: int
+) -> list[Letter]:
+    """List the readable letters of one target."""
+    rows = database.execute(MAIL, {**_place(partition, target), "limit": limit})
+    found = [letter_of(LetterRow._make(row), partition) for row in rows]
+    return [letter for letter in found if isinstance(letter, Letter)]
+
+
+def first_due(database: sqlite3.Connection, partition: str) -> tuple[int, float | None]:
+    """Count the letters of a partition, and say when the first is due."""
+    number, due = database.execute(FIRST_DUE, {"partition": partition}).fetchone()
+    return int(number), _seconds(due) if number else None
+
+
+def pending(
+    database: sqlite3.Connection, after: str, limit: int
+) -> list[tuple[str, float]]:
+    """List the partitions that have letters, with when the first is due."""
+    rows = database.execute(PENDING, {"after": after, "limit": limit})
+    return list(_named(rows))
+
+
+def _named(rows: Iterable[tuple[object, object]]) -> Iterable[tuple[str, float]]:
+    for name, due in rows:
+        try:
+            yield check_partition(str(name)), _seconds(due)
+        except InvalidPartition:
+            continue
+
+
+def dead(
+    database: sqlite3.Connection, partition: str, after: str, limit: int
+) -> list[DeadLetter]:
+    """List dead letters as they are stored."""
+    rows = database.execute(
+        DEAD, {"partition": partition, "after": after, "limit": limit}
+    )
+    return [DeadLetter(*row) for row in rows]
+
+
+def reply(
+    database: sqlite3.Connection, partition: str, target: Address, key: str
+) -> Reply | None:
+    """Return a remembered reply.
+
+    Raises:
+        CorruptRecord: the row is damaged.
+    """
+    place = {**_place(partition, target), "request": key}
+    row = database.execute(REPLY, place).fetchone()
+    return None if row is None else reply_of(ReplyRow._make(row), target)
+
+
+def inspect(
+    database: sqlite3.Connection, partition: str, target: Address
+) -> list[StoredBytes]:
+    """Return the rows of an instance as they are."""
+    found: list[StoredBytes] = []
+    for *columns, digest in database.execute(INSPECT, _place(partition, target)):
+        row = Row._make(columns)
+        found.append(
+            StoredBytes(
+                kind=str(row.kind),
+                rev=_whole(row.rev),
+                version=_whole(row.version),
+                body=_bytes(row.body),
+                intact=_intact(row, digest),
+            )
+        )
+    return found
+
+
+def _place(partition: str, target: Address) -> dict[str, str | float | int]:
+    return {
+        "partition": partition,
+        "manager": target.manager,
+        "key": key_to_text(target.key),
+    }
+
+
+def _intact(row: Row, digest: object) -> bool:
+    try:
+        return checksum(row) == digest
+    except (TypeError, ValueError):  # a column of another type than its name says
+        return False
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

@@ -1,0 +1,133 @@
+"""Every statement that the SQL store runs for letters and replies.
+
+As in ``statements``, each names one partition, and each write asks who owns it.
+"""
+
+from __future__ import annotations
+
+from .statements import OWNED
+
+__all__ = [
+    "ANSWER",
+    "BURY",
+    "DEAD",
+    "DEFER",
+    "DROP_MAIL",
+    "DROP_REPLIES",
+    "EXHUME",
+    "FIRST_DUE",
+    "FORGET_REPLIES",
+    "LETTERS",
+    "MAIL",
+    "PENDING",
+    "POST",
+    "REPLY",
+    "TAKE_AWAY",
+]
+
+_COLUMNS = """partition, manager, key, id, stamp, message, version, body, due, sent,
+    tries, cron, sender_manager, sender_key, checksum"""
+
+POST = f"""
+INSERT INTO podvisor_letters ({_COLUMNS})
+SELECT :partition, :manager, :key, :id, :stamp, :message, :version, :body, :due, :sent,
+    :tries, :cron, :sender_manager, :sender_key, :checksum
+WHERE {OWNED}
+ON CONFLICT (partition, manager, key, id) DO UPDATE SET
+    stamp = excluded.stamp, message = excluded.message, version = excluded.version,
+    body = excluded.body, due = excluded.due, sent = excluded.sent,
+    tries = excluded.tries, cron = excluded.cron,
+    sender_manager = excluded.sender_manager, sender_key = excluded.sender_key,
+    checksum = excluded.checksum
+"""
+
+_PLACE = """partition = :partition AND manager = :manager AND key = :key AND id = :id
+    AND (:stamp = '' OR stamp = :stamp)"""
+
+TAKE_AWAY = f"DELETE FROM podvisor_letters WHERE {_PLACE} AND {OWNED}"  # noqa: S608  as above
+
+DEFER = f"""
+UPDATE podvisor_letters SET due = :due, tries = :tries, checksum = :checksum
+WHERE {_PLACE} AND {OWNED}
+"""  # noqa: S608  as above
+
+_TARGET = "partition = :partition AND manager = :manager AND key = :key"
+
+DROP_MAIL = f"DELETE FROM podvisor_letters WHERE {_TARGET} AND {OWNED}"  # noqa: S608  as above
+"""Goes with the rows of a removed instance: its mail would bring it back."""
+
+DROP_REPLIES = f"DELETE FROM podvisor_replies WHERE {_TARGET} AND {OWNED}"  # noqa: S608  as above
+
+BURY = f"""
+INSERT INTO podvisor_dead_letters (
+    partition, stamp, manager, key, id, message, version, body, sent, tries, reason,
+    since
+)
+SELECT partition, stamp, manager, key, id, message, version, body, sent, :tries,
+    :reason, :since
+FROM podvisor_letters WHERE {_PLACE} AND {OWNED}
+ON CONFLICT (partition, stamp) DO NOTHING
+"""  # noqa: S608  as above
+
+EXHUME = f"""
+DELETE FROM podvisor_dead_letters
+WHERE partition = :partition AND stamp = :stamp AND {OWNED}
+"""  # noqa: S608  as above
+
+ANSWER = f"""
+INSERT INTO podvisor_replies (
+    partition, manager, key, request, digest, body, expires, checksum
+)
+SELECT :partition, :manager, :key, :request, :digest, :body, :expires, :checksum
+WHERE {OWNED}
+"""
+
+FORGET_REPLIES = f"""
+DELETE FROM podvisor_replies
+WHERE partition = :partition AND expires <= :before AND {OWNED}
+"""  # noqa: S608  as above
+
+LETTERS = f"""
+SELECT {_COLUMNS} FROM podvisor_letters
+WHERE partition = :partition AND due <= :until AND (due, stamp) > (:due, :stamp)
+ORDER BY due, stamp LIMIT :limit
+"""  # noqa: S608  as above
+
+MAIL = f"""
+SELECT {_COLUMNS} FROM podvisor_letters
+WHERE partition = :partition AND manager = :manager AND key = :key
+ORDER BY due, stamp LIMIT :limit
+"""  # noqa: S608  as above
+
+FIRST_DUE = """
+SELECT (SELECT count(*) FROM podvisor_letters WHERE partition = :partition),
+    (SELECT due FROM podvisor_letters WHERE partition = :partition
+     ORDER BY due, stamp LIMIT 1)
+"""
+
+PENDING = """
+WITH RECURSIVE found (name) AS (
+    SELECT min(partition) FROM podvisor_letters WHERE partition > :after
+    UNION ALL
+    SELECT (SELECT min(partition) FROM podvisor_letters WHERE partition > found.name)
+    FROM found WHERE found.name IS NOT NULL
+)
+SELECT name, (
+    SELECT due FROM podvisor_letters WHERE partition = name ORDER BY due, stamp LIMIT 1
+) FROM found WHERE name IS NOT NULL LIMIT :limit
+"""
+"""Skips from one partition to the next: it costs what it names, not what they have."""
+
+DEAD = """
+SELECT partition, manager, key, id, stamp, message, version, body, sent, tries, reason,
+    since
+FROM podvisor_dead_letters WHERE partition = :partition AND stamp > :after
+ORDER BY stamp LIMIT :limit
+"""
+
+REPLY = """
+SELECT partition, manager, key, request, digest, body, expires, checksum
+FROM podvisor_replies
+WHERE partition = :partition AND manager = :manager AND key = :key
+    AND request = :request
+"""

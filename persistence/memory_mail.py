@@ -1,0 +1,159 @@
+"""The letters, dead letters and replies of one partition of a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import TypeVar
+
+import attrs
+
+from .address import Address, key_to_text
+from .errors import AlreadyAnswered, StoreError
+from .letter_rows import LetterRow, ReplyRow, letter_of, letter_row, reply_of, reply_row
+from .letters import (
+    Answer,
+    Bury,
+    DeadLetter,
+    Defer,
+    Exhume,
+    ForgetReplies,
+    Letter,
+    Post,
+    Reply,
+    SpoiledLetter,
+    Take,
+)
+
+__all__ = ["Mail", "MailOperation", "Undo"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MailOperation = Post | Take | Defer | Bury | Exhume | Answer | ForgetReplies
+Undo = list[Callable[[], object]]
+"""What puts back what a unit has done so far; the last comes first."""
+
+
+@attrs.define(eq=False)
+class Mail:
+    """What the letter tables hold of one partition.
+
+    Attributes:
+        letters: rows by (manager, key text, id).
+        dead: dead letters by stamp.
+        replies: rows by (manager, key text, idempotency key).
+    """
+
+    letters: dict[tuple[str, str, str], LetterRow] = attrs.field(
+        factory=dict[tuple[str, str, str], LetterRow]
+    )
+    dead: dict[str, DeadLetter] = attrs.field(factory=dict[str, DeadLetter])
+    replies: dict[tuple[str, str, str], ReplyRow] = attrs.field(
+        factory=dict[tuple[str, str, str], ReplyRow]
+    )
+
+    def carry_out(self, operation: MailOperation, undo: Undo) -> StoreError | None:
+        """Do one operation, noting how to undo it, or say why it is refused."""
+        match operation:
+            case Post(letter):
+                row = letter_row(letter)
+                _put(self.letters, row[1:4], row, undo)
+            case Defer(letter):
+                self._defer(letter, undo)
+            case Take(target, name, stamp):
+                place = (target.manager, key_to_text(target.key), name)
+                self._take(place, stamp, undo)
+            case Bury():
+                self._bury(operation, undo)
+            case Exhume():
+                _drop(self.dead, operation.stamp, undo)
+            case Answer(reply):
+                return self._answer(reply, undo)
+            case ForgetReplies():
+                self._forget(operation.before, undo)
+        return None
+
+    def drop(self, manager: str, key: str, undo: Undo) -> None:
+        """Remove the letters and replies of one target."""
+        for place in [p for p in self.letters if p[:2] == (manager, key)]:
+            _drop(self.letters, place, undo)
+        for place in [p for p in self.replies if p[:2] == (manager, key)]:
+            _drop(self.replies, place, undo)
+
+    def due(
+        self, partition: str, until: float, after: tuple[float, str]
+    ) -> Iterator[Letter | SpoiledLetter]:
+        """Yield the letters that are due, in order, after a place in it."""
+        for row in sorted(self.letters.values(), key=_order):
+            if row.due <= until and _order(row) > after:
+                yield letter_of(row, partition)
+
+    def of(self, target: Address) -> Iterator[Letter]:
+        """Yield the readable letters of one target, in order."""
+        place = (target.manager, key_to_text(target.key))
+        mine = [row for at, row in self.letters.items() if at[:2] == place]
+        for row in sorted(mine, key=_order):
+            letter = letter_of(row, target.partition)
+            if isinstance(letter, Letter):
+                yield letter
+
+    def first_due(self) -> float | None:
+        """Say when the first letter is due."""
+        return min((row.due for row in self.letters.values()), default=None)
+
+    def reply(self, target: Address, key: str) -> Reply | None:
+        """Return a remembered reply."""
+        row = self.replies.get((target.manager, key_to_text(target.key), key))
+        return None if row is None else reply_of(row, target)
+
+    def _stands(self, place: tuple[str, str, str], stamp: str) -> bool:
+        row = self.letters.get(place)
+        return row is not None and stamp in ("", row.stamp)
+
+    def _defer(self, letter: Letter, undo: Undo) -> None:
+        row = letter_row(letter)
+        if self._stands(row[1:4], letter.stamp):
+            _put(self.letters, row[1:4], row, undo)
+
+    def _take(self, place: tuple[str, str, str], stamp: str, undo: Undo) -> None:
+        if self._stands(place, stamp):
+            _drop(self.letters, place, undo)
+
+    def _forget(self, before: float, undo: Undo) -> None:
+        for key in [k for k, row in self.replies.items() if row.expires <= before]:
+            _drop(self.replies, key, undo)
+
+    def _bury(self, bury: Bury, undo: Undo) -> None:
+        place = (bury.manager, bury.key, bury.id)
+        if not self._stands(place, bury.stamp):
+            return
+        row = self.letters[place]
+        _drop(self.letters, place, undo)
+        dead = DeadLetter(*row[:8], row.sent, bury.tries, bury.reason, bury.since)
+        _put(self.dead, row.stamp, dead, undo)
+
+    def _answer(self, reply: Reply, undo: Undo) -> StoreError | None:
+        row = reply_row(reply)
+        if row[1:4] in self.replies:
+            return AlreadyAnswered(reply.target, reply.key)
+        _put(self.replies, row[1:4], row, undo)
+        return None
+
+
+def _order(row: LetterRow) -> tuple[float, str]:
+    return row.due, row.stamp
+
+
+def _put(table: MutableMapping[K, V], key: K, value: V, undo: Undo) -> None:
+    old = table.get(key)
+    table[key] = value
+    if old is None:
+        undo.append(lambda: table.pop(key))
+    else:
+        undo.append(lambda: table.update({key: old}))
+
+
+def _drop(table: MutableMapping[K, V], key: K, undo: Undo) -> None:
+    old = table.pop(key, None)
+    if old is not None:
+        undo.append(lambda: table.update({key: old}))
