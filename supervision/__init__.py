@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .agent import Agent, AgentSpec, upcast
+from .agent import Agent, AgentSpec
 from .context import AgentContext, Traits
 from .dispatcher import DispatchPolicy, DispatchStatistics
 from .errors import (
@@ -31,6 +31,15 @@ from .handle import PartitionHandle
 from .host import Host, HostStatistics
 from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
+from .letterbox import MailPolicy
+from .mail_errors import (
+    IdempotencyMismatch,
+    InvalidSchedule,
+    LetterNotFound,
+    MailroomFull,
+    NotServed,
+    UnstorableMessage,
+)
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
 from .otel import Signals, setup_telemetry
@@ -39,7 +48,9 @@ from .policies import HostPolicy
 from .ref import AgentRef, Attachment, Referable
 from .restarts import RestartPolicy
 from .runtime import Runtime
+from .schedules import Schedule
 from .shutdown import ShutdownReport
+from .staging import Staged
 from .telemetry import (
     PARTITION_ATTRIBUTE,
     Counters,
@@ -50,6 +61,8 @@ from .telemetry import (
 from .tenancy import RequestContext
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
+
+from .upcasts import upcast
 
 __all__ = [
     "PARTITION_ATTRIBUTE",
@@ -73,18 +86,24 @@ __all__ = [
     "HostClosed",
     "HostPolicy",
     "HostStatistics",
+    "IdempotencyMismatch",
     "Instance",
     "InstanceManager",
     "InvalidArgument",
+    "InvalidSchedule",
     "Kind",
+    "LetterNotFound",
     "LineageRefused",
+    "MailPolicy",
     "MailboxFull",
+    "MailroomFull",
     "ManagerPolicy",
     "ManagerStatistics",
     "Message",
     "MissingExtra",
     "NotHandled",
     "NotPicklable",
+    "NotServed",
     "OnParentStop",
     "OutOfRuntime",
     "ParentStopped",
@@ -97,14 +116,17 @@ __all__ = [
     "RequestContext",
     "RestartPolicy",
     "Runtime",
+    "Schedule",
     "ShutdownIncomplete",
     "ShutdownReport",
     "Signals",
+    "Staged",
     "StartFailed",
     "StopTimeout",
     "TelemetryPolicy",
     "Traits",
     "UnknownManager",
+    "UnstorableMessage",
     "handler",
     "partition_extra",
     "setup_telemetry",

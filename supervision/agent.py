@@ -23,39 +23,14 @@ from .errors import HandlerError, NotHandled, OutOfRuntime
 from .fields import check_fields
 from .messages import HandlerSpec, Message, read_handlers
 from .ref import AgentRef
+from .upcasts import read_upcasts
+from .wire import Wire
 
 if TYPE_CHECKING:
     from .context import AgentContext, Traits
     from .instance import Instance
 
-__all__ = ["Agent", "AgentSpec", "upcast"]
-
-Upcast = Callable[[dict[str, object]], dict[str, object]]
-_UPCAST = "__podvisor_upcast__"
-
-
-def upcast(from_version: int) -> Callable[[Upcast], Upcast]:
-    """Mark a static method that lifts a stored state to ``from_version + 1``.
-
-    It gets the stored state as a JSON object and returns the object that the next
-    version would have stored::
-
-        class Notes(Agent):
-            state_version = 2
-            lines: list[str] = attrs.field(factory=list)
-
-            @staticmethod
-            @upcast(1)
-            def split(state: dict[str, object]) -> dict[str, object]:
-                state["lines"] = str(state.pop("text")).splitlines()
-                return state
-    """
-
-    def mark(function: Upcast) -> Upcast:
-        setattr(function, _UPCAST, from_version)
-        return function
-
-    return mark
+__all__ = ["Agent", "AgentSpec"]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
@@ -163,6 +138,7 @@ class AgentSpec:
         fields: the names of its declared fields, in order.
         read: takes an agent, returns its field values as a tuple.
         handlers: routing table by exact message type; grows by subclasses seen.
+        wire: its durable messages to JSON and back.
         has_on_start: whether the class overrides ``on_start``.
         has_on_stop: whether the class overrides ``on_stop``.
     """
@@ -173,6 +149,7 @@ class AgentSpec:
     fields: tuple[str, ...]
     read: Callable[[Agent], tuple[object, ...]]
     handlers: dict[type[object], HandlerSpec]
+    wire: Wire
     has_on_start: bool
     has_on_stop: bool
 
@@ -198,11 +175,12 @@ class AgentSpec:
             agent=agent,
             attributes=fields,
             codec=build_codec(
-                agent, version=agent.state_version, upcasts=_read_upcasts(agent)
+                agent, version=agent.state_version, upcasts=read_upcasts(agent)
             ),
             fields=tuple(a.name for a in fields),
             read=_reader(tuple(a.name for a in fields)),
             handlers=handlers,
+            wire=Wire(handlers),
             has_on_start=agent.on_start is not Agent.on_start,
             has_on_stop=agent.on_stop is not Agent.on_stop,
         )
@@ -283,17 +261,6 @@ def _attributes(
         return ()
     attrs.resolve_types(agent, localns=names)
     found: tuple[attrs.Attribute[object], ...] = attrs.fields(agent)
-    return found
-
-
-def _read_upcasts(agent: type[Agent]) -> dict[int, Upcast]:
-    found: dict[int, Upcast] = {}
-    for base in reversed(agent.__mro__):
-        for value in vars(base).values():
-            function = value.__func__ if isinstance(value, staticmethod) else value
-            version = getattr(function, _UPCAST, None)
-            if isinstance(version, int):
-                found[version] = function
     return found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from .errors import InvalidArgument
 
-__all__ = ["check_limit", "check_seconds"]
+__all__ = ["check_limit", "check_seconds", "check_stamp"]
 
 _MAX_PAGE = 10_000
+_MAX_STAMP = 100
 
 
 def check_limit(limit: object) -> None:
@@ -21,15 +23,27 @@ def check_limit(limit: object) -> None:
         raise InvalidArgument("limit", limit, f"an int from 1 to {_MAX_PAGE}")
 
 
-def check_seconds(seconds: object) -> None:
-    """Check how long an ask may wait.
+def check_seconds(seconds: object) -> float:
+    """Check how long an ask may wait, and return it.
 
     Raises:
         InvalidArgument: not a number above 0.
     """
     if type(seconds) not in (int, float) or not _positive(seconds):
         raise InvalidArgument("timeout", seconds, "seconds above 0, or nothing")
+    return seconds
 
 
-def _positive(seconds: object) -> bool:
+def check_stamp(argument: str, stamp: object) -> str:
+    """Check what should name a dead letter, and return it.
+
+    Raises:
+        InvalidArgument: not a text of printable ASCII.
+    """
+    if not (isinstance(stamp, str) and stamp.isascii() and len(stamp) <= _MAX_STAMP):
+        raise InvalidArgument(argument, stamp, "the stamp of a dead letter")
+    return str(stamp)
+
+
+def _positive(seconds: object) -> TypeGuard[float]:
     return isinstance(seconds, int | float) and 0 < seconds < math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import attrs
@@ -11,9 +12,11 @@ from persistence import Address, Key, check_key, check_partition
 
 from .errors import AgentNotFound, InvalidArgument
 from .instance import Instance
+from .mail_errors import InvalidSchedule
 from .messages import Message
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
+from .schedules import Schedule, timer_id, timing
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
@@ -145,20 +148,116 @@ class AgentContext:
         return ref
 
     def tell(
-        self, target: AgentRef[object] | Address, message: Message[object]
+        self,
+        target: AgentRef[object] | Address,
+        message: Message[object],
+        *,
+        durable: bool = False,
     ) -> None:
         """Send a message when, and only when, this turn is committed.
+
+        A durable one is stored in this turn's commit and removed in the commit of the
+        turn that handles it: it survives a crash, waits for a target that is full or in
+        quarantine, and its effect on stored state happens once. It speaks for no
+        request: ``context.request`` is ``None`` where it is handled.
+
+        Args:
+            target: a ref of this partition.
+            message: what to send.
+            durable: whether it is stored on its way.
 
         Raises:
             AgentNotFound: the target is not in this partition.
             InvalidArgument: the target is no ref.
-            MailboxFull: the target has no room now.
+            MailboxFull: the target has no room now, and the message is not durable.
+            MailroomFull: the partition has too many letters.
             NotHandled: the target has no handler for it.
+            UnstorableMessage: it is to be durable and has no stored form.
         """
-        address = _address_of(target)
+        address = self._own(_address_of(target))
+        post = self._runtime.post
+        if durable:
+            post.post_later(self._instance, address, message)
+        else:
+            post.send_later(self._instance, address, message)
+
+    def schedule(  # noqa: PLR0913  three ways to say when
+        self,
+        message: Message[object],
+        *,
+        after: float | None = None,
+        at: datetime | None = None,
+        cron: str | None = None,
+        timezone: str = "UTC",
+        name: str | None = None,
+        target: AgentRef[object] | None = None,
+    ) -> None:
+        """Send a durable message later, once or again and again.
+
+        It is stored in this turn's commit. When it is due it wakes its target, if that
+        hibernates. Times that pass while no host runs are made up for by one message.
+
+        Args:
+            message: what to send.
+            after: seconds from now.
+            at: a moment, with its time zone.
+            cron: a rule of five fields, such as ``"0 9 * * mon-fri"``.
+            timezone: the IANA name of the zone in which the rule is meant.
+            name: what ``unschedule`` calls it; a timer of the same name and target is
+                replaced. A rule needs one.
+            target: who gets it; by default this instance.
+
+        Raises:
+            InvalidSchedule: not exactly one of the three, or it says no time.
+            AgentNotFound: the target is not in this partition.
+            MailroomFull: the partition has too many letters.
+            NotHandled: the target has no handler for it.
+            UnstorableMessage: the message has no stored form.
+        """
+        address = self.address if target is None else self._own(_address_of(target))
+        if cron is not None and name is None:
+            reason = "a rule goes on for ever, so it needs a name= to be called off by"
+            raise InvalidSchedule("cron", cron, reason)
+        found = timing(
+            now=self._runtime.clock.wall(),
+            after=after,
+            at=at,
+            cron=cron,
+            timezone=timezone,
+        )
+        own_name = "" if name is None else timer_id(name)
+        self._runtime.post.post_later(
+            self._instance, address, message, timing=found, name=own_name
+        )
+
+    def unschedule(self, name: str, *, target: AgentRef[object] | None = None) -> None:
+        """Call a timer off, when and only when this turn is committed.
+
+        One that is being handled meanwhile takes effect; a name that no timer has is no
+        error.
+
+        Raises:
+            InvalidSchedule: not a name.
+            AgentNotFound: the target is not in this partition.
+        """
+        address = self.address if target is None else self._own(_address_of(target))
+        instance = self._instance
+        off = self._runtime.mailroom.call_off(
+            instance.partition, (address, timer_id(name))
+        )
+        instance.staged = [*(instance.staged or ()), off]
+
+    async def schedules(self) -> tuple[Schedule, ...]:
+        """List the timers of this instance that are stored, the next one first.
+
+        What this very turn has scheduled is not among them yet.
+        """
+        return await self._runtime.mailroom.schedules(self.address)
+
+    def _own(self, address: Address) -> Address:
         if check_partition(address.partition) != self.partition:
             raise AgentNotFound(address.manager, address.key)
-        self._runtime.post.send_later(self._instance, address, message)
+        return address
 
     @overload
     async def spawn(

@@ -127,7 +127,7 @@ def settle_stoppers(instance: Instance, error: BaseException | None) -> None:
 def refuse_mail(instance: Instance, error: BaseException) -> None:
     """Answer everything in the mailbox with an error."""
     while instance.mail:
-        instance.mail.take().fail(error)
+        instance.mail.take().refuse(error)
 
 
 def report(instance: Instance, event: str, error: BaseException) -> None:

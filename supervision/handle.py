@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
-from persistence import Key, check_partition
+from persistence import DeadLetter, Key, check_partition
 
+from .checks import check_limit, check_stamp
 from .errors import NotPicklable, PartitionMismatch
 from .manager import InstanceManager, ManagerStatistics
 from .ref import AgentRef, Referable
@@ -130,8 +131,67 @@ class PartitionHandle:
         checked = self._check(partition, manager)
         return await manager.keys(partition=checked, after=after, limit=limit)
 
+    async def dead_letters(
+        self,
+        *,
+        after: str = "",
+        limit: int = 1_000,
+        partition: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
+        """List the durable messages that nobody could handle, with the reason.
+
+        Args:
+            after: the stamp of the last one of the page before.
+            limit: letters in one page, from 1 to 10,000.
+            partition: may be repeated for emphasis.
+
+        Raises:
+            PartitionMismatch: another partition was given.
+            InvalidArgument: ``after`` is no text, or ``limit`` is out of range.
+        """
+        self._same(partition)
+        check_limit(limit)
+        return await self._runtime.remedies.dead_letters(
+            self._partition, after=check_stamp("after", after), limit=limit
+        )
+
+    async def redeliver(
+        self, stamp: str, *, actor: str, reason: str, partition: str | None = None
+    ) -> None:
+        """Send a dead letter again, as if it had just been posted.
+
+        Args:
+            stamp: which of ``dead_letters()``.
+            actor: who decides; goes to the log.
+            reason: why; goes to the log.
+            partition: may be repeated for emphasis.
+
+        Raises:
+            LetterNotFound: no such dead letter in this partition.
+            RecordError: its bytes cannot be read; it stays where it is.
+            UnknownManager: its manager is not declared on this host.
+            PartitionMismatch: another partition was given.
+            ValueError: actor or reason is empty.
+        """
+        self._same(partition)
+        await self._runtime.remedies.redeliver(
+            self._partition, stamp, actor=actor, reason=reason
+        )
+
+    async def drop(
+        self, stamp: str, *, actor: str, reason: str, partition: str | None = None
+    ) -> None:
+        """Remove a dead letter for good; arguments and errors as for ``redeliver``."""
+        self._same(partition)
+        await self._runtime.remedies.drop(
+            self._partition, stamp, actor=actor, reason=reason
+        )
+
     def _check(self, partition: str | None, manager: object) -> str:
         self._runtime.owned(manager)
+        return self._same(partition)
+
+    def _same(self, partition: str | None) -> str:
         if partition is not None and partition != self._partition:
             raise PartitionMismatch(self._partition, partition)
         return self._partition

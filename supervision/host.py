@@ -178,6 +178,7 @@ class Host:
             runtime, name, AgentSpec.of(agent), policy
         )
         runtime.managers[name] = made
+        runtime.mailroom.rounds.look_again()
         return made
 
     def manager_named(self, name: str) -> InstanceManager[Agent]:

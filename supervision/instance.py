@@ -21,6 +21,7 @@ from .mailbox import Envelope, Mailbox
 from .partitions import Partition
 from .phases import OnParentStop, Phase
 from .ref import AgentRef
+from .staging import Staged
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Instance:
         mail: messages that wait.
         current: the message that is being handled.
         outbox: what the current turn wants sent.
+        staged: what the current turn wants committed beside the state.
         used: monotonic seconds of the last traffic.
         watched: the idle timers know it.
         incarnation: number of its agent object, unique in its partition on this host.
@@ -89,6 +91,7 @@ class Instance:
     mail: Mailbox | None = None
     current: Envelope | None = None
     outbox: list[tuple[Address, Envelope]] | None = None
+    staged: list[Staged] | None = None
     used: float = 0.0
     watched: bool = False
     incarnation: int = 0

@@ -28,6 +28,7 @@ from persistence import (
     Writer,
 )
 
+from .claims import Claims
 from .departures import (
     Departures,
     extended_ancestor,
@@ -58,6 +59,7 @@ class Lifecycle:
 
     turns: Turns
     workers: Workers
+    claims: Claims
     writer: Writer
     reader: Reader
     clock: Clock
@@ -76,9 +78,7 @@ class Lifecycle:
         if partition.lost:
             self.departures.drop(instance, StaleOwner(partition.name, partition.epoch))
         elif instance.kind.stored and partition.claim is None:
-            if partition.claiming is None:
-                partition.claiming = self.writer.claim(partition.name)
-            self._then(instance, partition.claiming, self._claimed)
+            self._then(instance, self.claims.take(partition), self._claimed)
         else:
             self._load(instance)
 
@@ -110,14 +110,10 @@ class Lifecycle:
         )
 
     def _claimed(self, instance: Instance, future: asyncio.Future[Claim]) -> None:
-        partition = instance.partition
-        partition.claiming = None
         if (error := future.exception()) is not None:
             self.departures.drop(instance, error)
-            return
-        if partition.claim is None:
-            partition.claimed(future.result())
-        self._load(instance)
+        else:
+            self._load(instance)
 
     def _load(self, instance: Instance) -> None:
         mark = instance.partition.quarantined.get(

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext
 
 from persistence import Address
 
+from .staging import Delivery
 from .tenancy import RequestContext
 
 __all__ = ["Envelope", "Mailbox"]
@@ -30,6 +31,7 @@ class Envelope:
         span: the sender's span, if it is recorded.
         request: the request it belongs to, if the edge stamped one.
         enqueued: monotonic seconds at which it was accepted.
+        delivery: what its being handled commits; ``None`` for most.
     """
 
     message: object
@@ -38,6 +40,7 @@ class Envelope:
     span: SpanContext | None = None
     request: RequestContext | None = None
     enqueued: float = 0.0
+    delivery: Delivery | None = None
 
     def answer(self, value: object) -> None:
         """Deliver the reply, unless the asker has left."""
@@ -49,9 +52,21 @@ class Envelope:
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(error)
 
+    def refuse(self, error: BaseException) -> None:
+        """Deal with a message that will not be handled where it is."""
+        self.fail(error)
+        if self.delivery is not None:
+            self.delivery.returned()
+
     @property
     def abandoned(self) -> bool:
-        """Whether it is an ask whose asker has left."""
+        """Whether nobody wants it handled: its asker has left, or it was called off.
+
+        A request that is remembered by its key is handled even so: whoever asks again
+        gets the reply.
+        """
+        if self.delivery is not None:
+            return self.delivery.recalled
         return self.reply is not None and self.reply.done()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from typing import Generic, NoReturn, TypeVar
 
 import attrs
@@ -16,9 +15,8 @@ import attrs
 from persistence import (
     Address,
     Key,
-    LiftQuarantine,
     Quarantine,
-    Unit,
+    StoredBytes,
     check_key,
     check_partition,
     key_to_text,
@@ -27,7 +25,7 @@ from persistence import (
 from .agent import AgentSpec
 from .checks import check_limit, check_seconds
 from .context import PLAIN
-from .errors import AgentNotFound, AskCycle, AskTimeout, NotPicklable
+from .errors import AskCycle, AskTimeout, NotPicklable
 from .instance import Instance
 from .kind import Kind, ManagerPolicy
 from .mailbox import Envelope
@@ -36,12 +34,10 @@ from .phases import Durability, Phase
 from .ref import AgentRef, Referable
 from .registry import Registry
 from .runtime import Runtime
-from .telemetry import partition_extra
+from .staging import Delivery
 from .tenancy import RequestContext
 
 __all__ = ["InstanceManager", "ManagerStatistics"]
-
-log = logging.getLogger("podvisor.manager")
 
 A_co = TypeVar("A_co", covariant=True)
 Ref_co = TypeVar("Ref_co", covariant=True)
@@ -250,26 +246,40 @@ class InstanceManager(Generic[A_co]):
             AgentNotFound: nothing of that key is in quarantine in this partition.
             ValueError: actor or reason is empty.
         """
-        if not actor or not reason:
-            msg = "release needs actor= and reason=: who lets it go, and why"
-            raise ValueError(msg)
         address = self._address(key, partition)
-        owned = await self._runtime.claim(partition)
-        if (address.manager, address.key) not in owned.quarantined:
-            raise AgentNotFound(address.manager, address.key)
-        unit = Unit(partition, owned.epoch, (LiftQuarantine(address),))
-        await self._runtime.writer.submit(unit)
-        owned.quarantined.pop((address.manager, address.key), None)
-        log.warning(
-            "instance.released",
-            extra=partition_extra(
-                partition,
-                manager=address.manager,
-                key=str(address.key),
-                actor=actor,
-                reason=reason,
-            ),
-        )
+        await self._runtime.remedies.release(address, actor=actor, reason=reason)
+
+    async def inspect(self, key: Key, *, partition: str) -> tuple[StoredBytes, ...]:
+        """Return the stored rows of an instance as they are, readable or not.
+
+        For a person who wonders what to do about a quarantined instance; it starts
+        nothing. An instance that has no rows, here or anywhere, gives none.
+
+        Raises:
+            InvalidKey: not a valid key.
+            InvalidPartition: not a valid partition id.
+        """
+        return await self._runtime.remedies.inspect(self._address(key, partition))
+
+    async def discard(
+        self, key: Key, *, partition: str, actor: str, reason: str
+    ) -> None:
+        """Remove a quarantined instance for good: its rows, mail and replies.
+
+        The next ``get`` starts afresh. Nothing else of the partition is touched.
+
+        Args:
+            key: which instance.
+            partition: the tenant.
+            actor: who decides; goes to the log.
+            reason: why; goes to the log.
+
+        Raises:
+            AgentNotFound: nothing of that key is in quarantine in this partition.
+            ValueError: actor or reason is empty.
+        """
+        address = self._address(key, partition)
+        await self._runtime.remedies.discard(address, actor=actor, reason=reason)
 
     # The port of the refs.
 
@@ -278,7 +288,11 @@ class InstanceManager(Generic[A_co]):
         return self._runtime.resolve(address)
 
     async def ask(
-        self, ref: AgentRef[object], message: Message[object], seconds: float | None
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        delivery: Delivery | None = None,
     ) -> object:
         """Deliver a message and wait for the reply."""
         runtime = self._runtime
@@ -289,12 +303,38 @@ class InstanceManager(Generic[A_co]):
             instance = ref.instance = runtime.resolve(ref.address)
         runtime.post.accept(instance, message)
         instance.partition.counters.asks += 1
-        envelope = Envelope(message, request=_request_of(ref))
+        envelope = Envelope(message, request=_request_of(ref), delivery=delivery)
         if runtime.telemetry.tracing:
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
                 return await self._carry(ref, instance, envelope, seconds)
         return await self._carry(ref, instance, envelope, seconds)
+
+    async def ask_once(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        key: str,
+    ) -> object:
+        """Deliver a message that is handled once, and wait for the reply."""
+        if seconds is None:
+            seconds = self._kind.policy.ask_timeout
+        return await self._runtime.requests.ask(
+            ref.address,
+            message,
+            key,
+            check_seconds(seconds),
+            functools.partial(self.ask, ref, message, seconds),
+        )
+
+    async def post(self, ref: AgentRef[object], message: Message[object]) -> None:
+        """Deliver a durable message; from inside a turn, with its commit."""
+        post = self._runtime.post
+        if ref.caller is not None and ref.caller.running is not None:
+            post.post_later(ref.caller, ref.address, message)
+        else:
+            await post.post_now(ref.address, message)
 
     async def _carry(
         self,

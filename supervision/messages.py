@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar, dataclass_transform, overload
+from typing import ClassVar, Generic, TypeVar, dataclass_transform, overload
 
 import attrs
 
@@ -34,7 +34,19 @@ class Message(Generic[R_co]):
 
     Messages and replies are handed over as they are, not copied: make them of values
     that nobody changes (a ``tuple`` and not a ``list``), or copy before you change.
+
+    A message that is sent with ``durable=True``, scheduled, or asked with an
+    idempotency key is stored, and then its fields need types that can be.
+
+    Attributes:
+        message_name: what stored messages call the class; by default its own name.
+            Set it before the class is renamed.
+        message_version: schema version of the fields; raise it together with an
+            ``@upcast`` when they change their meaning.
     """
+
+    message_name: ClassVar[str | None] = None
+    message_version: ClassVar[int] = 1
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -63,12 +75,16 @@ class HandlerSpec:
         function: the plain function, called with the agent and the message.
         coroutine: the same function if it is a coroutine function.
         raises: exceptions that answer the asker and are no crash.
+        reply: the annotated type of what it returns.
+        annotated: whether there is such an annotation.
     """
 
     name: str
     function: Callable[..., object]
     coroutine: Callable[..., Awaitable[object]] | None
     raises: tuple[type[Exception], ...]
+    reply: object = None
+    annotated: bool = False
 
 
 @attrs.frozen
@@ -129,8 +145,16 @@ def read_handlers(
                 continue
             where = f"{base.__qualname__}.{name}"
             coroutine = value if inspect.iscoroutinefunction(value) else None
-            spec = HandlerSpec(where, value, coroutine, mark.raises)
-            for message in _message_types(where, value, names):
+            hints = typing.get_type_hints(value, localns=dict(names))
+            spec = HandlerSpec(
+                where,
+                value,
+                coroutine,
+                mark.raises,
+                reply=hints.get("return"),
+                annotated="return" in hints,
+            )
+            for message in _message_types(where, value, hints):
                 if message in own:
                     raise HandlerError(
                         where, f"{own[message]} handles {message.__qualname__} already"
@@ -142,9 +166,8 @@ def read_handlers(
 
 
 def _message_types(
-    where: str, function: Callable[..., object], names: Mapping[str, object]
+    where: str, function: Callable[..., object], hints: Mapping[str, object]
 ) -> list[type[object]]:
-    hints = typing.get_type_hints(function, localns=dict(names))
     parameters = list(inspect.signature(function).parameters)
     if len(parameters) != 2:  # noqa: PLR2004  self and the message
         raise HandlerError(where, "a handler takes self and one message")

@@ -35,6 +35,7 @@ COUNTERS: Mapping[str, tuple[str, str]] = {
     "hibernations": ("{instance}", "Instances that left memory, saved."),
     "saves": ("{commit}", "Commits of state."),
     "save_failures": ("{commit}", "Commits of state that the store refused."),
+    "dead_letters": ("{message}", "Durable messages that nobody could handle."),
 }
 """Unit and description of the instrument of each field of ``Counters``."""
 

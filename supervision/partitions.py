@@ -15,6 +15,7 @@ from .telemetry import STAMP, Counters
 
 if TYPE_CHECKING:
     from .instance import Instance
+    from .letterbox import LetterBox
 
 __all__ = ["Partition"]
 
@@ -35,6 +36,7 @@ class Partition:
         quarantined: instances that may not start, by manager name and key.
         reserved: places in mailboxes that turns under way have taken, by address.
         attached: how many hold an address from idle hibernation.
+        box: what is known of its letters; ``None`` until there are some.
         births: agent objects made here since the host started.
     """
 
@@ -47,6 +49,7 @@ class Partition:
     lost: bool = False
     reserved: dict[Address, int] = attrs.field(factory=dict[Address, int])
     attached: dict[Address, int] = attrs.field(factory=dict[Address, int])
+    box: LetterBox | None = None
     births: int = 0
     quarantined: dict[tuple[str, Key], Quarantine] = attrs.field(
         factory=dict[tuple[str, Key], Quarantine]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 from attrs import validators
 
 from persistence import CommitPolicy, ReadPolicy
 
 from .dispatcher import DispatchPolicy
+from .letterbox import MailPolicy
 from .telemetry import TelemetryPolicy
 
 __all__ = ["HostPolicy"]
@@ -22,6 +25,9 @@ class HostPolicy:
         commits: bounds of the writer.
         reads: bounds of the reader.
         telemetry: where spans and metrics go.
+        mail: durable messages, timers, and replies that are remembered.
+        serves: says for a partition whether this host may take it; ``None``: all. Hosts
+            that share a store need it, or each takes over what the others serve.
         shutdown_timeout: seconds that an orderly shutdown may take before it cancels
             what still runs.
         shutdown_grace: seconds that cancelled turns get after that.
@@ -31,5 +37,7 @@ class HostPolicy:
     commits: CommitPolicy = attrs.field(factory=CommitPolicy)
     reads: ReadPolicy = attrs.field(factory=ReadPolicy)
     telemetry: TelemetryPolicy = attrs.field(factory=TelemetryPolicy)
+    mail: MailPolicy = attrs.field(factory=MailPolicy)
+    serves: Callable[[str], bool] | None = None
     shutdown_timeout: float = attrs.field(default=10.0, validator=validators.gt(0))
     shutdown_grace: float = attrs.field(default=1.0, validator=validators.ge(0))

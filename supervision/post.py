@@ -7,19 +7,23 @@ it when the turn is committed.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanContext
 
-from persistence import Address, PodsError
+from persistence import Address, PodsError, Unit
 
 from .departures import refuse_mail, release_waiters
+from .errands import Posting
 from .errors import MailboxFull
 from .instance import Instance
 from .mailbox import Envelope
 from .messages import Message
 from .phases import SETTLED, Phase
+from .schedules import Timing
 from .telemetry import partition_extra
 
 if TYPE_CHECKING:
@@ -63,12 +67,9 @@ class Post:
         self, sender: Instance, address: Address, message: Message[object]
     ) -> None:
         """Keep a message in the outbox of the sender's turn, if the target takes it."""
-        target = self._runtime.find(address)
-        if target is None or not target.live:
-            kind = self._runtime.manager(address.manager).kind
-            partition = self._runtime.partition(address.partition)
-            self._runtime.may_start(partition, address)
-            target = Instance(address, kind, partition)
+        target = self._target(address)
+        if not target.live:
+            self._runtime.may_start(target.partition, address)
         self.accept(target, message)
         span = self.sending(target) if self._runtime.telemetry.tracing else None
         current = sender.current
@@ -78,6 +79,66 @@ class Post:
         if sender.outbox is None:
             sender.outbox = []
         sender.outbox.append((address, Envelope(message, span=span, request=request)))
+
+    def post_later(
+        self,
+        sender: Instance,
+        address: Address,
+        message: Message[object],
+        *,
+        timing: Timing | None = None,
+        name: str = "",
+    ) -> None:
+        """Stage a letter in the sender's turn; a target that may not start gets it too.
+
+        Raises:
+            NotHandled: the target has no handler for it.
+            UnstorableMessage: it has no stored form.
+            MailroomFull: the partition has too many letters.
+        """
+        target = self._target(address)
+        posting = self._runtime.mailroom.post(
+            target,
+            self._letter(target, message),
+            sender=sender.address,
+            timing=timing,
+            name=name,
+        )
+        sender.staged = [*(sender.staged or ()), posting]
+
+    async def post_now(self, address: Address, message: Message[object]) -> None:
+        """Post a letter for code outside of every turn; it is stored when this returns.
+
+        Raises:
+            NotHandled: the target has no handler for it.
+            UnstorableMessage: it has no stored form.
+            MailroomFull: the partition has too many letters.
+            StoreError: it could not be stored.
+        """
+        partition = await self._runtime.claim(address.partition)
+        target = self._target(address)
+        posting = self._runtime.mailroom.post(target, self._letter(target, message))
+        unit = Unit(partition.name, partition.epoch, posting.operations())
+        saved = self._runtime.writer.submit(unit)
+        saved.add_done_callback(
+            functools.partial(_posted, posting), context=partition.context
+        )
+        # Whoever is cancelled here leaves the letter where it is: on its way.
+        await asyncio.wait([saved])
+        saved.result()
+
+    def _letter(self, target: Instance, message: Message[object]) -> Envelope:
+        span = self.sending(target) if self._runtime.telemetry.tracing else None
+        return Envelope(message, span=span)
+
+    def _target(self, address: Address) -> Instance:
+        """Return the live instance of an address, or one that stands for it."""
+        target = self._runtime.find(address)
+        if target is not None and target.live:
+            return target
+        kind = self._runtime.manager(address.manager).kind
+        partition = self._runtime.partition(address.partition)
+        return Instance(address, kind, partition, phase=Phase.STOPPED)
 
     def sending(self, target: Instance) -> SpanContext:
         """Record that a tell leaves for an instance; return the span's identity."""
@@ -137,3 +198,10 @@ class Post:
         else:
             moved, instance.waiters = instance.waiters, None
             successor.waiters = [*(successor.waiters or ()), *(moved or ())]
+
+
+def _posted(posting: Posting, saved: asyncio.Future[None]) -> None:
+    if saved.exception() is None:
+        posting.committed()
+    else:
+        posting.undone()

@@ -58,6 +58,22 @@ class Port(Protocol):
         """Deliver a message and wait for the reply."""
         ...
 
+    def ask_once(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        key: str,
+    ) -> Coroutine[object, object, object]:
+        """Deliver a message that is handled once, and wait for the reply."""
+        ...
+
+    def post(
+        self, ref: AgentRef[object], message: Message[object]
+    ) -> Coroutine[object, object, None]:
+        """Deliver a durable message; it is stored when this returns."""
+        ...
+
     def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
         """Deliver a message."""
         ...
@@ -131,7 +147,11 @@ class AgentRef(Generic[A_co]):
         return None if instance is None or not instance.live else instance.incarnation
 
     def ask(
-        self, message: Message[R], *, timeout: float | None = None
+        self,
+        message: Message[R],
+        *,
+        timeout: float | None = None,
+        idempotency_key: str | None = None,
     ) -> Coroutine[object, object, R]:
         """Send a request and wait for its reply.
 
@@ -142,6 +162,11 @@ class AgentRef(Generic[A_co]):
         Args:
             message: a ``Message[R]``; the reply is an ``R``.
             timeout: seconds to wait; by default the manager's ``ask_timeout``.
+            idempotency_key: names the request at this instance, for as long as
+                ``MailPolicy.remember_replies`` says. Whoever asks the same again with
+                it gets the reply of the first time, and no handler runs; so a caller
+                that does not know the outcome asks again. A request that failed is not
+                remembered.
 
         Raises:
             AskTimeout: no reply in time.
@@ -152,24 +177,39 @@ class AgentRef(Generic[A_co]):
             StartFailed: it could not be started.
             StoreError: the turn was undone because it could not be saved.
             AgentCrashed: the handler ended with something that is no ``Exception``.
+            IdempotencyMismatch: the key was used for another request.
+            UnstorableMessage: a request with a key, or its reply, has no stored form.
             Exception: whatever the handler raised, with a note that says where.
         """
+        if idempotency_key is not None:
+            return self._port.ask_once(self, message, timeout, idempotency_key)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  as below
         # The handler's reply type was held against R when its class was read.
         return self._port.ask(self, message, timeout)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
-    async def tell(self, message: Message[object]) -> None:
+    async def tell(self, message: Message[object], *, durable: bool = False) -> None:
         """Send a message without waiting for it to be handled.
 
         It is in the mailbox when this returns; it is handled once, unless the process
-        ends first. Inside a handler prefer ``self.context.tell``, which belongs to the
-        turn.
+        ends first. A durable one is stored when this returns, and handled even so; see
+        ``AgentContext.tell``. Inside a handler both belong to the turn, as
+        ``self.context.tell`` does.
+
+        Args:
+            message: what to send.
+            durable: whether it is stored on its way.
 
         Raises:
+            MailroomFull: the partition has too many letters.
+            UnstorableMessage: it is to be durable and has no stored form.
+            StoreError: it is to be durable and could not be stored.
             MailboxFull: not accepted.
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
         """
-        self._port.tell(self, message)
+        if durable:
+            await self._port.post(self, message)
+        else:
+            self._port.tell(self, message)
 
     def count_attachment(self, by: int) -> None:
         """Hold the instance once more or less; ``attached`` does it in pairs."""

@@ -16,7 +16,6 @@ from persistence import (
     Clock,
     PodsError,
     Reader,
-    StaleOwner,
     Store,
     Writer,
     check_key,
@@ -25,6 +24,7 @@ from persistence import (
 
 from . import lineage
 from .agent import Agent
+from .claims import Claims
 from .departures import Departures
 from .dispatcher import Dispatcher
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
@@ -33,6 +33,7 @@ from .instance import Instance
 from .kind import Extension
 from .lifecycle import Lifecycle
 from .mailbox import Envelope
+from .mailroom import Mailroom
 from .metrics import Metrics
 from .partitions import Partition
 from .phases import SETTLED, OnParentStop, Phase
@@ -40,9 +41,11 @@ from .policies import HostPolicy
 from .post import Post
 from .ref import AgentRef
 from .registry import Registry
+from .remedies import Remedies
+from .requests import Requests
 from .stopping import Stopping
 from .supervisor import Supervisor
-from .telemetry import Telemetry
+from .telemetry import NO_PARTITION, Telemetry
 from .turns import Turns
 from .workers import Crew, Workers
 
@@ -66,6 +69,7 @@ class Runtime:
         self.reader = Reader(store, policy=policy.reads)
         self.crew = Crew()
         self.workers = Workers()
+        self.claims = Claims(self.writer, policy.serves, self._taken)
         self.turns = Turns(self.writer, self.telemetry, clock, self)
         self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers)
         self.idle = Idle(clock, self._stop)
@@ -73,6 +77,7 @@ class Runtime:
         self.lifecycle = Lifecycle(
             turns=self.turns,
             workers=self.workers,
+            claims=self.claims,
             writer=self.writer,
             reader=self.reader,
             clock=clock,
@@ -85,6 +90,9 @@ class Runtime:
             watch=self.idle.watch,
         )
         self.post = Post(self)
+        self.mailroom = Mailroom(self)
+        self.requests = Requests(self)
+        self.remedies = Remedies(self)
         self.stopping = Stopping(
             turns=self.turns,
             crew=self.crew,
@@ -226,13 +234,13 @@ class Runtime:
 
         Raises:
             HostClosed: the host is not running.
+            NotServed: the host was told to leave the partition to others.
             StaleOwner: the partition belongs to another host.
             Quarantined: the instance is in quarantine.
         """
         if not self.open or self.stopping.closing:
             raise HostClosed
-        if partition.lost:
-            raise StaleOwner(partition.name, partition.epoch)
+        self.claims.check(partition)
         mark = partition.quarantined.get((address.manager, address.key))
         if mark is not None:
             raise Quarantined(address, mark.reason)
@@ -288,17 +296,14 @@ class Runtime:
         """Return a partition that this host owns.
 
         Raises:
+            NotServed: the host was told to leave it to others.
             StaleOwner: it belongs to another host now.
+            StoreError: it could not be claimed.
         """
         if not self.open:
             raise HostClosed
         partition = self.partition(name)
-        if partition.lost:
-            raise StaleOwner(partition.name, partition.epoch)
-        if partition.claim is None:
-            claim: Claim = await self.writer.claim(name)
-            if partition.claim is None:
-                partition.claimed(claim)
+        await self.claims.owned(partition)
         return partition
 
     async def read(self, call: Callable[[Store], Awaitable[T]]) -> T:
@@ -329,6 +334,10 @@ class Runtime:
         """Forget a send that was undone."""
         self.post.withdraw(target)
 
+    def claiming(self, partition: Partition) -> asyncio.Future[Claim]:
+        """Take a partition over; to be waited for, never cancelled."""
+        return self.claims.take(partition)
+
     def forget(self, instance: Instance) -> None:
         """Take an instance out of its registry, if it still is the one there."""
         self.registries[instance.kind.name].remove(instance.address, instance)
@@ -350,6 +359,9 @@ class Runtime:
         """Return every live instance of the host."""
         return [i for registry in self.registries.values() for i in registry]
 
+    def _taken(self, partition: Partition) -> None:
+        self.mailroom.rounds.claimed(partition)
+
     def _quarantine(self, instance: Instance, reason: str) -> None:
         self.supervisor.quarantine(instance, reason)
 
@@ -370,11 +382,14 @@ class Runtime:
         }
         self.open = True
         Metrics(self).register()
+        if self.policy.mail.wake:
+            self.crew.start(self.mailroom.rounds.wake, "wake", NO_PARTITION)
 
     async def end(self) -> None:
         """Let the storage tasks finish what they have, then close the store."""
         self.open = False
         self.idle.close()
+        self.mailroom.rounds.close()
         self.writer.close()
         self.reader.close()
         if self._storage:

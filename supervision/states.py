@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from persistence import Record, RecordKind, Save, Unit
+from persistence import Operation, Record, RecordKind, Save, Unit
 
 from .instance import Instance
 
@@ -57,8 +57,8 @@ def keep(instance: Instance, before: Mark) -> bool:
     return True
 
 
-def save_unit(instance: Instance) -> Unit:
-    """Build the unit that stores an instance's present state.
+def save_unit(instance: Instance, *others: Operation) -> Unit:
+    """Build the unit that stores an instance's present state, and what goes with it.
 
     Raises:
         UnstorableState: a field is not of its declared type.
@@ -76,7 +76,8 @@ def save_unit(instance: Instance) -> Unit:
         parent=instance.parent_address,
         on_parent_stop=_policy(instance),
     )
-    return Unit(instance.address.partition, instance.partition.epoch, (Save(record),))
+    operations = (Save(record), *others)
+    return Unit(instance.address.partition, instance.partition.epoch, operations)
 
 
 def _policy(instance: Instance) -> str:

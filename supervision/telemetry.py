@@ -70,6 +70,7 @@ class Counters:
         hibernations: instances that left memory with their state saved.
         saves: commits of state.
         save_failures: commits that the store refused.
+        dead_letters: durable messages that nobody could handle.
     """
 
     asks: int = 0
@@ -84,6 +85,7 @@ class Counters:
     hibernations: int = 0
     saves: int = 0
     save_failures: int = 0
+    dead_letters: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -11,72 +11,34 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
-
-import attrs
+from typing import TypeAlias
 
 from persistence import (
-    Address,
+    Claim,
     Clock,
-    PodsError,
     StaleOwner,
     StaleRevision,
     UnstorableState,
     Writer,
 )
 
+from .errors import MailboxFull
 from .failures import as_told
 from .instance import Instance
+from .mail_errors import MailroomFull, UnstorableMessage
 from .mailbox import Envelope
 from .messages import HandlerSpec
 from .phases import Phase
-from .states import Mark, keep, mark, restore, save_unit, stored
+from .states import Mark, keep, mark, restore, stored
 from .telemetry import STAMP, Telemetry
+from .turn import Hooks, Turn
 
-__all__ = ["Hooks", "Turns"]
+__all__ = ["Turns"]
 
 Coroutine: TypeAlias = Callable[..., Awaitable[object]]
 
-
-class Hooks(Protocol):
-    """What happens around a turn; the lifecycle and the supervisor provide it."""
-
-    def settled(self, instance: Instance) -> None:
-        """Go on with an instance whose turn is over."""
-        ...
-
-    def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
-        """Deal with an instance whose handler crashed; its state is put back."""
-        ...
-
-    def stale(self, instance: Instance, error: PodsError) -> None:
-        """Deal with an instance whose row belongs to somebody else now."""
-        ...
-
-    def deliver(self, target: Address, envelope: Envelope) -> None:
-        """Let a message leave that a committed turn has sent."""
-        ...
-
-    def withdraw(self, target: Address) -> None:
-        """Forget a message that a turn wanted sent and that was undone."""
-        ...
-
-
-@attrs.define(eq=False)
-class _Turn:
-    """What one turn has gathered so far."""
-
-    instance: Instance
-    start: Mark
-    start_dirty: bool
-    answers: list[tuple[Envelope, object]] = attrs.field(
-        factory=list[tuple[Envelope, object]]
-    )
-    outbox: list[tuple[Address, Envelope]] = attrs.field(
-        factory=list[tuple[Address, Envelope]]
-    )
-    changed: bool = False
-    crash: tuple[BaseException, str] | None = None
+_REFUSALS = (UnstorableState, UnstorableMessage, MailboxFull, MailroomFull)
+"""Errors of what a handler wanted stored or sent: they answer the asker, no crash."""
 
 
 class Turns:
@@ -99,13 +61,13 @@ class Turns:
             The reply, or a future of it if the turn has something to commit.
         """
         instance.phase = Phase.RUNNING
-        instance.outbox = None
-        turn = _Turn(instance, mark(instance), instance.dirty)
+        instance.outbox = instance.staged = None
+        turn = Turn(instance, mark(instance), instance.dirty)
         value = self._step(turn, spec, envelope, inline=True)
         if not turn.answers:
             self._finish(turn)
             raise _failure(value)
-        if (turn.changed or turn.start_dirty) and instance.kind.each_turn:
+        if turn.must_commit:
             reply = envelope.reply = asyncio.get_running_loop().create_future()
             self._finish(turn)
             return reply
@@ -169,27 +131,36 @@ class Turns:
             async with asyncio.timeout(limit):
                 await hook()
             turn.changed |= keep(instance, turn.start)
-            if turn.changed:
-                instance.dirty = instance.kind.stored
-                if instance.kind.each_turn:
-                    await self._writer.submit(save_unit(instance))
-                    stored(instance)
+            turn.take()
+            await self._save_hook(turn)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a hook harms its own instance only
             self._undo(turn, turn.start)
+            self._withdraw(turn)
             instance.dirty = turn.start_dirty
             return error  # noqa: ASYNC104  the pool sees to a real cancellation
         finally:
             instance.running = None
-        for target, message in instance.outbox or ():
-            self._hooks.deliver(target, message)
-        instance.outbox = None
+        turn.committed()
+        self._send(turn)
         return None
 
-    def _begin(self, instance: Instance) -> _Turn:
-        instance.outbox = None
-        return _Turn(instance, mark(instance), instance.dirty)
+    async def _save_hook(self, turn: Turn) -> None:
+        instance = turn.instance
+        if turn.changed:
+            instance.dirty = instance.kind.stored
+        if turn.must_commit:
+            if instance.partition.claim is None:
+                await self._hooks.claiming(instance.partition)
+            saving = instance.dirty
+            await self._writer.submit(turn.unit())
+            if saving:
+                stored(instance)
+
+    def _begin(self, instance: Instance) -> Turn:
+        instance.outbox = instance.staged = None
+        return Turn(instance, mark(instance), instance.dirty)
 
     def _next(self, instance: Instance, *, only_sync: bool) -> Envelope | None:
         while instance.mail:
@@ -205,13 +176,13 @@ class Turns:
                 return envelope
         return None
 
-    def _refuse_or_go_on(self, turn: _Turn, envelope: Envelope, value: object) -> None:
+    def _refuse_or_go_on(self, turn: Turn, envelope: Envelope, value: object) -> None:
         if not turn.answers or turn.answers[-1][0] is not envelope:
             envelope.fail(_failure(value))
 
     def _step(
         self,
-        turn: _Turn,
+        turn: Turn,
         spec: HandlerSpec,
         envelope: Envelope,
         *,
@@ -229,6 +200,7 @@ class Turns:
                 else context.run(spec.function, instance.the_agent(), envelope.message)
             )
             turn.changed |= keep(instance, before)
+            _stage(instance, envelope, value)
         except KeyboardInterrupt:
             self._undo(turn, before)
             self._over(instance)
@@ -239,7 +211,7 @@ class Turns:
 
     async def _step_async(
         self,
-        turn: _Turn,
+        turn: Turn,
         spec: HandlerSpec,
         coroutine: Coroutine,
         envelope: Envelope,
@@ -254,6 +226,7 @@ class Turns:
                 else coroutine(instance.the_agent(), envelope.message)
             )
             turn.changed |= keep(instance, before)
+            _stage(instance, envelope, value)
         except KeyboardInterrupt:
             self._undo(turn, before)
             raise
@@ -283,63 +256,99 @@ class Turns:
         ):
             return await coroutine(instance.the_agent(), envelope.message)
 
-    def _succeeded(self, turn: _Turn, envelope: Envelope, value: object) -> object:
+    def _succeeded(self, turn: Turn, envelope: Envelope, value: object) -> object:
         instance = turn.instance
         instance.partition.counters.handled += 1
         turn.answers.append((envelope, value))
-        if instance.outbox:
-            turn.outbox.extend(instance.outbox)
-            instance.outbox = None
+        if instance.outbox or instance.staged:
+            turn.take()
         return value
 
     def _failed(
-        self, turn: _Turn, before: Mark, spec: HandlerSpec, error: BaseException
+        self, turn: Turn, before: Mark, spec: HandlerSpec, error: BaseException
     ) -> BaseException:
         """Undo the message; say what its asker is told."""
         instance = turn.instance
+        envelope = instance.current
         self._undo(turn, before)
         instance.partition.counters.failed += 1
-        answered = isinstance(error, (*spec.raises, UnstorableState))
+        answered = isinstance(error, (*spec.raises, *_REFUSALS))
         if not answered:
             turn.crash = (error, spec.name)
+        if envelope is not None and envelope.delivery is not None:
+            envelope.delivery.failed(error, answered=answered)
         return as_told(error, instance.address, spec.name)
 
-    def _undo(self, turn: _Turn, before: Mark) -> None:
-        self._withdraw(turn.instance.outbox)
-        turn.instance.outbox = None
-        restore(turn.instance, before)
-
-    def _withdraw(self, outbox: list[tuple[Address, Envelope]] | None) -> None:
-        for target, _ in outbox or ():
+    def _undo(self, turn: Turn, before: Mark) -> None:
+        """Put an instance back to where it was, and what it wanted sent away."""
+        instance = turn.instance
+        for target, _ in instance.outbox or ():
             self._hooks.withdraw(target)
+        for staged in instance.staged or ():
+            staged.undone()
+        instance.outbox = instance.staged = None
+        restore(instance, before)
 
-    def _finish(self, turn: _Turn) -> None:
+    def _withdraw(self, turn: Turn) -> None:
+        """Forget what the messages of a turn wanted, as it was not saved."""
+        for target, _ in turn.outbox or ():
+            self._hooks.withdraw(target)
+        turn.undone()
+
+    def _send(self, turn: Turn) -> None:
+        for target, message in turn.outbox or ():
+            self._hooks.deliver(target, message)
+
+    def _finish(self, turn: Turn) -> None:
         """Commit what the turn did, then let its answers and sends leave."""
         instance = turn.instance
         instance.current = instance.running = None
         instance.used = self._clock.monotonic()
         if turn.changed:
             instance.dirty = instance.kind.stored
-        if not (instance.dirty and instance.kind.each_turn):
+        if not turn.must_commit:
             self._release(turn)
             return
         instance.phase = Phase.COMMITTING
-        self._writer.submit(save_unit(instance)).add_done_callback(
-            functools.partial(self._committed, turn),
+        if instance.partition.claim is None:
+            self._hooks.claiming(instance.partition).add_done_callback(
+                functools.partial(self._claimed, turn),
+                context=instance.partition.context,
+            )
+        else:
+            self._submit(turn)
+
+    def _claimed(self, turn: Turn, claim: asyncio.Future[Claim]) -> None:
+        """Go on with a turn of an instance without rows that has something to save."""
+        if (error := claim.exception()) is not None:
+            self._refused(turn, error)
+        else:
+            self._submit(turn)
+
+    def _submit(self, turn: Turn) -> None:
+        instance = turn.instance
+        self._writer.submit(turn.unit()).add_done_callback(
+            functools.partial(self._committed, turn, saving=instance.dirty),
             context=instance.partition.context,
         )
 
-    def _committed(self, turn: _Turn, saved: asyncio.Future[None]) -> None:
-        instance = turn.instance
-        error = saved.exception()
-        if error is None:
-            stored(instance)
-            self._release(turn)
+    def _committed(
+        self, turn: Turn, saved: asyncio.Future[None], *, saving: bool
+    ) -> None:
+        if (error := saved.exception()) is not None:
+            self._refused(turn, error)
             return
+        if saving:
+            stored(turn.instance)
+        turn.committed()
+        self._release(turn)
+
+    def _refused(self, turn: Turn, error: BaseException) -> None:
+        instance = turn.instance
         instance.partition.counters.save_failures += 1
         restore(instance, turn.start)
         instance.dirty = turn.start_dirty
-        self._withdraw(turn.outbox)
+        self._withdraw(turn)
         for envelope, _ in turn.answers:
             envelope.fail(error)
         if isinstance(error, StaleRevision | StaleOwner):
@@ -347,11 +356,10 @@ class Turns:
             return
         self._over(instance, turn.crash)
 
-    def _release(self, turn: _Turn) -> None:
+    def _release(self, turn: Turn) -> None:
         for envelope, value in turn.answers:
             envelope.answer(value)
-        for target, message in turn.outbox:
-            self._hooks.deliver(target, message)
+        self._send(turn)
         instance = turn.instance
         if turn.crash is None and not (
             instance.mail or instance.dirty or instance.draining is not None
@@ -368,6 +376,13 @@ class Turns:
             self._hooks.crashed(instance, *crash)
         else:
             self._hooks.settled(instance)
+
+
+def _stage(instance: Instance, envelope: Envelope, value: object) -> None:
+    """Stage what a message that was handled wants committed."""
+    if envelope.delivery is not None:
+        staged = envelope.delivery.handled(value)
+        instance.staged = [*(instance.staged or ()), staged]
 
 
 def _failure(value: object) -> BaseException:

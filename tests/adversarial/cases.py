@@ -26,6 +26,7 @@ from tests.adversarial.hostile import (
     NAMES,
     NODES,
     PARTITIONS,
+    WRONG_TYPES,
     Liar,
 )
 from tests.adversarial.surface import Argument
@@ -99,6 +100,41 @@ async def _tell(world: World, target: Hostile, message: Hostile) -> object:
         return "told"
 
     return await world.inside(inside)
+
+
+async def _discard(world: World, key: Hostile, partition: Hostile) -> object:
+    await world.fragile.discard(
+        key, partition=partition, actor="attacker", reason="curiosity"
+    )
+    return "discarded"
+
+
+async def _schedule(world: World, message: Hostile, **given: Hostile) -> object:
+    async def inside(context: Hostile) -> object:
+        context.schedule(message, **{"after": 1e6, "target": world.pod, **given})
+        return "scheduled"
+
+    return await world.inside(inside)
+
+
+async def _unschedule(world: World, name: Hostile, **given: Hostile) -> object:
+    async def inside(context: Hostile) -> object:
+        context.unschedule(name, **given)
+        return "called off"
+
+    return await world.inside(inside)
+
+
+def _remedy(name: str) -> Call:
+    async def call(world: World, value: Hostile) -> object:
+        remedy = getattr(world.handle, name)
+        return await remedy("0", actor="eve", reason="x", partition=value)
+
+    return call
+
+
+async def _dead_letters(which: str, world: World, value: Hostile) -> object:
+    return await world.handle.dead_letters(**{which: value})
 
 
 def _inside(name: str, which: str) -> Call:
@@ -199,6 +235,16 @@ CASES: dict[Argument, Case] = {
     ("InstanceManager.release", "partition"): Case(
         lambda w, v: _release(w, "victim", v), PARTITIONS
     ),
+    ("InstanceManager.discard", "key"): Case(lambda w, v: _discard(w, v, "acme"), KEYS),
+    ("InstanceManager.discard", "partition"): Case(
+        lambda w, v: _discard(w, "victim", v), PARTITIONS
+    ),
+    ("InstanceManager.inspect", "key"): Case(
+        lambda w, v: w.workers.inspect(v, partition="acme"), KEYS
+    ),
+    ("InstanceManager.inspect", "partition"): Case(
+        lambda w, v: w.workers.inspect("victim", partition=v), PARTITIONS
+    ),
     ("Pod.get", "key"): Case(
         lambda w, v: Pod.get(w.workspaces, v, partition="acme"), KEYS
     ),
@@ -224,6 +270,21 @@ CASES: dict[Argument, Case] = {
         lambda w, v: _tell(w, v, Review("x")), _addresses()
     ),
     ("AgentContext.tell", "message"): Case(lambda w, v: _tell(w, w.pod, v), MESSAGES),
+    ("AgentContext.schedule", "message"): Case(_schedule, MESSAGES),
+    ("AgentContext.schedule", "after"): Case(
+        lambda w, v: _schedule(w, Review("x"), after=v), WRONG_TYPES
+    ),
+    ("AgentContext.schedule", "name"): Case(
+        lambda w, v: _schedule(w, Review("x"), name=v), NAMES
+    ),
+    ("AgentContext.schedule", "target"): Case(
+        lambda w, v: _schedule(w, Review("x"), target=v),
+        {n: v for n, v in _addresses().items() if v is not None},
+    ),
+    ("AgentContext.unschedule", "name"): Case(_unschedule, NAMES),
+    ("AgentContext.unschedule", "target"): Case(
+        lambda w, v: _unschedule(w, "x", target=v), _addresses()
+    ),
     ("Host.manager", "name"): Case(
         _plain(lambda w, v: w.host.manager(v, Reviewer)), NAMES
     ),
@@ -292,6 +353,27 @@ CASES.update(
 )
 CASES.update(
     {
+        (f"PartitionHandle.{name}", "partition"): Case(
+            _remedy(name), {**PARTITIONS, "foreign": "umbrella"}
+        )
+        for name in ("redeliver", "drop")
+    }
+)
+CASES.update(
+    {
+        ("PartitionHandle.dead_letters", which): Case(
+            functools.partial(_dead_letters, which),
+            {
+                "partition": {**PARTITIONS, "foreign": "umbrella"},
+                "after": NAMES,
+                "limit": LIMITS,
+            }[which],
+        )
+        for which in ("partition", "after", "limit")
+    }
+)
+CASES.update(
+    {
         (f"{make.__name__}", which): Case(
             functools.partial(_declare, make, which),
             values,
@@ -355,6 +437,8 @@ EXEMPT.update(
         (f"InstanceManager.{name}", which): _PORT
         for name, whichs in {
             "ask": ("message", "ref"),
+            "ask_once": ("key", "message", "ref"),
+            "post": ("message", "ref"),
             "tell": ("message", "ref"),
             "attach": ("ref",),
             "resolve": ("address",),
@@ -376,6 +460,7 @@ EXEMPT.update(
             "NodeResult": ("name",),
             "ParentStopped": ("key", "manager"),
             "Quarantine": ("address",),
+            "Schedule": ("key", "manager", "message", "name"),
             "DeadLetter": ("key", "manager", "message", "partition"),
             "Topology": ("pod",),
         }.items()

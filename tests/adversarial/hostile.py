@@ -16,6 +16,7 @@ __all__ = [
     "PARTITIONS",
     "VICTIMS",
     "VICTIM_KEYS",
+    "WRONG_TYPES",
     "Liar",
 ]
 

@@ -1,0 +1,115 @@
+"""What turns stage and mailboxes carry for letters and remembered requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from persistence import Defer, Letter, Operation, Post, Take
+
+from .letterbox import Place, box_of
+from .mailbox import Envelope
+from .partitions import Partition
+
+if TYPE_CHECKING:
+    from .mailroom import Mailroom
+
+__all__ = ["CallingOff", "Carried", "Posting", "Taking"]
+
+
+@attrs.define(eq=False, repr=False)
+class Posting:
+    """A letter that leaves with a commit."""
+
+    mailroom: Mailroom
+    partition: Partition
+    letter: Letter
+    envelope: Envelope
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Give it its place in the order, and store it."""
+        self.letter = self.mailroom.stamped(self.partition, self.letter)
+        return (Post(self.letter),)
+
+    def committed(self) -> None:
+        """Deliver it, or wait until it is due."""
+        box_of(self.partition).staged -= 1
+        self.mailroom.posted(self.partition, self.letter, self.envelope)
+
+    def undone(self) -> None:
+        """Forget it."""
+        box_of(self.partition).staged -= 1
+
+
+@attrs.define(eq=False, repr=False)
+class CallingOff:
+    """A timer that is called off with a commit."""
+
+    mailroom: Mailroom
+    partition: Partition
+    place: Place
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Remove its row, whichever stands there."""
+        return (Take(*self.place, stamp=""),)
+
+    def committed(self) -> None:
+        """Let nobody handle it any more."""
+        self.mailroom.called_off(self.partition, self.place)
+
+    def undone(self) -> None:
+        """Leave it alone."""
+
+
+@attrs.define(eq=False, repr=False)
+class Carried:
+    """A letter in a mailbox or in a turn.
+
+    Attributes:
+        recalled: it was called off.
+    """
+
+    mailroom: Mailroom
+    partition: Partition
+    letter: Letter
+    recalled: bool = False
+
+    def handled(self, value: object) -> Taking:
+        """Take it away with the commit of the turn that handled it."""
+        return Taking(self.mailroom, self.partition, self.letter)
+
+    def failed(self, error: BaseException, *, answered: bool) -> None:
+        """Try it again later; not if its handler was declared to raise this."""
+        mailroom = self.mailroom
+        mailroom.failed(self.partition, self.letter, error, final=answered)
+
+    def returned(self) -> None:
+        """Deliver it again later."""
+        self.mailroom.returned(self.partition, self.letter)
+
+
+@attrs.define(eq=False, repr=False)
+class Taking:
+    """A letter that was handled: gone with the commit, or due again by its rule."""
+
+    mailroom: Mailroom
+    partition: Partition
+    letter: Letter
+    due: float = 0.0
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Remove its row, or move it to the next occurrence."""
+        letter = self.letter
+        self.due = self.mailroom.again(letter)
+        if self.due < float("inf"):
+            return (Defer(attrs.evolve(letter, due=self.due, tries=0)),)
+        return (Take(letter.target, letter.id, letter.stamp),)
+
+    def committed(self) -> None:
+        """Note that it was handled."""
+        self.mailroom.settled(self.partition, self.letter, self.due)
+
+    def undone(self) -> None:
+        """Deliver it again later."""
+        self.mailroom.returned(self.partition, self.letter)

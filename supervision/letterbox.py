@@ -1,0 +1,105 @@
+"""What a host knows of the letters of one partition, and how it treats them."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+from attrs import validators
+
+from persistence import Address, Handle
+
+from .mailbox import Envelope
+from .partitions import Partition
+
+__all__ = ["LetterBox", "MailPolicy", "Place", "box_of"]
+
+Place = tuple[Address, str]
+"""A target and what a letter is called in its mail."""
+
+
+@attrs.frozen(kw_only=True)
+class MailPolicy:
+    """How a host treats durable messages, timers and remembered replies.
+
+    Attributes:
+        max_letters: letters of one partition that may wait, timers included.
+        max_tries: how often a letter is handled in vain before it is a dead letter.
+        first_delay: seconds between the first try and the second; each further pause is
+            twice as long.
+        max_delay: seconds that a pause is long at most.
+        page: letters that are read at a time.
+        remember_replies: seconds for which the reply to a request with an idempotency
+            key is kept.
+        wake: look for letters of every partition when the host starts, and start the
+            instances that have some.
+    """
+
+    max_letters: int = attrs.field(default=10_000, validator=validators.ge(1))
+    max_tries: int = attrs.field(default=5, validator=validators.ge(1))
+    first_delay: float = attrs.field(default=1.0, validator=validators.gt(0))
+    max_delay: float = attrs.field(default=300.0, validator=validators.gt(0))
+    page: int = attrs.field(default=256, validator=validators.ge(1))
+    remember_replies: float = attrs.field(default=86_400.0, validator=validators.gt(0))
+    wake: bool = True
+
+    def delay_after(self, tries: int) -> float:
+        """Return the seconds to wait after a number of tries, from 1 up."""
+        return min(self.max_delay, self.first_delay * 2.0 ** min(tries - 1, 60))
+
+
+@attrs.define(eq=False)
+class LetterBox:
+    """The letters of one partition, as far as memory has to know them.
+
+    The letters themselves are in the store; here is how many, when the next is due, and
+    which of them are in mailboxes now.
+
+    Attributes:
+        letters: how many are stored; timers that an earlier host has posted and this
+            one replaces are counted twice until the next start.
+        staged: how many turns under way want posted.
+        serial: number of the last letter that was posted under this claim.
+        next_due: Unix seconds of the first that is not in a mailbox.
+        out: those in mailboxes and in turns, by place.
+        named: stamps of the timers that were posted under this claim.
+        held: targets some of whose letters could not be delivered; what comes for them
+            now waits behind those.
+        behind: letters of an earlier time were not looked at yet.
+        settled: stamps that were settled while a page is being read; ``None``: none is.
+        again: read again when the reading that goes on is over.
+        delay: seconds until held letters are tried again.
+        timer: the next look.
+    """
+
+    letters: int = 0
+    staged: int = 0
+    serial: int = 0
+    next_due: float = math.inf
+    out: dict[Place, Envelope] = attrs.field(factory=dict[Place, Envelope])
+    named: dict[Place, str] = attrs.field(factory=dict[Place, str])
+    held: set[Address] = attrs.field(factory=set[Address])
+    behind: bool = False
+    settled: set[str] | None = None
+    again: bool = False
+    delay: float = 0.0
+    timer: Handle | None = None
+
+    def keeps(self, target: Address) -> bool:
+        """Say whether a letter for a target has to wait behind others."""
+        return self.behind or target in self.held
+
+    def forget(self, place: Place, stamp: str) -> None:
+        """Note that a letter is no longer stored."""
+        if self.settled is not None:
+            self.settled.add(stamp)
+        if self.named.get(place, stamp) == stamp:
+            self.named.pop(place, None)
+            self.letters = max(0, self.letters - 1)
+
+
+def box_of(partition: Partition) -> LetterBox:
+    """Return what is known of a partition's letters, made on first use."""
+    if partition.box is None:
+        partition.box = LetterBox()
+    return partition.box

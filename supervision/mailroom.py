@@ -1,0 +1,353 @@
+"""Durable messages and timers: rows until the turn that handled them is committed.
+
+A letter is posted in the commit of the turn that sends it and taken in the commit of
+the turn that handles it. In between it is a row; if it is due and its target has room
+it is in the target's mailbox as well. What is not in a mailbox is found again by
+reading the partition's letters in the order in which they are due: after a start, when
+a timer fires, and when a target that had no room has some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from persistence import (
+    Address,
+    Bury,
+    Defer,
+    Letter,
+    Operation,
+    PodsError,
+    Post,
+    RecordError,
+    SpoiledLetter,
+    Unit,
+    key_to_text,
+)
+
+from .errands import CallingOff, Carried, Posting
+from .failures import describe
+from .instance import Instance
+from .letterbox import LetterBox, Place, box_of
+from .mail_errors import InvalidSchedule, MailroomFull
+from .mailbox import Envelope
+from .partitions import Partition
+from .rounds import Rounds
+from .schedules import Schedule, Timing, next_due, schedule_of
+from .telemetry import partition_extra
+from .wire import Packed
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Mailroom"]
+
+log = logging.getLogger("podvisor.mail")
+
+
+class Mailroom:
+    """The letters of one host."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._policy = runtime.policy.mail
+        self._clock = runtime.clock
+        self.rounds = Rounds(runtime, self._deliver)
+
+    def __repr__(self) -> str:
+        boxes = [p.box for p in self._runtime.partitions.values() if p.box]
+        return f"<Mailroom out={sum(len(box.out) for box in boxes)}>"
+
+    # Sending.
+
+    def post(
+        self,
+        target: Instance,
+        envelope: Envelope,
+        *,
+        sender: Address | None = None,
+        timing: Timing | None = None,
+        name: str = "",
+    ) -> Posting:
+        """Prepare a letter; it is posted when what it is staged with is committed.
+
+        Args:
+            target: the live instance, or one that stands for it.
+            envelope: the message and what it carries.
+            sender: who posts it.
+            timing: when it is due; ``None``: at once.
+            name: what a timer is called; empty: it has no name.
+
+        Raises:
+            NotHandled: the target has no handler for it.
+            UnstorableMessage: it has no stored form.
+            MailroomFull: the partition has too many letters.
+        """
+        target.kind.spec.handler_for(envelope.message, target)
+        packed = target.kind.spec.wire.pack(envelope.message, target.address)
+        box = box_of(target.partition)
+        if box.letters + box.staged >= self._policy.max_letters:
+            target.partition.counters.rejected += 1
+            raise MailroomFull(target.address, self._policy.max_letters)
+        box.staged += 1
+        timing = timing or Timing(0.0)
+        letter = Letter(
+            target=target.address,
+            id=name,
+            stamp="",
+            message=packed.message,
+            version=packed.version,
+            body=packed.body,
+            due=timing.due,
+            cron=timing.cron,
+            sender=sender,
+        )
+        return Posting(self, target.partition, letter, envelope)
+
+    def stamped(self, partition: Partition, letter: Letter) -> Letter:
+        """Give a letter its place in the order of its partition."""
+        box = box_of(partition)
+        box.serial += 1
+        stamp = f"{partition.epoch:08x}-{box.serial:010x}"
+        return attrs.evolve(
+            letter, stamp=stamp, id=letter.id or stamp, sent=self._clock.wall()
+        )
+
+    def posted(self, partition: Partition, letter: Letter, envelope: Envelope) -> None:
+        """Go on with a letter that is stored now."""
+        box = box_of(partition)
+        place = (letter.target, letter.id)
+        self._recall(box, place)
+        if place not in box.named:
+            box.letters += 1
+        if letter.id != letter.stamp:
+            box.named[place] = letter.stamp
+        if letter.due > self._clock.wall():
+            self.rounds.watch(partition, letter.due)
+        elif box.keeps(letter.target):
+            box.again = True  # it waits behind others, for which a look is due anyway
+        else:
+            self._hand_over(partition, letter, envelope)
+
+    def call_off(self, partition: Partition, place: Place) -> CallingOff:
+        """Prepare to remove a timer with a commit."""
+        return CallingOff(self, partition, place)
+
+    async def schedules(self, target: Address) -> tuple[Schedule, ...]:
+        """List the timers of an instance that have a name, the next one first."""
+        limit = self._policy.max_letters
+        letters = await self._runtime.read(lambda s: s.mail(target, limit=limit))
+        found = [schedule_of(letter) for letter in letters]
+        return tuple(schedule for schedule in found if schedule is not None)
+
+    def called_off(self, partition: Partition, place: Place) -> None:
+        """Forget a timer whose row was removed."""
+        box = box_of(partition)
+        self._recall(box, place)
+        if (stamp := box.named.get(place)) is not None:
+            box.forget(place, stamp)
+
+    def _recall(self, box: LetterBox, place: Place) -> None:
+        """Let nobody handle a letter that is in a mailbox still."""
+        envelope = box.out.pop(place, None)
+        if envelope is not None and isinstance(envelope.delivery, Carried):
+            envelope.delivery.recalled = True
+
+    # Delivering.
+
+    def _hand_over(
+        self, partition: Partition, letter: Letter, envelope: Envelope
+    ) -> bool:
+        """Put a stored letter into its target's mailbox; say whether that could be."""
+        box = box_of(partition)
+        try:
+            instance = self._runtime.resolve(letter.target)
+        except PodsError:  # it may not start now, or has no manager here
+            return self._hold(partition, letter.target)
+        if instance.queued >= instance.kind.policy.mailbox:
+            return self._hold(partition, letter.target)
+        envelope.delivery = Carried(self, partition, letter)
+        box.out[letter.target, letter.id] = envelope
+        self._runtime.post.hand_in(instance, envelope)
+        return True
+
+    def _hold(self, partition: Partition, target: Address) -> bool:
+        box_of(partition).held.add(target)
+        self.rounds.retry(partition)
+        return False
+
+    def settled(self, partition: Partition, letter: Letter, again: float) -> None:
+        """Note that a letter was handled, and when it comes again (never: infinity)."""
+        box = box_of(partition)
+        place = (letter.target, letter.id)
+        box.out.pop(place, None)
+        if again < math.inf:
+            if box.settled is not None:
+                box.settled.add(letter.stamp)
+            self.rounds.watch(partition, again)
+        else:
+            box.forget(place, letter.stamp)
+        if letter.target in box.held and self._has_room(letter.target):
+            self.rounds.look(partition)
+
+    def _has_room(self, target: Address) -> bool:
+        instance = self._runtime.find(target)
+        if instance is None:
+            return True
+        return instance.queued <= instance.kind.policy.mailbox // 2
+
+    def returned(self, partition: Partition, letter: Letter) -> None:
+        """Take back a letter that was not handled; it is delivered again later."""
+        box = box_of(partition)
+        box.out.pop((letter.target, letter.id), None)
+        self._hold(partition, letter.target)
+
+    def failed(
+        self, partition: Partition, letter: Letter, error: BaseException, *, final: bool
+    ) -> None:
+        """Store that a letter was handled in vain; bury it when that is enough."""
+        tries = letter.tries + 1
+        if final or tries >= self._policy.max_tries:
+            self._bury(partition, attrs.evolve(letter, tries=tries), describe(error))
+            return
+        due = self._clock.wall() + self._policy.delay_after(tries)
+        self._submit(
+            partition,
+            (Defer(attrs.evolve(letter, tries=tries, due=due)),),
+            functools.partial(self.settled, partition, letter, due),
+            functools.partial(self.returned, partition, letter),
+        )
+
+    def _bury(self, partition: Partition, letter: Letter, reason: str) -> None:
+        """Move a letter to the dead ones; a rule goes on with its next occurrence."""
+        place = (letter.target, letter.id)
+        following = self._following(partition, letter)
+
+        def buried() -> None:
+            self.settled(partition, letter, math.inf)
+            self._report(partition, letter.target.manager, letter.stamp, reason)
+            if following is not None:
+                box = box_of(partition)
+                box.letters += 1
+                box.named[place] = following.stamp
+                self.rounds.watch(partition, following.due)
+
+        bury = Bury(
+            partition=partition.name,
+            manager=letter.target.manager,
+            key=key_to_text(letter.target.key),
+            id=letter.id,
+            stamp=letter.stamp,
+            tries=letter.tries,
+            reason=reason,
+            since=self._clock.wall(),
+        )
+        self._submit(
+            partition,
+            (bury,) if following is None else (bury, Post(following)),
+            buried,
+            functools.partial(self.returned, partition, letter),
+        )
+
+    def _following(self, partition: Partition, letter: Letter) -> Letter | None:
+        due = self.again(letter)
+        if due == math.inf:
+            return None
+        return self.stamped(partition, attrs.evolve(letter, due=due, tries=0))
+
+    def _report(
+        self, partition: Partition, manager: str, stamp: str, reason: str
+    ) -> None:
+        partition.counters.dead_letters += 1
+        log.error(
+            "letter.buried",
+            extra=partition_extra(
+                partition.name, manager=manager, letter=stamp, reason=reason
+            ),
+        )
+
+    def again(self, letter: Letter) -> float:
+        """Return when a letter comes again, Unix seconds; infinity: never."""
+        if not letter.cron:
+            return math.inf
+        try:
+            return next_due(letter.cron, max(self._clock.wall(), letter.due))
+        except InvalidSchedule:  # a rule or a zone that this machine does not know
+            return math.inf
+
+    def _submit(
+        self,
+        partition: Partition,
+        operations: tuple[Operation, ...],
+        then: Callable[[], None],
+        otherwise: Callable[[], None],
+    ) -> None:
+        def saved(future: asyncio.Future[None]) -> None:
+            if future.exception() is None:
+                then()
+            else:
+                partition.counters.save_failures += 1
+                otherwise()
+
+        unit = Unit(partition.name, partition.epoch, operations)
+        future = self._runtime.writer.submit(unit)
+        future.add_done_callback(saved, context=partition.context)
+
+    def _deliver(
+        self,
+        partition: Partition,
+        page: Iterable[Letter | SpoiledLetter],
+        still: set[Address],
+    ) -> None:
+        """Deliver a page of what is due; note in ``still`` who cannot get theirs."""
+        box = box_of(partition)
+        for letter in page:
+            if box.settled is None or letter.stamp in box.settled:
+                continue
+            if isinstance(letter, SpoiledLetter):
+                self._bury_spoiled(partition, letter)
+                continue
+            place = (letter.target, letter.id)
+            if place in box.out or letter.target in still:
+                continue
+            try:
+                message = self._unpack(letter)
+            except RecordError as error:
+                self.failed(partition, letter, error, final=True)
+                continue
+            except PodsError:  # no manager of that name has been declared here yet
+                still.add(letter.target)
+                continue
+            if not self._hand_over(partition, letter, Envelope(message)):
+                still.add(letter.target)
+
+    def _unpack(self, letter: Letter) -> object:
+        kind = self._runtime.manager(letter.target.manager).kind
+        packed = Packed(letter.message, letter.version, letter.body)
+        return kind.spec.wire.unpack(packed, letter.target)
+
+    def _bury_spoiled(self, partition: Partition, letter: SpoiledLetter) -> None:
+        bury = Bury(
+            partition=partition.name,
+            manager=letter.manager,
+            key=letter.key,
+            id=letter.id,
+            stamp=letter.stamp,
+            tries=0,
+            reason=letter.reason,
+            since=self._clock.wall(),
+        )
+
+        def buried() -> None:
+            box = box_of(partition)
+            box.letters = max(0, box.letters - 1)
+            self._report(partition, letter.manager, letter.stamp, letter.reason)
+
+        self._submit(partition, (bury,), buried, lambda: None)

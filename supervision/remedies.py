@@ -1,0 +1,187 @@
+"""What a person does about what may not start and what could not be handled.
+
+Every remedy needs an actor and a reason, which go to the log, and is durable before it
+takes effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from persistence import (
+    Address,
+    DeadLetter,
+    Delete,
+    Exhume,
+    InvalidKey,
+    Letter,
+    LiftQuarantine,
+    Operation,
+    Post,
+    StoredBytes,
+    Unit,
+    key_from_text,
+)
+
+from .checks import check_stamp
+from .errors import AgentNotFound
+from .mail_errors import LetterNotFound
+from .mailbox import Envelope
+from .partitions import Partition
+from .telemetry import partition_extra
+from .wire import Packed
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Remedies"]
+
+log = logging.getLogger("podvisor.remedies")
+
+
+class Remedies:
+    """The remedies of one host."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return "<Remedies>"
+
+    async def inspect(self, address: Address) -> tuple[StoredBytes, ...]:
+        """Return the stored rows of an instance as they are; none if it has none."""
+        found = await self._runtime.read(lambda store: store.inspect(address))
+        return tuple(found)
+
+    async def release(self, address: Address, *, actor: str, reason: str) -> None:
+        """Let a quarantined instance start again; its bytes are as they were.
+
+        Raises:
+            AgentNotFound: it is not in quarantine.
+            ValueError: actor or reason is empty.
+        """
+        partition = await self._quarantined(address, actor=actor, reason=reason)
+        await self._save(partition, LiftQuarantine(address))
+        self._lifted(partition, address)
+        _log("instance.released", address, actor=actor, reason=reason)
+
+    async def discard(self, address: Address, *, actor: str, reason: str) -> None:
+        """Remove a quarantined instance: rows, mail, remembered replies and all.
+
+        Raises:
+            AgentNotFound: it is not in quarantine.
+            ValueError: actor or reason is empty.
+        """
+        partition = await self._quarantined(address, actor=actor, reason=reason)
+        await self._save(partition, Delete(address), LiftQuarantine(address))
+        self._lifted(partition, address)
+        _log("instance.discarded", address, actor=actor, reason=reason)
+
+    async def dead_letters(
+        self, name: str, *, after: str, limit: int
+    ) -> tuple[DeadLetter, ...]:
+        """List the dead letters of a partition, oldest first, a page at a time."""
+        found = await self._runtime.read(
+            lambda store: store.dead(partition=name, after=after, limit=limit)
+        )
+        return tuple(found)
+
+    async def redeliver(
+        self, name: str, stamp: str, *, actor: str, reason: str
+    ) -> None:
+        """Send a dead letter again, as if it had just been posted.
+
+        Raises:
+            LetterNotFound: no such dead letter in the partition.
+            RecordError: its bytes cannot be read; it stays where it is.
+            UnknownManager: its manager is not declared here.
+            ValueError: actor or reason is empty.
+        """
+        partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
+        letter, message = self._revived(partition, dead)
+        await self._save(partition, Exhume(name, stamp), Post(letter))
+        self._runtime.mailroom.posted(partition, letter, Envelope(message))
+        _log("letter.redelivered", letter.target, actor=actor, reason=reason)
+
+    async def drop(self, name: str, stamp: str, *, actor: str, reason: str) -> None:
+        """Remove a dead letter for good.
+
+        Raises:
+            LetterNotFound: no such dead letter in the partition.
+            ValueError: actor or reason is empty.
+        """
+        partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
+        await self._save(partition, Exhume(name, stamp))
+        log.warning(
+            "letter.dropped",
+            extra=partition_extra(
+                name, manager=dead.manager, key=dead.key, actor=actor, reason=reason
+            ),
+        )
+
+    async def _quarantined(
+        self, address: Address, *, actor: str, reason: str
+    ) -> Partition:
+        _check(actor, reason)
+        partition = await self._runtime.claim(address.partition)
+        if (address.manager, address.key) not in partition.quarantined:
+            raise AgentNotFound(address.manager, address.key)
+        return partition
+
+    def _lifted(self, partition: Partition, address: Address) -> None:
+        partition.quarantined.pop((address.manager, address.key), None)
+        if partition.box is not None:
+            self._runtime.mailroom.rounds.look(partition)
+
+    async def _dead(
+        self, name: str, stamp: str, *, actor: str, reason: str
+    ) -> tuple[Partition, DeadLetter]:
+        _check(actor, reason)
+        stamp = check_stamp("stamp", stamp)
+        partition = await self._runtime.claim(name)
+        found = await self.dead_letters(name, after=_just_before(stamp), limit=1)
+        if not found or found[0].stamp != stamp:
+            raise LetterNotFound(stamp)
+        return partition, found[0]
+
+    def _revived(self, partition: Partition, dead: DeadLetter) -> tuple[Letter, object]:
+        runtime = self._runtime
+        try:
+            target = Address(dead.partition, dead.manager, key_from_text(dead.key))
+        except InvalidKey:
+            raise LetterNotFound(dead.stamp) from None
+        packed = Packed(dead.message, dead.version, dead.body)
+        message = runtime.manager(dead.manager).kind.spec.wire.unpack(packed, target)
+        letter = Letter(target, "", "", packed.message, packed.version, packed.body)
+        return runtime.mailroom.stamped(partition, letter), message
+
+    async def _save(self, partition: Partition, *operations: Operation) -> None:
+        unit = Unit(partition.name, partition.epoch, operations)
+        await self._runtime.writer.submit(unit)
+
+
+def _just_before(stamp: str) -> str:
+    """Return a text after which a stamp is the next one that can be."""
+    if not stamp:
+        return ""
+    return f"{stamp[:-1]}{chr(max(1, ord(stamp[-1]) - 1))}\U0010ffff"
+
+
+def _check(actor: str, reason: str) -> None:
+    if not actor or not reason:
+        msg = "this needs actor= and reason=: who decides, and why"
+        raise ValueError(msg)
+
+
+def _log(event: str, address: Address, *, actor: str, reason: str) -> None:
+    log.warning(
+        event,
+        extra=partition_extra(
+            address.partition,
+            manager=address.manager,
+            key=str(address.key),
+            actor=actor,
+            reason=reason,
+        ),
+    )

@@ -1,0 +1,204 @@
+"""Finding the letters that are due, and looking again when the next one is.
+
+One reading of a partition goes on at a time, in the order of (due, stamp). What was
+settled since a page was read is skipped, so that a page that has grown old delivers
+nothing twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+from persistence import Address, Letter, PodsError, SpoiledLetter, Store
+
+from .letterbox import LetterBox, box_of
+from .partitions import Partition
+from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Rounds"]
+
+log = logging.getLogger("podvisor.mail")
+
+_PATIENCE = 60.0
+"""Seconds after which a waiting timer asks the wall clock again, as it may jump."""
+
+_FOREVER = 1e15
+"""Later than any letter is due, Unix seconds."""
+
+Deliver = Callable[[Partition, Iterable[Letter | SpoiledLetter], set[Address]], None]
+
+
+class Rounds:
+    """Looks after the letters of one host; ``deliver`` takes a page of what is due."""
+
+    def __init__(self, runtime: Runtime, deliver: Deliver) -> None:
+        self._runtime = runtime
+        self._policy = runtime.policy.mail
+        self._clock = runtime.clock
+        self._deliver = deliver
+
+    def __repr__(self) -> str:
+        return "<Rounds>"
+
+    async def wake(self) -> None:
+        """Find the partitions that have letters, and look at each when it is time."""
+        after: str | None = None
+        while True:
+            page = await self._runtime.read(
+                functools.partial(_pending, after=after, limit=self._policy.page)
+            )
+            for name, due in page:
+                partition = self._runtime.partition(name)
+                if self._serves(partition) and partition.claim is None:
+                    self.watch(partition, due)
+            if len(page) < self._policy.page:
+                return
+            after = page[-1][0]
+
+    def _serves(self, partition: Partition) -> bool:
+        try:
+            self._runtime.claims.check(partition)
+        except PodsError:
+            return False
+        return True
+
+    def claimed(self, partition: Partition) -> None:
+        """Look at the letters of a partition that has become ours."""
+        claim = partition.claim
+        if claim is None or not claim.letters:
+            return
+        box = box_of(partition)
+        box.letters += claim.letters
+        due = claim.next_due or 0.0
+        box.behind = due <= self._clock.wall()
+        self.watch(partition, due)
+
+    def close(self) -> None:
+        """End every timer."""
+        for partition in self._runtime.partitions.values():
+            if partition.box is not None and partition.box.timer is not None:
+                partition.box.timer.cancel()
+
+    def look(self, partition: Partition) -> None:
+        """Read the letters that are due, now or when the present reading is over."""
+        box = box_of(partition)
+        if not self._runtime.open or self._runtime.stopping.closing:
+            return
+        if box.settled is not None:
+            box.again = True
+            return
+        box.settled = set()
+        self._runtime.crew.start(
+            functools.partial(self._read, partition, box),
+            f"letters of {partition.name}",
+            partition.name,
+        )
+
+    def look_again(self) -> None:
+        """Look at every partition that has letters which could not be delivered."""
+        for partition in self._runtime.partitions.values():
+            if partition.box is not None and partition.box.held:
+                self.look(partition)
+
+    def watch(self, partition: Partition, due: float) -> None:
+        """See to it that the letters are looked at when one is due."""
+        box = box_of(partition)
+        if due >= box.next_due:
+            return
+        box.next_due = due
+        left = due - self._clock.wall()
+        if left > 0:
+            self._arm(partition, box, left)
+        else:
+            self.look(partition)
+
+    def retry(self, partition: Partition) -> None:
+        """See to it that held letters are tried again after a while."""
+        box = box_of(partition)
+        if box.settled is None:
+            self.watch(partition, self._clock.wall() + self._pause(box))
+
+    def _pause(self, box: LetterBox) -> float:
+        return max(box.delay, self._policy.first_delay)
+
+    def _arm(self, partition: Partition, box: LetterBox, delay: float) -> None:
+        if box.timer is not None:
+            box.timer.cancel()
+        if not self._runtime.open:
+            return
+        delay = min(max(0.0, delay), _PATIENCE)
+        tick = functools.partial(self._tick, partition, box)
+        box.timer = self._clock.call_later(delay, tick)
+
+    def _tick(self, partition: Partition, box: LetterBox) -> None:
+        box.timer = None
+        left = box.next_due - self._clock.wall()
+        if left <= 0:
+            self.look(partition)
+        elif left < math.inf:
+            self._arm(partition, box, left)
+
+    async def _read(self, partition: Partition, box: LetterBox) -> None:
+        """Deliver everything that is due, in order; note when to look again."""
+        due, failed = math.inf, True
+        still: set[Address] = set()
+        box.next_due = math.inf
+        box.again = False
+        try:
+            await self._runtime.claim(partition.name)
+            due = await self._deliver_due(partition, still)
+            failed = False
+        except PodsError as error:
+            extra = partition_extra(partition.name, code=error.code)
+            log.warning("letters.unread", extra=extra)
+        finally:
+            box.settled = None
+        if not self._runtime.open or not self._serves(partition):
+            return
+        if failed:
+            box.held |= still
+        else:
+            box.held, box.behind = still, False
+        waiting = failed or bool(still)
+        box.delay = min(2 * self._pause(box), self._policy.max_delay) if waiting else 0
+        if box.again and not failed:
+            self.look(partition)
+            return
+        if waiting:
+            due = min(due, self._clock.wall() + self._pause(box))
+        self.watch(partition, due)
+
+    async def _deliver_due(self, partition: Partition, still: set[Address]) -> float:
+        """Deliver what is due; return when the next letter is, Unix seconds."""
+        now = self._clock.wall()
+        after = (-1.0, "")
+        while True:
+            page = await self._page(partition, now, after, self._policy.page)
+            self._deliver(partition, page, still)
+            if len(page) < self._policy.page:
+                break
+            after = (page[-1].due, page[-1].stamp)
+        later = await self._page(partition, _FOREVER, (now, "\U0010ffff"), 1)
+        return later[0].due if later else math.inf
+
+    async def _page(
+        self, partition: Partition, until: float, after: tuple[float, str], limit: int
+    ) -> list[Letter | SpoiledLetter]:
+        return await self._runtime.read(
+            lambda store: store.letters(
+                partition=partition.name, until=until, after=after, limit=limit
+            )
+        )
+
+
+def _pending(
+    store: Store, *, after: str | None, limit: int
+) -> Awaitable[list[tuple[str, float]]]:
+    return store.pending(after=after, limit=limit)

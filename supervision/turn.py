@@ -1,0 +1,115 @@
+"""What one turn has gathered so far, how it ends, and who needs to know."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import attrs
+
+from persistence import Address, Claim, Operation, PodsError, Unit
+
+from .instance import Instance
+from .mailbox import Envelope
+from .partitions import Partition
+from .staging import Staged
+from .states import Mark, save_unit
+
+__all__ = ["Hooks", "Turn"]
+
+
+class Hooks(Protocol):
+    """What happens around a turn; the lifecycle and the supervisor provide it."""
+
+    def settled(self, instance: Instance) -> None:
+        """Go on with an instance whose turn is over."""
+        ...
+
+    def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
+        """Deal with an instance whose handler crashed; its state is put back."""
+        ...
+
+    def stale(self, instance: Instance, error: PodsError) -> None:
+        """Deal with an instance whose row belongs to somebody else now."""
+        ...
+
+    def deliver(self, target: Address, envelope: Envelope) -> None:
+        """Let a message leave that a committed turn has sent."""
+        ...
+
+    def withdraw(self, target: Address) -> None:
+        """Forget a message that a turn wanted sent and that was undone."""
+        ...
+
+    def claiming(self, partition: Partition) -> asyncio.Future[Claim]:
+        """Take a partition over for an instance that has nothing stored itself."""
+        ...
+
+
+@attrs.define(eq=False)
+class Turn:
+    """One turn of one instance, while it lasts.
+
+    Attributes:
+        instance: whose it is.
+        start: what the fields held when it began.
+        start_dirty: whether that was stored already.
+        answers: messages that were handled, and their replies.
+        outbox: what leaves with the commit.
+        staged: what is committed beside the state.
+        changed: the state is another one now.
+        crash: the exception that ended it, and where.
+    """
+
+    instance: Instance
+    start: Mark
+    start_dirty: bool
+    answers: list[tuple[Envelope, object]] = attrs.field(
+        factory=list[tuple[Envelope, object]]
+    )
+    outbox: list[tuple[Address, Envelope]] | None = None
+    staged: list[Staged] | None = None
+    changed: bool = False
+    crash: tuple[BaseException, str] | None = None
+
+    @property
+    def must_commit(self) -> bool:
+        """Whether nothing may leave before a commit."""
+        if self.staged:
+            return True
+        return (self.changed or self.start_dirty) and self.instance.kind.each_turn
+
+    def take(self) -> None:
+        """Keep what the message that was just handled wants sent and committed."""
+        instance = self.instance
+        if instance.outbox:
+            self.outbox = [*(self.outbox or ()), *instance.outbox]
+            instance.outbox = None
+        if instance.staged:
+            self.staged = [*(self.staged or ()), *instance.staged]
+            instance.staged = None
+
+    def unit(self) -> Unit:
+        """Build what is to be saved, all of it or nothing.
+
+        Raises:
+            UnstorableState: a field is not of its declared type.
+        """
+        instance = self.instance
+        operations: list[Operation] = []
+        for staged in self.staged or ():
+            operations += staged.operations()
+        if instance.dirty:
+            return save_unit(instance, *operations)
+        partition = instance.partition
+        return Unit(partition.name, partition.epoch, tuple(operations))
+
+    def committed(self) -> None:
+        """Tell what was staged that it is durable."""
+        for staged in self.staged or ():
+            staged.committed()
+
+    def undone(self) -> None:
+        """Tell what was staged that nothing of it was saved."""
+        for staged in self.staged or ():
+            staged.undone()

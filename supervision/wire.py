@@ -1,0 +1,181 @@
+"""Messages and replies as bytes, for those that are durable.
+
+A stored message names its class by a name that the class chooses, and only classes
+that the target has a handler for are ever made from it: nothing is imported by a stored
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import attrs
+
+from persistence import (
+    Address,
+    Codec,
+    CorruptRecord,
+    UnstorableState,
+    UnsupportedField,
+    build_codec,
+)
+
+from .mail_errors import UnstorableMessage
+from .messages import HandlerSpec, Message
+from .upcasts import Upcast, read_upcasts
+
+__all__ = ["Packed", "Wire"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Packed:
+    """A message in its stored form.
+
+    Attributes:
+        message: the stored name of its class.
+        version: schema version of the body.
+        body: JSON text in UTF-8.
+    """
+
+    message: str
+    version: int
+    body: bytes
+
+
+@attrs.define(eq=False)
+class _Box:
+    """A reply, so that the codec has a class with a field."""
+
+    value: object
+
+
+class Wire:
+    """The durable messages of one agent class; codecs are made on first use."""
+
+    def __init__(self, handlers: Mapping[type[object], HandlerSpec]) -> None:
+        names: dict[str, list[type[object]]] = {}
+        for kind in handlers:
+            names.setdefault(_name_of(kind), []).append(kind)
+        self._handlers = dict(handlers)
+        self._names = names
+        self._codecs: dict[type[object], Codec[object]] = {}
+        self._replies: dict[str, Codec[_Box]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Wire {', '.join(sorted(self._names))}>"
+
+    def pack(self, message: object, target: Address) -> Packed:
+        """Return the stored form of a message.
+
+        Raises:
+            UnstorableMessage: it has none, or it could not be told from another.
+        """
+        kind = type(message)
+        name = _name_of(kind)
+        if self._names.get(name) != [kind]:
+            raise UnstorableMessage(target, kind.__qualname__, self._why_not(kind))
+        codec = self._codec(kind, target)
+        try:
+            return Packed(name, codec.version, codec.encode(message))
+        except UnstorableState as error:
+            raise UnstorableMessage(target, kind.__qualname__, error.reason) from error
+
+    def unpack(self, packed: Packed, target: Address) -> object:
+        """Make the message again.
+
+        Raises:
+            RecordError: it is damaged, newer than this code, or nobody handles it.
+        """
+        kinds = self._names.get(packed.message, [])
+        if len(kinds) != 1:
+            raise CorruptRecord(target, f"no handler takes a {packed.message}")
+        try:
+            codec = self._codec(kinds[0], target)
+        except UnstorableMessage as error:
+            raise CorruptRecord(target, error.reason) from error
+        return codec.decode(packed.body, address=target, version=packed.version)
+
+    def pack_reply(self, message: object, value: object, target: Address) -> bytes:
+        """Return the stored form of the reply to a message.
+
+        Raises:
+            UnstorableMessage: it has none.
+        """
+        name = f"the reply to {type(message).__qualname__}"
+        codec = self.reply_codec(message, target)
+        try:
+            return codec.encode(codec.cls(value))
+        except UnstorableState as error:
+            raise UnstorableMessage(target, name, error.reason) from error
+
+    def unpack_reply(self, message: object, body: bytes, target: Address) -> object:
+        """Make the reply to a message again.
+
+        Raises:
+            RecordError: it does not fit what the handler returns now.
+        """
+        codec = self.reply_codec(message, target)
+        return codec.decode(body, address=target, version=1).value
+
+    def reply_codec(self, message: object, target: Address) -> Codec[_Box]:
+        """Return the codec of what the handler of a message returns.
+
+        Raises:
+            UnstorableMessage: its type has no stored form, or the handler names none.
+        """
+        spec = self._handlers.get(type(message))
+        if spec is None:
+            kind = type(message)
+            raise UnstorableMessage(target, kind.__qualname__, self._why_not(kind))
+        if (found := self._replies.get(spec.name)) is None:
+            name = f"the reply of {spec.name}"
+            if not spec.annotated:
+                reason = "its handler does not say what it returns"
+                raise UnstorableMessage(target, name, reason)
+            found = self._replies[spec.name] = _build(
+                _box_of(spec.reply), 1, {}, target, name
+            )
+        return found
+
+    def _codec(self, kind: type[object], target: Address) -> Codec[object]:
+        if (found := self._codecs.get(kind)) is None:
+            version = getattr(kind, "message_version", 1)
+            found = self._codecs[kind] = _build(
+                kind, version, read_upcasts(kind), target, kind.__qualname__
+            )
+        return found
+
+    def _why_not(self, kind: type[object]) -> str:
+        if kind not in self._handlers:
+            return "no handler is declared for exactly this class"
+        return (
+            f"two messages of this agent are called {_name_of(kind)}; give one of them "
+            "a message_name"
+        )
+
+
+def _build(
+    cls: type[T],
+    version: int,
+    upcasts: Mapping[int, Upcast],
+    target: Address,
+    name: str,
+) -> Codec[T]:
+    try:
+        return build_codec(cls, version=version, upcasts=upcasts)
+    except (UnsupportedField, ValueError) as error:
+        raise UnstorableMessage(target, name, str(error)) from error
+
+
+def _box_of(reply: object) -> type[_Box]:
+    """Make a class with one field of the type that a handler returns."""
+    return attrs.define(type("Reply", (_Box,), {"__annotations__": {"value": reply}}))
+
+
+def _name_of(kind: type[object]) -> str:
+    if issubclass(kind, Message):
+        return kind.message_name or kind.__name__
+    return kind.__name__
