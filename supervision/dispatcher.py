@@ -14,9 +14,9 @@ import functools
 import attrs
 from attrs import validators
 
-from .fairness import Lane, RoundRobin
 from .instance import Instance
 from .phases import Phase
+from .rounds import Lane, RoundRobin
 from .turns import Turns
 from .workers import Workers
 

@@ -10,7 +10,7 @@ import attrs
 
 from persistence import Address, Claim, Key, Quarantine
 
-from .fairness import Lane
+from .rounds import Lane
 from .telemetry import STAMP, Counters
 
 if TYPE_CHECKING:

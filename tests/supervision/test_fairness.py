@@ -17,7 +17,7 @@ from supervision import (
     Message,
     handler,
 )
-from supervision.fairness import Lane, RoundRobin
+from supervision.rounds import Lane, RoundRobin
 from tests.support import Counter, Tick, eventually, spin
 
 __all__: list[str] = []
