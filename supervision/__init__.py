@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .agent import Agent, AgentSpec, upcast
 from .context import AgentContext, Traits
-from .dispatcher import DispatchPolicy, DispatchStatistics
+from .dispatcher import DispatchStatistics
 from .errors import (
     AgentCrashed,
     AgentNotFound,
@@ -20,6 +20,7 @@ from .errors import (
     NotHandled,
     NotPicklable,
     OutOfRuntime,
+    Overloaded,
     PartitionMismatch,
     Quarantined,
     ShutdownIncomplete,
@@ -33,12 +34,14 @@ from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
+from .numbers import ShareNumbers
 from .otel import Signals, setup_telemetry
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
 from .ref import AgentRef, Attachment, Referable
 from .restarts import RestartPolicy
 from .runtime import Runtime
+from .shares import DispatchPolicy, Priority, Share
 from .shutdown import ShutdownReport
 from .telemetry import (
     PARTITION_ATTRIBUTE,
@@ -87,16 +90,20 @@ __all__ = [
     "NotPicklable",
     "OnParentStop",
     "OutOfRuntime",
+    "Overloaded",
     "ParentStopped",
     "PartitionFilter",
     "PartitionHandle",
     "PartitionMismatch",
     "Phase",
+    "Priority",
     "Quarantined",
     "Referable",
     "RequestContext",
     "RestartPolicy",
     "Runtime",
+    "Share",
+    "ShareNumbers",
     "ShutdownIncomplete",
     "ShutdownReport",
     "Signals",

@@ -107,9 +107,6 @@ class Account(Generic[T]):
         woken: the resource of which a unit is promised to it.
         capped: something waits because of its own cap.
         bursting: it holds seats above its cap.
-        queued: messages in its mailboxes.
-        owed: seconds used in its callers' steps that are not charged yet.
-        inline: turns run in its callers' steps during pass ``tick`` of the loop.
         received: seat-seconds up to the current stretch.
         waited_for_seats: item-seconds waited because the host was busy, likewise.
         waited_for_itself: item-seconds waited for a limit of its own, likewise.
@@ -135,10 +132,6 @@ class Account(Generic[T]):
     woken: Resource[T] | None = None
     capped: bool = False
     bursting: bool = False
-    queued: int = 0
-    owed: float = 0.0
-    inline: int = 0
-    tick: int = 0
     received: float = 0.0
     waited_for_seats: float = 0.0
     waited_for_itself: float = 0.0

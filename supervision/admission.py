@@ -8,16 +8,15 @@ whoever has nothing waiting finds a place as long as there is one.
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import attrs
 
-from .accounts import Account
-from .shares import DispatchPolicy
+from .shares import DispatchPolicy, Share
+from .tally import Tally
 
 __all__ = ["Admission", "Refusal", "Scope"]
-
-T = TypeVar("T")
 
 Scope: TypeAlias = Literal["partition", "host"]
 
@@ -38,65 +37,62 @@ class Refusal:
     retry_after: float
 
 
-class Admission(Generic[T]):
-    """Counts the messages that wait on one host, and refuses what is too much.
+class Admission:
+    """Refuses messages when too many of a partition, or of all, wait already.
+
+    Args:
+        policy: how many may wait.
+        share_of: what a partition is due.
+        pace_of: seconds in which a partition works off one turn; for ``retry_after``.
 
     Attributes:
+        policy: the settings of the host.
         queued: messages that wait.
         refused: messages that were refused.
     """
 
-    def __init__(self, policy: DispatchPolicy) -> None:
+    def __init__(
+        self,
+        policy: DispatchPolicy,
+        share_of: Callable[[str], Share],
+        pace_of: Callable[[str], float],
+    ) -> None:
+        self.policy = policy
         self.queued = 0
         self.refused = 0
-        self._policy = policy
-        self._room = policy.backlog
+        self._share_of = share_of
+        self._pace_of = pace_of
         self._hard_room = int(policy.backlog * (1.0 + policy.reserve))
 
     def __repr__(self) -> str:
-        return f"<Admission {self.queued}/{self._room} refused={self.refused}>"
+        room = self.policy.backlog
+        return f"<Admission {self.queued}/{room} refused={self.refused}>"
 
-    def look(self, account: Account[T], *, exempt: bool = False) -> Refusal | None:
+    def look(self, tally: Tally, *, exempt: bool = False) -> Refusal | None:
         """Say why one more message of a partition may not wait, or ``None``.
 
         Args:
-            account: whose it is.
+            tally: the partition's.
             exempt: it may use the reserve too, and no threshold applies.
         """
-        if exempt:
-            full = self.queued >= self._hard_room
-            return self._refuse("host", self._room, account) if full else None
-        if self.queued >= self._room:
-            return self._refuse("host", self._room, account)
-        if not account.queued:
+        room = self.policy.backlog
+        if exempt or self.queued >= room:
+            if exempt and self.queued < self._hard_room:
+                return None
+            return self._refuse("host", self.queued - room, tally)
+        if not tally.queued:
             return None
-        limit = self.limit(account)
-        if account.queued < limit:
-            return None
-        return self._refuse("partition", limit, account)
+        excess = tally.queued - self.limit(tally)
+        return None if excess < 0 else self._refuse("partition", excess, tally)
 
-    def limit(self, account: Account[T]) -> float:
+    def limit(self, tally: Tally) -> float:
         """Return how many messages of a partition may wait at this moment."""
-        share = account.share
-        left = self._room - self.queued
-        limit = self._policy.backlog_share * share.weight * left
+        share = self._share_of(tally.partition)
+        left = self.policy.backlog - self.queued
+        limit = self.policy.backlog_share * share.weight * left
         return limit if share.backlog is None else min(limit, share.backlog)
 
-    def put(self, account: Account[T]) -> None:
-        """Count a message that waits."""
-        account.queued += 1
-        self.queued += 1
-
-    def take(self, account: Account[T]) -> None:
-        """Count a message that waits no more."""
-        account.queued -= 1
-        self.queued -= 1
-
-    def _refuse(self, scope: Scope, limit: float, account: Account[T]) -> Refusal:
+    def _refuse(self, scope: Scope, excess: float, tally: Tally) -> Refusal:
         self.refused += 1
-        count = self.queued if scope == "host" else account.queued
-        costs = (account.estimates or {}).values()
-        mean = sum(costs) / len(costs) if costs else self._policy.estimate
-        seats = self._policy.seats if scope == "host" else max(1, account.seats)
-        seconds = max(1.0, count - limit) * mean / seats
+        seconds = (excess + 1.0) * self._pace_of(tally.partition)
         return Refusal(scope, min(_LATEST, max(_SOONEST, seconds)))

@@ -14,6 +14,7 @@ from .instance import Instance
 from .messages import Message
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
+from .shares import Priority
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .manager import InstanceManager
     from .runtime import Runtime
 
-__all__ = ["PLAIN", "AgentContext", "Traits"]
+__all__ = ["PLAIN", "AgentContext", "Parked", "Traits"]
 
 Ref_co = TypeVar("Ref_co", covariant=True)
 
@@ -145,20 +146,45 @@ class AgentContext:
         return ref
 
     def tell(
-        self, target: AgentRef[object] | Address, message: Message[object]
+        self,
+        target: AgentRef[object] | Address,
+        message: Message[object],
+        *,
+        priority: Priority | None = None,
     ) -> None:
         """Send a message when, and only when, this turn is committed.
+
+        Args:
+            target: a ref of this partition.
+            message: what is sent.
+            priority: how urgent it is among the messages of the partition; by default
+                as its class says.
 
         Raises:
             AgentNotFound: the target is not in this partition.
             InvalidArgument: the target is no ref.
             MailboxFull: the target has no room now.
+            Overloaded: the partition or the host has no room now.
             NotHandled: the target has no handler for it.
         """
         address = _address_of(target)
         if check_partition(address.partition) != self.partition:
             raise AgentNotFound(address.manager, address.key)
-        self._runtime.post.send_later(self._instance, address, message)
+        self._runtime.post.send_later(self._instance, address, message, priority)
+
+    def parked(self) -> Parked:
+        """Give this turn's seat to others while it waits for something outside.
+
+        ::
+
+            async with self.context.parked():
+                answer = await client.post(url)
+
+        Inside the block the turn holds no seat and is charged nothing; leaving it waits
+        until it has one again, ahead of what has not begun. Keep work of the handler's
+        own outside. An ``ask`` does this by itself.
+        """
+        return Parked(self._runtime, self._instance)
 
     @overload
     async def spawn(
@@ -231,6 +257,25 @@ class AgentContext:
     def _address_of(self, manager: InstanceManager[object] | str, key: Key) -> Address:
         name = self._runtime.owned(manager).name
         return Address(self.partition, name, check_key(key))
+
+
+class Parked:
+    """An ``async with`` block of a handler during which its turn holds no seat."""
+
+    __slots__ = ("_gave", "_instance", "_runtime")
+
+    def __init__(self, runtime: Runtime, instance: Instance) -> None:
+        self._runtime = runtime
+        self._instance = instance
+        self._gave = False
+
+    async def __aenter__(self) -> None:
+        self._gave = self._runtime.dispatcher.park(self._instance)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._gave:
+            # The turn goes on, cancelled or not, and needs its seat for that.
+            await self._runtime.dispatcher.unpark(self._instance)  # noqa: ASYNC102  as said
 
 
 def _address_of(target: object) -> Address:

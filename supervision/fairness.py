@@ -65,7 +65,7 @@ class FairQueue(Generic[T]):
         self.events: deque[ShareEvent] = deque(maxlen=_EVENTS)
         self.tags: Tags[T] = Tags(policy.estimate)
         self._policy = policy
-        self._share_of = share_of
+        self._given = share_of
         self._penalties = (*policy.penalties, float("-inf"))
         self._ready: TagHeap[T] = TagHeap()
         self._over: TagHeap[T] = TagHeap()
@@ -86,12 +86,19 @@ class FairQueue(Generic[T]):
         account = self.accounts.get(partition)
         if account is None:
             self._forget_some(now)
-            share = self._share_of(partition) if self._share_of else self._policy.share
+            share = self.share(partition)
             stretch = Stretch(partition, self._history.current)
             account = Account[T](partition, share, stretch, touched=now)
             self.accounts[partition] = account
             self._sweep.append(account)
         return account
+
+    def share(self, partition: str) -> Share:
+        """Return what a partition is due at present."""
+        account = self.accounts.get(partition)
+        if account is not None:
+            return account.share
+        return self._policy.share if self._given is None else self._given(partition)
 
     def set_share(self, partition: str, share: Share, now: float) -> None:
         """Change what a partition is due; it applies to what waits already."""
@@ -111,10 +118,9 @@ class FairQueue(Generic[T]):
         """
         self._touch(account, now)
         return (
-            not (account.waiting or account.seats or account.queued)
+            not (account.waiting or account.seats)
             and account.tag <= self.tags.virtual
             and account.debt <= 0.0
-            and account.owed <= 0.0
         )
 
     def _forget_some(self, now: float) -> None:
@@ -368,6 +374,14 @@ class FairQueue(Generic[T]):
             )
         )
 
+    def pace(self, partition: str) -> float:
+        """Return the seconds in which a partition works off one item, about."""
+        account = self.accounts.get(partition)
+        if account is None or account.estimates is None:
+            return self._policy.estimate
+        costs = account.estimates.values()
+        return sum(costs) / len(costs) / max(1, account.seats)
+
     def numbers(self, account: Account[T], now: float) -> ShareNumbers:
         """Return what a partition has got so far, and how it stands."""
         self._touch(account, now)
@@ -379,7 +393,6 @@ class FairQueue(Generic[T]):
             place=account.place,
             seats=account.seats,
             waiting=account.waiting,
-            queued=account.queued,
             received=account.received + stretch.held,
             waited_for_seats=account.waited_for_seats + stretch.waited,
             waited_for_itself=account.waited_for_itself + stretch.own,

@@ -36,6 +36,7 @@ from .phases import Durability, Phase
 from .ref import AgentRef, Referable
 from .registry import Registry
 from .runtime import Runtime
+from .shares import Priority
 from .telemetry import partition_extra
 from .tenancy import RequestContext
 
@@ -278,7 +279,11 @@ class InstanceManager(Generic[A_co]):
         return self._runtime.resolve(address)
 
     async def ask(
-        self, ref: AgentRef[object], message: Message[object], seconds: float | None
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        priority: Priority | None,
     ) -> object:
         """Deliver a message and wait for the reply."""
         runtime = self._runtime
@@ -287,9 +292,9 @@ class InstanceManager(Generic[A_co]):
         instance = ref.instance
         if instance is None or instance.phase is Phase.STOPPED:
             instance = ref.instance = runtime.resolve(ref.address)
-        runtime.post.accept(instance, message)
+        runtime.post.accept(instance, message, ref.caller)
         instance.partition.counters.asks += 1
-        envelope = Envelope(message, request=_request_of(ref))
+        envelope = Envelope(message, request=_request_of(ref), priority=priority)
         if runtime.telemetry.tracing:
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
@@ -307,23 +312,31 @@ class InstanceManager(Generic[A_co]):
         runtime = self._runtime
         if instance.phase is Phase.IDLE:
             spec = instance.kind.spec.handlers[type(envelope.message)]
-            lane = instance.partition.lane
-            if spec.coroutine is None and runtime.dispatcher.may_inline(lane):
-                value = runtime.turns.inline(instance, spec, envelope)
+            tally = instance.partition.tally
+            if spec.coroutine is None and runtime.dispatcher.may_inline(tally):
+                try:
+                    value = runtime.turns.inline(instance, spec, envelope)
+                finally:
+                    tally.owed += instance.used - tally.began
                 if envelope.reply is None:
                     return value
                 return await self._reply(envelope.reply, envelope, instance, seconds)
         return await self._queue(ref, instance, envelope, seconds)
 
-    def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
+    def tell(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        priority: Priority | None,
+    ) -> None:
         """Deliver a message; from inside a turn, when the turn is committed."""
         runtime = self._runtime
         if ref.caller is not None and ref.caller.running is not None:
-            runtime.post.send_later(ref.caller, ref.address, message)
+            runtime.post.send_later(ref.caller, ref.address, message, priority)
             return
         instance = runtime.resolve(ref.address)
         runtime.post.accept(instance, message)
-        envelope = Envelope(message, request=ref.request)
+        envelope = Envelope(message, request=ref.request, priority=priority)
         if runtime.telemetry.tracing:
             envelope.span = runtime.post.sending(instance)
         runtime.post.hand_in(instance, envelope)

@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar, dataclass_transform, overload
+from typing import ClassVar, Generic, TypeVar, dataclass_transform, overload
 
 import attrs
 
@@ -14,6 +14,7 @@ from persistence import Key
 
 from .errors import HandlerError
 from .fields import check_fields
+from .shares import Priority
 
 __all__ = ["HandlerSpec", "Message", "ParentStopped", "handler", "read_handlers"]
 
@@ -34,7 +35,14 @@ class Message(Generic[R_co]):
 
     Messages and replies are handed over as they are, not copied: make them of values
     that nobody changes (a ``tuple`` and not a ``list``), or copy before you change.
+
+    Attributes:
+        priority: how urgent messages of this class are among the others of their
+            partition; ``priority = Priority.URGENT`` in a subclass changes it, and so
+            does ``priority=`` of ``ask`` and ``tell`` for one of them.
     """
+
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

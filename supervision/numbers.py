@@ -13,11 +13,11 @@ __all__ = ["ShareEvent", "ShareEventKind", "ShareNumbers"]
 
 
 class ShareEventKind(enum.Enum):
-    """What happened to a partition's share."""
+    """What happened to a partition's share, as log records name it."""
 
-    CAP_HIT = "cap_hit"
-    BURST_BEGUN = "burst_begun"
-    BURST_ENDED = "burst_ended"
+    CAP_HIT = "partition.cap_hit"
+    BURST_BEGUN = "partition.burst_begun"
+    BURST_ENDED = "partition.burst_ended"
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +51,6 @@ class ShareNumbers:
         place: where it stands.
         seats: seats it holds.
         waiting: turns that want a seat.
-        queued: messages in its mailboxes.
         received: seat-seconds.
         waited_for_seats: turn-seconds waited because the host was busy.
         waited_for_itself: turn-seconds waited for its own cap or a limit of its own.
@@ -68,7 +67,6 @@ class ShareNumbers:
     place: Place
     seats: int
     waiting: int
-    queued: int
     received: float
     waited_for_seats: float
     waited_for_itself: float

@@ -13,6 +13,7 @@ from persistence import Address, Key
 
 from .errors import NotPicklable
 from .messages import Message
+from .shares import Priority
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
@@ -53,12 +54,21 @@ class Port(Protocol):
         ...
 
     def ask(
-        self, ref: AgentRef[object], message: Message[object], seconds: float | None
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        priority: Priority | None,
     ) -> Coroutine[object, object, object]:
         """Deliver a message and wait for the reply."""
         ...
 
-    def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
+    def tell(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        priority: Priority | None,
+    ) -> None:
         """Deliver a message."""
         ...
 
@@ -131,7 +141,11 @@ class AgentRef(Generic[A_co]):
         return None if instance is None or not instance.live else instance.incarnation
 
     def ask(
-        self, message: Message[R], *, timeout: float | None = None
+        self,
+        message: Message[R],
+        *,
+        timeout: float | None = None,
+        priority: Priority | None = None,
     ) -> Coroutine[object, object, R]:
         """Send a request and wait for its reply.
 
@@ -142,11 +156,14 @@ class AgentRef(Generic[A_co]):
         Args:
             message: a ``Message[R]``; the reply is an ``R``.
             timeout: seconds to wait; by default the manager's ``ask_timeout``.
+            priority: how urgent it is among the messages of its partition; by default
+                as its class says.
 
         Raises:
             AskTimeout: no reply in time.
             AskCycle: asked from a handler, and the other waits for this one.
             MailboxFull: not accepted.
+            Overloaded: not accepted either; the partition or the host has no room.
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
             StartFailed: it could not be started.
@@ -155,21 +172,29 @@ class AgentRef(Generic[A_co]):
             Exception: whatever the handler raised, with a note that says where.
         """
         # The handler's reply type was held against R when its class was read.
-        return self._port.ask(self, message, timeout)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self._port.ask(self, message, timeout, priority)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
-    async def tell(self, message: Message[object]) -> None:
+    async def tell(
+        self, message: Message[object], *, priority: Priority | None = None
+    ) -> None:
         """Send a message without waiting for it to be handled.
 
         It is in the mailbox when this returns; it is handled once, unless the process
         ends first. Inside a handler prefer ``self.context.tell``, which belongs to the
         turn.
 
+        Args:
+            message: what is sent.
+            priority: how urgent it is among the messages of its partition; by default
+                as its class says.
+
         Raises:
             MailboxFull: not accepted.
+            Overloaded: not accepted either; the partition or the host has no room.
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
         """
-        self._port.tell(self, message)
+        self._port.tell(self, message, priority)
 
     def count_attachment(self, by: int) -> None:
         """Hold the instance once more or less; ``attached`` does it in pairs."""

@@ -66,8 +66,9 @@ class Runtime:
         self.reader = Reader(store, policy=policy.reads)
         self.crew = Crew()
         self.workers = Workers()
-        self.turns = Turns(self.writer, self.telemetry, clock, self)
-        self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers)
+        quantum = policy.dispatch.quantum
+        self.turns = Turns(self.writer, self.telemetry, clock, self, quantum)
+        self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers, clock)
         self.idle = Idle(clock, self._stop)
         self.departures = Departures(self, self._stop, self.idle.forget)
         self.lifecycle = Lifecycle(
@@ -149,7 +150,7 @@ class Runtime:
         """Return what the host knows of a partition, from its first use on."""
         found = self.partitions.get(check_partition(name))
         if found is None:
-            found = Partition(name, self.dispatcher.lane(name))
+            found = Partition(name, self.dispatcher.tally(name))
             self.partitions[name] = found
         return found
 

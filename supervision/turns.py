@@ -83,12 +83,18 @@ class Turns:
     """Runs the handlers of one host's agents."""
 
     def __init__(
-        self, writer: Writer, telemetry: Telemetry, clock: Clock, hooks: Hooks
+        self,
+        writer: Writer,
+        telemetry: Telemetry,
+        clock: Clock,
+        hooks: Hooks,
+        quantum: float,
     ) -> None:
         self._writer = writer
         self._telemetry = telemetry
         self._clock = clock
         self._hooks = hooks
+        self._quantum = quantum
 
     def inline(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope
@@ -116,18 +122,19 @@ class Turns:
         """Say whether the next message needs no worker."""
         if not instance.mail:
             return True
-        message = next(iter(instance.mail)).message
+        message = instance.mail.head().message
         return instance.kind.spec.handler_for(message, instance).coroutine is None
 
     def run_sync(self, instance: Instance) -> None:
         """Handle the mail at the head whose handlers are ``def``."""
         turn = self._begin(instance)
+        end = self._clock.monotonic() + self._quantum
         for _ in range(instance.kind.policy.batch):
             if not (envelope := self._next(instance, only_sync=True)):
                 break
             spec = instance.kind.spec.handler_for(envelope.message, instance)
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
-            if turn.crash is not None:
+            if turn.crash is not None or self._used_up(instance, end):
                 break
         self._finish(turn)
 
@@ -135,6 +142,7 @@ class Turns:
         """Handle mail in a worker's task, whatever its handlers are."""
         turn = self._begin(instance)
         STAMP.set(instance.partition.name)  # the worker takes it off again
+        end = self._clock.monotonic() + self._quantum
         try:
             for _ in range(instance.kind.policy.batch):
                 if not (envelope := self._next(instance, only_sync=False)):
@@ -147,6 +155,8 @@ class Turns:
                 )
                 self._refuse_or_go_on(turn, envelope, value)
                 if turn.crash is not None or _cancelled():
+                    break
+                if self._used_up(instance, end):
                     break
         finally:
             self._finish(turn)
@@ -193,7 +203,7 @@ class Turns:
 
     def _next(self, instance: Instance, *, only_sync: bool) -> Envelope | None:
         while instance.mail:
-            envelope = next(iter(instance.mail))
+            envelope = instance.mail.head()
             if not envelope.abandoned and only_sync:
                 spec = instance.kind.spec.handler_for(envelope.message, instance)
                 if spec.coroutine is not None:
@@ -204,6 +214,10 @@ class Turns:
             if not envelope.abandoned:
                 return envelope
         return None
+
+    def _used_up(self, instance: Instance, end: float) -> bool:
+        """Say whether a turn takes no further message; no clock is read for nothing."""
+        return bool(instance.mail) and self._clock.monotonic() >= end
 
     def _refuse_or_go_on(self, turn: _Turn, envelope: Envelope, value: object) -> None:
         if not turn.answers or turn.answers[-1][0] is not envelope:

@@ -9,6 +9,7 @@ from supervision.admission import Admission, Refusal
 from supervision.fairness import FairQueue
 from supervision.shares import DispatchPolicy, Share
 from supervision.tags import Tags
+from supervision.tally import Tally
 from tests.fairness.world import Item
 
 __all__ = [
@@ -108,8 +109,8 @@ class NeverAges(FairQueue[Item]):
         return account.head((0.0, 1e9, 2e9, float("-inf")))
 
 
-class FirstComeFirstServed(Admission[Item]):
+class FirstComeFirstServed(Admission):
     """Takes everything until the room is full."""
 
-    def look(self, account: _Account, *, exempt: bool = False) -> Refusal | None:
-        return Refusal("host", 1.0) if self.queued >= self._room else None
+    def look(self, tally: Tally, *, exempt: bool = False) -> Refusal | None:
+        return Refusal("host", 1.0) if self.queued >= self.policy.backlog else None

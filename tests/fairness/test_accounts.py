@@ -202,7 +202,7 @@ def test_a_new_cap_applies_at_once() -> None:
 
 
 def test_a_partition_is_forgotten_only_when_that_changes_nothing() -> None:
-    """Rule 11: not while it waits, runs, is ahead, is in debt or has mail."""
+    """Rule 11: not while it waits, runs, is ahead or is in debt."""
     share = Share(cap=1, hard_cap=2, burst=9.0)
     world = World(plain(3), {"p": share})
     world.account("other")
@@ -225,12 +225,9 @@ def test_a_partition_is_forgotten_only_when_that_changes_nothing() -> None:
     queue.tags.virtual = 10.0
     ask()  # in debt
     world.advance(5.0)
-    account.queued = 1
-    ask()  # has mail
-    account.queued = 0
     ask()
 
-    assert answers == [True, False, False, False, False, False, True]
+    assert answers == [True, False, False, False, False, True]
 
 
 def test_partitions_that_were_forgotten_leave_nothing_behind() -> None:

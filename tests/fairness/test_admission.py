@@ -8,20 +8,25 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from supervision.accounts import Account
 from supervision.admission import Admission
-from supervision.blame import Period, Stretch
 from supervision.shares import DispatchPolicy, Share
+from supervision.tally import Tally
 from tests.fairness import mistakes
-from tests.fairness.world import Item, make_dice
+from tests.fairness.world import World, make_dice, plain
 
 __all__: list[str] = []
 
-Make = Callable[[DispatchPolicy], Admission[Item]]
+Make = type[Admission]
 
 
-def account(name: str, share: Share | None = None) -> Account[Item]:
-    return Account(name, share or Share(), Stretch(name, Period(0.0)))
+def desk(
+    policy: DispatchPolicy,
+    *,
+    make: Make = Admission,
+    pace: float = 0.001,
+    **shares: Share,
+) -> Admission:
+    return make(policy, lambda name: shares.get(name, policy.share), lambda _: pace)
 
 
 def light_partitions_find_room(make: Make, how: settings) -> Callable[[], None]:
@@ -35,19 +40,19 @@ def light_partitions_find_room(make: Make, how: settings) -> Callable[[], None]:
     def check(room: int, number: int, factor: float, seed: int) -> None:
         dice = make_dice(seed)
         policy = DispatchPolicy(backlog=room, backlog_share=factor)
-        admission = make(policy)
-        hogs = [account(f"hog{n}") for n in range(number)]
-        light = account("light")
+        admission = desk(policy, make=make)
+        hogs = [Tally(f"hog{n}", admission) for n in range(number)]
+        light = Tally("light", admission)
         for _ in range(2 * room):
             hog = dice.choice(hogs)
             if admission.look(hog) is None:
-                admission.put(hog)
+                hog.put()
             elif dice.random() < 0.3 and hog.queued:
-                admission.take(hog)
+                hog.take()
             if dice.random() < 0.1:
                 assert admission.look(light) is None
-                admission.put(light)
-                admission.take(light)
+                light.put()
+                light.take()
         assert admission.queued <= room
         for hog in hogs:
             assert hog.queued <= factor * room / (1 + factor) + 1
@@ -70,11 +75,11 @@ def test_the_bound_catches_a_queue_without_thresholds() -> None:
 
 def test_a_flood_of_one_stops_at_its_part_of_the_room() -> None:
     """T8: with a factor of 1 one partition gets half of the room."""
-    admission: Admission[Item] = Admission(DispatchPolicy(backlog=1_000))
-    hog = account("hog")
+    admission = desk(DispatchPolicy(backlog=1_000))
+    hog = Tally("hog", admission)
 
     while (refusal := admission.look(hog)) is None:
-        admission.put(hog)
+        hog.put()
 
     assert hog.queued == 500
     assert refusal.scope == "partition"
@@ -85,15 +90,18 @@ def test_a_flood_of_one_stops_at_its_part_of_the_room() -> None:
 
 def test_a_weight_and_a_limit_of_its_own_move_the_threshold() -> None:
     """O10: the threshold follows the weight, and never exceeds the own limit."""
-    admission: Admission[Item] = Admission(DispatchPolicy(backlog=1_000))
-    heavy = account("heavy", Share(weight=3.0))
-    limited = account("limited", Share(weight=3.0, backlog=10))
+    admission = desk(
+        DispatchPolicy(backlog=1_000),
+        heavy=Share(weight=3.0),
+        limited=Share(weight=3.0, backlog=10),
+    )
+    heavy, limited = Tally("heavy", admission), Tally("limited", admission)
 
     assert admission.limit(heavy) == 3_000
     assert admission.limit(limited) == 10
 
     for _ in range(10):
-        admission.put(limited)
+        limited.put()
     refusal = admission.look(limited)
 
     assert refusal is not None
@@ -102,15 +110,16 @@ def test_a_weight_and_a_limit_of_its_own_move_the_threshold() -> None:
 
 def test_a_full_host_says_so_and_keeps_a_reserve() -> None:
     """O10: what is exempt may use the reserve, and not more than that."""
-    admission: Admission[Item] = Admission(DispatchPolicy(backlog=100, reserve=0.1))
-    hog, light = account("hog", Share(weight=1e9)), account("light")
+    policy = DispatchPolicy(backlog=100, reserve=0.1)
+    admission = desk(policy, hog=Share(weight=1e9))
+    hog, light = Tally("hog", admission), Tally("light", admission)
     for _ in range(100):
-        admission.put(hog)
+        hog.put()
 
     refusal = admission.look(light)
     exempt = admission.look(light, exempt=True)
     for _ in range(10):
-        admission.put(light)
+        light.put()
     at_last = admission.look(light, exempt=True)
 
     assert refusal is not None
@@ -119,19 +128,38 @@ def test_a_full_host_says_so_and_keeps_a_reserve() -> None:
     assert at_last is not None
 
 
-def test_retry_after_grows_with_the_backlog_and_the_cost() -> None:
+def test_retry_after_grows_with_the_excess_and_the_cost() -> None:
     """O10: it is the time in which the excess is likely to be worked off."""
-    admission: Admission[Item] = Admission(DispatchPolicy(backlog=10_000))
-    slow = account("slow", Share(backlog=1))
-    slow.estimates = {"a": 2.0, "b": 4.0}
-    for _ in range(6):
-        admission.put(slow)
+    policy = DispatchPolicy(backlog=10_000)
+    admission = desk(policy, pace=3.0, slow=Share(backlog=1))
+    slow = Tally("slow", admission)
+    slow.put()
+    at_first = admission.look(slow)
+    for _ in range(4):
+        slow.put()
 
-    one_seat = admission.look(slow)
-    slow.seats = 3
-    three_seats = admission.look(slow)
+    later = admission.look(slow)
+    for _ in range(100):
+        slow.put()
+    at_last = admission.look(slow)
 
-    assert one_seat is not None
-    assert one_seat.retry_after == 15.0
-    assert three_seats is not None
-    assert three_seats.retry_after == 5.0
+    found = [refusal and refusal.retry_after for refusal in (at_first, later, at_last)]
+    assert found == [3.0, 15.0, 60.0]
+
+
+def test_the_pace_is_the_mean_cost_over_the_seats() -> None:
+    """O10: what a partition works off in a second depends on what it has learned."""
+    world = World(plain(9))
+    unknown = world.queue.pace("p")
+    for _ in range(3):
+        world.enter("p", 2.0, kind="a")
+        world.enter("p", 4.0, kind="b")
+    world.drain()
+    idle = world.queue.pace("p")
+    for _ in range(3):
+        world.enter("p", 2.0, kind="a")
+    world.pump()
+
+    assert unknown == 1.0
+    assert idle == pytest.approx(3.0)
+    assert world.queue.pace("p") == pytest.approx(1.0)
