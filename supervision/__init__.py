@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .agent import Agent, AgentSpec
 from .context import AgentContext, Traits
-from .dispatcher import DispatchPolicy, DispatchStatistics
+from .dispatcher import DispatchStatistics
 from .errors import (
     AgentCrashed,
     AgentNotFound,
@@ -20,6 +20,7 @@ from .errors import (
     NotHandled,
     NotPicklable,
     OutOfRuntime,
+    Overloaded,
     PartitionMismatch,
     Quarantined,
     ShutdownIncomplete,
@@ -42,6 +43,7 @@ from .mail_errors import (
 )
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
+from .numbers import ShareNumbers
 from .otel import Signals, setup_telemetry
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
@@ -49,6 +51,7 @@ from .ref import AgentRef, Attachment, Referable
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .schedules import Schedule
+from .shares import DispatchPolicy, Priority, Share
 from .shutdown import ShutdownReport
 from .staging import Staged
 from .telemetry import (
@@ -106,17 +109,21 @@ __all__ = [
     "NotServed",
     "OnParentStop",
     "OutOfRuntime",
+    "Overloaded",
     "ParentStopped",
     "PartitionFilter",
     "PartitionHandle",
     "PartitionMismatch",
     "Phase",
+    "Priority",
     "Quarantined",
     "Referable",
     "RequestContext",
     "RestartPolicy",
     "Runtime",
     "Schedule",
+    "Share",
+    "ShareNumbers",
     "ShutdownIncomplete",
     "ShutdownReport",
     "Signals",

@@ -17,6 +17,7 @@ from .messages import Message
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
 from .schedules import Schedule, timer_id, timing
+from .shares import Priority
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .manager import InstanceManager
     from .runtime import Runtime
 
-__all__ = ["PLAIN", "AgentContext", "Traits"]
+__all__ = ["PLAIN", "AgentContext", "Parked", "Traits"]
 
 Ref_co = TypeVar("Ref_co", covariant=True)
 
@@ -153,6 +154,7 @@ class AgentContext:
         message: Message[object],
         *,
         durable: bool = False,
+        priority: Priority | None = None,
     ) -> None:
         """Send a message when, and only when, this turn is committed.
 
@@ -165,11 +167,14 @@ class AgentContext:
             target: a ref of this partition.
             message: what to send.
             durable: whether it is stored on its way.
+            priority: how urgent it is among the messages of the partition; by default,
+                and if it is durable, as its class says.
 
         Raises:
             AgentNotFound: the target is not in this partition.
             InvalidArgument: the target is no ref.
             MailboxFull: the target has no room now, and the message is not durable.
+            Overloaded: likewise, the partition or the host.
             MailroomFull: the partition has too many letters.
             NotHandled: the target has no handler for it.
             UnstorableMessage: it is to be durable and has no stored form.
@@ -179,7 +184,7 @@ class AgentContext:
         if durable:
             post.post_later(self._instance, address, message)
         else:
-            post.send_later(self._instance, address, message)
+            post.send_later(self._instance, address, message, priority)
 
     def schedule(  # noqa: PLR0913  three ways to say when
         self,
@@ -259,6 +264,20 @@ class AgentContext:
             raise AgentNotFound(address.manager, address.key)
         return address
 
+    def parked(self) -> Parked:
+        """Give this turn's seat to others while it waits for something outside.
+
+        ::
+
+            async with self.context.parked():
+                answer = await client.post(url)
+
+        Inside the block the turn holds no seat and is charged nothing; leaving it waits
+        until it has one again, ahead of what has not begun. Keep work of the handler's
+        own outside. An ``ask`` does this by itself.
+        """
+        return Parked(self._runtime, self._instance)
+
     @overload
     async def spawn(
         self,
@@ -330,6 +349,25 @@ class AgentContext:
     def _address_of(self, manager: InstanceManager[object] | str, key: Key) -> Address:
         name = self._runtime.owned(manager).name
         return Address(self.partition, name, check_key(key))
+
+
+class Parked:
+    """An ``async with`` block of a handler during which its turn holds no seat."""
+
+    __slots__ = ("_gave", "_instance", "_runtime")
+
+    def __init__(self, runtime: Runtime, instance: Instance) -> None:
+        self._runtime = runtime
+        self._instance = instance
+        self._gave = False
+
+    async def __aenter__(self) -> None:
+        self._gave = self._runtime.dispatcher.park(self._instance)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._gave:
+            # The turn goes on, cancelled or not, and needs its seat for that.
+            await self._runtime.dispatcher.unpark(self._instance)  # noqa: ASYNC102  as said
 
 
 def _address_of(target: object) -> Address:

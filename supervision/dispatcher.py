@@ -1,8 +1,8 @@
 """Gives turns to instances that have mail, fairly over partitions.
 
-The policy (``fairness``) decides who is next; this is its driver on the loop. Every
-change of state is synchronous: no lock, no await. A turn whose first handler is a
-``def`` runs here; any other is given to a worker.
+``fairness`` decides who is next; this is its driver on the loop. Every change of state
+is synchronous: no lock, no await. A turn whose first handler is a ``def`` runs here;
+any other is given to a worker, and pays for its seat for as long as it holds it.
 """
 
 from __future__ import annotations
@@ -10,38 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import logging
+from collections.abc import Callable
 
 import attrs
-from attrs import validators
 
-from .fairness import Lane, RoundRobin
-from .instance import Instance
+from persistence import Clock, Handle
+
+from .accounts import RETURNING, Ticket
+from .admission import Admission
+from .blame import History
+from .fairness import FairQueue
+from .instance import Instance, Seeker
+from .numbers import ShareNumbers
 from .phases import Phase
+from .shares import DispatchPolicy, Priority, Share
+from .tally import Tally
+from .telemetry import partition_extra
 from .turns import Turns
 from .workers import Workers
 
-__all__ = ["DispatchPolicy", "DispatchStatistics", "Dispatcher"]
+__all__ = ["DispatchStatistics", "Dispatcher"]
 
-Seeker = Instance | asyncio.Future[None]
-"""What waits for a seat: an instance with mail, or a parked turn that comes back."""
-
-
-@attrs.frozen(kw_only=True)
-class DispatchPolicy:
-    """How many turns run at a time.
-
-    Attributes:
-        seats: turns of all partitions together.
-        partition_cap: turns of one partition.
-        inline: turns of one partition that may run in their callers' steps within one
-            pass of the event loop, before they queue like everybody else's.
-        burst: turns started before the loop gets to do something else.
-    """
-
-    seats: int = attrs.field(default=512, validator=validators.ge(1))
-    partition_cap: int = attrs.field(default=64, validator=validators.ge(1))
-    inline: int = attrs.field(default=64, validator=validators.ge(0))
-    burst: int = attrs.field(default=64, validator=validators.ge(1))
+log = logging.getLogger("podvisor.dispatcher")
 
 
 @attrs.frozen(kw_only=True)
@@ -51,73 +42,162 @@ class DispatchStatistics:
     Attributes:
         free: seats nobody holds.
         running: turns in workers.
-        parked: turns that gave their seat back while they wait for a reply.
+        parked: turns that gave their seat back while they wait for something outside.
+        waiting: turns that want a seat.
+        queued: messages in mailboxes.
+        refused: messages that were refused because too many waited.
     """
 
     free: int
     running: int
     parked: int
+    waiting: int
+    queued: int
+    refused: int
 
 
 @attrs.define(eq=False)
 class _Seat:
-    lane: Lane[Seeker]
+    ticket: Ticket[Seeker]
     task: asyncio.Task[None] | None = None
     held: bool = True
 
 
 class Dispatcher:
-    """Seats, lanes and the pump of one host."""
+    """Seats, queue and pump of one host.
 
-    def __init__(self, policy: DispatchPolicy, turns: Turns, workers: Workers) -> None:
+    Args:
+        policy: the settings.
+        turns: runs the handlers.
+        workers: tasks for those that wait.
+        clock: the time that is charged.
+        share_of: what a partition is due; by default the policy's share.
+
+    Attributes:
+        admission: which messages may still wait.
+    """
+
+    def __init__(
+        self,
+        policy: DispatchPolicy,
+        turns: Turns,
+        workers: Workers,
+        clock: Clock,
+        share_of: Callable[[str], Share] | None = None,
+    ) -> None:
         self._policy = policy
         self._turns = turns
         self._workers = workers
-        self._fair: RoundRobin[Seeker] = RoundRobin(policy.seats)
+        self._clock = clock
+        self._now = clock.monotonic
+        self._fair: FairQueue[Seeker] = FairQueue(policy, share_of)
+        self.admission = Admission(policy, self._fair.share, self._fair.pace)
         self._seats: dict[Instance, _Seat] = {}
         self._pumping = False
         self._tick = 1
-        self._ticking = False
+        self._inlined: list[Tally] = []
+        self._accrual: Handle | None = None
         self._context = contextvars.Context()
 
     def __repr__(self) -> str:
         return f"<Dispatcher free={self._fair.free} running={len(self._seats)}>"
 
-    def lane(self, partition: str) -> Lane[Seeker]:
-        """Make the lane of a partition."""
-        return Lane(partition, self._policy.partition_cap)
+    # What others look at.
+
+    def tally(self, partition: str) -> Tally:
+        """Make the counts of a partition."""
+        return Tally(partition, self.admission)
 
     def statistics(self) -> DispatchStatistics:
         return DispatchStatistics(
             free=self._fair.free,
             running=len(self._seats),
             parked=sum(1 for seat in self._seats.values() if not seat.held),
+            waiting=self._fair.waiting,
+            queued=self.admission.queued,
+            refused=self.admission.refused,
         )
 
-    def may_inline(self, lane: Lane[Seeker]) -> bool:
-        """Say whether a turn may run in its caller's step, and count it.
+    def numbers(self, partition: str) -> ShareNumbers | None:
+        """Return what a partition has got so far; ``None``: nothing that is known."""
+        account = self._fair.accounts.get(partition)
+        return None if account is None else self._fair.numbers(account, self._now())
 
-        It may not while others of the partition wait, or when the partition has used
-        up its share of this pass of the loop.
+    def history(self) -> History:
+        """Return who held the seats, and who waited for them, in the last minute."""
+        return self._fair.history(self._now())
+
+    def set_share(self, partition: str, share: Share) -> None:
+        """Change what a partition is due; what waits already waits under it."""
+        self._fair.set_share(partition, share, self._now())
+        self._pump_soon()
+
+    # Turns in their callers' steps.
+
+    def may_inline(self, tally: Tally) -> bool:
+        """Say whether a turn may run in its caller's step, and note that it begins.
+
+        It may when it would be the next anyway: nothing of its partition waits, and no
+        other that is behind it. What it takes is charged after this pass of the loop.
         """
-        if lane.waiting or lane.seats >= lane.cap:
+        fair = self._fair
+        account = fair.accounts.get(tally.partition)
+        if account is not None and (
+            account.waiting
+            or account.seats >= account.share.cap
+            or (fair.contending and account.tag > fair.tags.virtual)
+        ):
             return False
-        if lane.tick != self._tick:
-            lane.tick = self._tick
-            lane.inline = 0
-            if not self._ticking:
-                self._ticking = True
-                asyncio.get_running_loop().call_soon(
-                    self._next_tick, context=self._context
-                )
-        lane.inline += 1
-        return lane.inline <= self._policy.inline
+        if tally.tick != self._tick:
+            self._begin_tick(tally)
+        tally.inline += 1
+        tally.began = self._now()
+        policy = self._policy
+        return tally.inline <= policy.inline and tally.owed < policy.quantum
+
+    def _begin_tick(self, tally: Tally) -> None:
+        tally.tick = self._tick
+        tally.inline = 0
+        if not self._inlined:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._end_tick, context=self._context)
+        self._inlined.append(tally)
+
+    def _end_tick(self) -> None:
+        self._tick += 1
+        inlined, self._inlined = self._inlined, []
+        now = self._now()
+        for tally in inlined:
+            if tally.owed > 0.0:
+                account = self._fair.account(tally.partition, now)
+                self._fair.spend(account, tally.owed, now)
+                tally.owed = 0.0
+
+    # Turns that queue.
 
     def submit(self, instance: Instance) -> None:
         """Queue an instance that has mail for a seat."""
         instance.phase = Phase.READY
-        self._fair.enter(instance.partition.lane, instance)
+        mail, now = instance.mail, self._now()
+        kind, lane = None, Priority.NORMAL
+        if mail:
+            message = mail.head().message
+            kind = instance.kind.spec.handler_for(message, instance).name
+            lane = mail.urgency(now)
+        account = self._fair.account(instance.address.partition, now)
+        instance.ticket = self._fair.enter(account, instance, now, kind=kind, lane=lane)
         self._pump_soon()
+
+    def hasten(self, instance: Instance, priority: Priority) -> None:
+        """Let an instance that waits for a seat wait with a more urgent message."""
+        ticket = instance.ticket
+        if ticket is None or ticket.lane <= priority:
+            return
+        now = self._now()
+        if self._fair.cancel(ticket, now):
+            instance.ticket = self._fair.enter(
+                ticket.account, instance, now, kind=ticket.kind, lane=priority
+            )
 
     def park(self, instance: Instance) -> bool:
         """Give a running turn's seat back while it waits; say whether it had one."""
@@ -125,20 +205,25 @@ class Dispatcher:
         if seat is None or not seat.held:
             return False
         seat.held = False
-        self._fair.leave(seat.lane)
+        self._fair.complete(seat.ticket, self._now())
         self._pump_soon()
         return True
 
     async def unpark(self, instance: Instance) -> None:
-        """Wait for a seat again, ahead of those that have not begun."""
+        """Wait for a seat again, ahead of what its partition has not begun."""
         seat = self._seats[instance]
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._fair.enter(seat.lane, turn, first=True)
+        now, old = self._now(), seat.ticket
+        account = self._fair.account(old.account.partition, now)
+        ticket = self._fair.enter(account, turn, now, kind=old.kind, lane=RETURNING)
         self._pump_soon()
         try:
             await turn
         finally:
-            seat.held = turn.done() and not turn.cancelled()
+            if turn.done() and not turn.cancelled():
+                seat.ticket, seat.held = ticket, True
+            else:
+                self._fair.cancel(ticket, self._now())
 
     def cancel(self, instance: Instance) -> bool:
         """Cancel the running turn of an instance; say whether there was one."""
@@ -148,9 +233,7 @@ class Dispatcher:
         seat.task.cancel()
         return True
 
-    def _next_tick(self) -> None:
-        self._tick += 1
-        self._ticking = False
+    # The pump.
 
     def _pump_soon(self) -> None:
         if not self._pumping:
@@ -158,30 +241,44 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self._pump, context=self._context)
 
     def _pump(self) -> None:
+        """Start turns until nothing may start, or the loop has other things to do."""
         self._pumping = False
-        for _ in range(self._policy.burst):
-            picked = self._fair.pick()
-            if picked is None:
-                return
-            self._seat(*picked)
-        self._pump_soon()
+        now = self._now()
+        end = now + self._policy.quantum
+        for _ in range(self._policy.pump):
+            ticket = self._fair.pick(now)
+            if ticket is None:
+                break
+            self._begin(ticket)
+            now = self._now()
+            if now >= end:
+                self._pump_soon()
+                break
+        else:
+            self._pump_soon()
+        if self._fair.events:
+            self._report()
 
-    def _seat(self, lane: Lane[Seeker], seeker: Seeker) -> None:
+    def _begin(self, ticket: Ticket[Seeker]) -> None:
+        seeker = ticket.item
         if isinstance(seeker, asyncio.Future):
             if seeker.done():  # its turn was cancelled while it waited
-                self._fair.leave(lane)
+                self._fair.complete(ticket, self._now())
             else:
                 seeker.set_result(None)
             return
         seeker.phase = Phase.RUNNING
+        seeker.ticket = None
         if self._turns.begins_sync(seeker):
             try:
                 self._turns.run_sync(seeker)
             finally:
-                self._fair.leave(lane)
+                self._fair.complete(ticket, self._now())
             return
-        seat = self._seats[seeker] = _Seat(lane)
+        seat = self._seats[seeker] = _Seat(ticket)
         seat.task = self._workers.run(functools.partial(self._work, seeker, seat))
+        if self._accrual is None:
+            self._accrue_later()
 
     async def _work(self, instance: Instance, seat: _Seat) -> None:
         try:
@@ -190,5 +287,26 @@ class Dispatcher:
             if self._seats.get(instance) is seat:
                 del self._seats[instance]
             if seat.held:
-                self._fair.leave(seat.lane)
+                self._fair.complete(seat.ticket, self._now())
             self._pump_soon()
+
+    def _accrue_later(self) -> None:
+        self._accrual = self._clock.call_later(self._policy.accrual, self._accrue)
+
+    def _accrue(self) -> None:
+        """Charge the turns that run for long, and look again while any runs."""
+        self._accrual = None
+        held = [seat.ticket for seat in self._seats.values() if seat.held]
+        self._fair.accrue(held, self._now())
+        if self._seats:
+            self._accrue_later()
+
+    def _report(self) -> None:
+        while self._fair.events:
+            event = self._fair.events.popleft()
+            log.info(
+                event.kind.value,
+                extra=partition_extra(
+                    event.partition, seats=event.seats, debt=round(event.debt, 3)
+                ),
+            )

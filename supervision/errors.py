@@ -14,6 +14,7 @@ PodsError
 ├── AgentCrashed        PV-E316  RuntimeError  something that is no Exception came out
 ├── StartFailed         PV-E317  RuntimeError  the instance could not be started
 ├── StopTimeout         PV-E318  TimeoutError  a stop that did not end in time
+├── Overloaded          PV-E319  RuntimeError  too much waits already; try again later
 ├── PartitionMismatch   PV-E320  ValueError    a bound handle was given another one
 ├── NotPicklable        PV-E321  TypeError     handles stay in their process
 ├── OutOfRuntime        PV-E322  RuntimeError  an agent object that no host runs
@@ -28,7 +29,7 @@ PodsError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import attrs
 
@@ -49,6 +50,7 @@ __all__ = [
     "NotHandled",
     "NotPicklable",
     "OutOfRuntime",
+    "Overloaded",
     "PartitionMismatch",
     "Quarantined",
     "ShutdownIncomplete",
@@ -244,6 +246,30 @@ class StopTimeout(PodsError, TimeoutError):
             f"{self.address} did not stop within {self.seconds:g} s: it is still in "
             f"{self.where}, which does not end when cancelled. It stops when that "
             "ends; mend the handler so that it lets CancelledError through."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class Overloaded(PodsError, RuntimeError):
+    """Too many messages wait already; this one was not accepted.
+
+    Attributes:
+        scope: ``"partition"``: it has more waiting than its part of the room that is
+            left; ``"host"``: nobody finds room.
+        retry_after: seconds after which it is worth another try.
+    """
+
+    code: ClassVar[str] = "PV-E319"
+    address: Address
+    scope: Literal["partition", "host"]
+    retry_after: float
+
+    def text(self) -> str:
+        whose = "its partition has" if self.scope == "partition" else "this host has"
+        return (
+            f"{self.address} was sent more than can wait: {whose} too many messages "
+            f"in mailboxes. Nothing was accepted; try again in {self.retry_after:.2g} "
+            "s, or raise DispatchPolicy(backlog=...) or the partition's weight."
         )
 
 

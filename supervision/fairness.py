@@ -1,85 +1,410 @@
 """Who is next: the decision core of the dispatcher, without clock, loop or I/O.
 
-A *lane* is what the dispatcher knows of one partition: the instances that have mail
-and wait for a seat, in order of arrival, and how many seats are taken. The policy
-below is round robin over the lanes that have work and stand below their cap; the seam
-is ``enter`` / ``pick`` / ``leave``, so another policy is another class.
+Start-time fair queuing (Goyal, Vin and Cheng 1996) over partitions, with caps and
+charged by the time that was really used. Every partition has a *tag*: the seat-seconds
+charged to it over its weight. The least tag goes next, and the *virtual time* of the
+queue is the largest tag that has gone. Whoever comes (back) starts at the virtual time
+at least, so idling earns nothing; whoever is served moves ahead by what that costs.
+
+The cost is an estimate when a turn begins, corrected while it runs (``accrue``) and
+when it ends (``complete``). Nothing here waits and nothing here scans: heaps hold
+versioned entries, stale ones are passed over, and what waits for a resource stands in
+that resource's own heap until it is released.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-import attrs
+from .accounts import Account, Place, Resource, Ticket
+from .blame import History, Stretch
+from .heaps import TagHeap
+from .numbers import ShareEvent, ShareEventKind, ShareNumbers
+from .shares import DispatchPolicy, Share
+from .tags import Tags
 
-__all__ = ["Lane", "RoundRobin"]
+__all__ = ["FairQueue"]
 
 T = TypeVar("T")
 
+_NORMAL = 1
+_AT_ITS_CAP = (Place.OVER, Place.FULL)
+_EVENTS = 4_096
 
-@attrs.define(eq=False)
-class Lane(Generic[T]):
-    """The queue and the seats of one partition.
+
+class FairQueue(Generic[T]):
+    """The queue in front of the seats of one host.
+
+    ``enter`` / ``pick`` / ``complete`` are the life of an item; the other calls say
+    what happens meanwhile. Every call takes the time as ``now``, in seconds that never
+    go back.
+
+    Args:
+        policy: seats, headroom, penalties and first estimates.
+        share_of: what a partition is due, asked when it is first seen; by default the
+            policy's share.
 
     Attributes:
-        partition: whose lane it is.
-        cap: most seats it may hold at a time.
-        waiting: items that want a seat, oldest first.
-        seats: seats held now.
-        inline: turns run in their callers' steps during loop tick ``tick``.
+        free: seats nobody holds.
+        waiting: items that want one.
+        contending: partitions below their cap that want one.
+        tags: the account-keeping.
+        accounts: the partitions that are known, by id.
+        events: what happened, the oldest first; whoever reports them takes them out.
     """
 
-    partition: str
-    cap: int
-    waiting: deque[T] = attrs.field(factory=deque[T])
-    seats: int = 0
-    queued: bool = False
-    inline: int = 0
-    tick: int = 0
-
-
-class RoundRobin(Generic[T]):
-    """One item per lane in turn; a lane at its cap is passed over without a scan."""
-
-    def __init__(self, seats: int) -> None:
-        self.free = seats
-        self._ring: deque[Lane[T]] = deque()
+    def __init__(
+        self, policy: DispatchPolicy, share_of: Callable[[str], Share] | None = None
+    ) -> None:
+        self.free = policy.seats
+        self.waiting = 0
+        self.contending = 0
+        self.accounts: dict[str, Account[T]] = {}
+        self.events: deque[ShareEvent] = deque(maxlen=_EVENTS)
+        self.tags: Tags[T] = Tags(policy.estimate)
+        self._policy = policy
+        self._given = share_of
+        self._penalties = (*policy.penalties, float("-inf"))
+        self._ready: TagHeap[T] = TagHeap()
+        self._over: TagHeap[T] = TagHeap()
+        self._versions = 0
+        self._history = History()
+        self._sweep: deque[Account[T]] = deque()
 
     def __repr__(self) -> str:
-        return f"<RoundRobin free={self.free} lanes={len(self._ring)}>"
+        return (
+            f"<FairQueue free={self.free} waiting={self.waiting} "
+            f"accounts={len(self.accounts)}>"
+        )
 
-    def enter(self, lane: Lane[T], item: T, *, first: bool = False) -> None:
-        """Queue an item at the tail of its lane, or at its head."""
-        if first:
-            lane.waiting.appendleft(item)
-        else:
-            lane.waiting.append(item)
-        self._offer(lane)
+    # Partitions.
 
-    def pick(self) -> tuple[Lane[T], T] | None:
-        """Take the next item and a seat for it; ``None`` when nothing may run."""
-        if self.free <= 0:
-            return None
-        while self._ring:
-            lane = self._ring.popleft()
-            lane.queued = False
-            if not lane.waiting or lane.seats >= lane.cap:
-                continue
-            item = lane.waiting.popleft()
-            lane.seats += 1
-            self.free -= 1
-            self._offer(lane)
-            return lane, item
+    def account(self, partition: str, now: float) -> Account[T]:
+        """Return the account of a partition, opened on first use."""
+        account = self.accounts.get(partition)
+        if account is None:
+            self._forget_some(now)
+            share = self.share(partition)
+            stretch = Stretch(partition, self._history.current)
+            account = Account[T](partition, share, stretch, touched=now)
+            self.accounts[partition] = account
+            self._sweep.append(account)
+        return account
+
+    def share(self, partition: str) -> Share:
+        """Return what a partition is due at present."""
+        account = self.accounts.get(partition)
+        if account is not None:
+            return account.share
+        return self._policy.share if self._given is None else self._given(partition)
+
+    def set_share(self, partition: str, share: Share, now: float) -> None:
+        """Change what a partition is due; it applies to what waits already."""
+        account = self.accounts.get(partition)
+        if account is None:
+            return
+        self._touch(account, now)
+        self.tags.rescale(account, share)
+        self._note_burst(account, now)
+        self._offer(account, now)
+
+    def may_forget(self, account: Account[T], now: float) -> bool:
+        """Say whether forgetting a partition gains or costs it nothing.
+
+        A tag ahead of the virtual time is service that it had in advance, and debt is
+        burst that it has not worked off: neither may be lost.
+        """
+        self._touch(account, now)
+        return (
+            not (account.waiting or account.seats)
+            and account.tag <= self.tags.virtual
+            and account.debt <= 0.0
+        )
+
+    def _forget_some(self, now: float) -> None:
+        # Two are looked at for each one that is added, so what may go cannot pile up.
+        for _ in range(min(2, len(self._sweep))):
+            account = self._sweep.popleft()
+            old = now - account.touched >= self._policy.memory
+            if old and self.may_forget(account, now):
+                del self.accounts[account.partition]
+            else:
+                self._sweep.append(account)
+
+    # The life of an item.
+
+    def enter(
+        self,
+        account: Account[T],
+        item: T,
+        now: float,
+        *,
+        kind: object = None,
+        lane: int = _NORMAL,
+        needs: Resource[T] | None = None,
+    ) -> Ticket[T]:
+        """Queue an item.
+
+        Args:
+            account: whose it is.
+            item: what wants a seat.
+            now: the time.
+            kind: what its duration is estimated by.
+            lane: its ``Priority``, or ``RETURNING``.
+            needs: one unit of it is taken with the seat; whoever gives it back calls
+                ``release``.
+        """
+        self._touch(account, now)
+        ticket = Ticket(account, item, kind, lane, now, needs)
+        account.add(ticket)
+        self.waiting += 1
+        if account.waiting == 1:
+            self.tags.start(account)
+            self._offer(account, now)
+        elif account.resource is not None and self._head(account) is ticket:
+            self._unblock(account, now)
+        return ticket
+
+    def pick(self, now: float) -> Ticket[T] | None:
+        """Give a seat to the next item; ``None`` when nothing may have one."""
+        while self.free > 0:
+            account = self._next(now)
+            if account is None:
+                return None
+            ticket = self._head(account)
+            if ticket is None:  # never, or it would not be in a heap
+                return None
+            if account.woken is not None and ticket.needs is not account.woken:
+                self._pass_on(account, now)
+            if ticket.needs is None or self._take(account, ticket.needs, now):
+                self._seat(account, ticket, now)
+                return ticket
         return None
 
-    def leave(self, lane: Lane[T]) -> None:
-        """Give a seat back."""
-        lane.seats -= 1
+    def complete(self, ticket: Ticket[T], now: float) -> None:
+        """Take the seat of an item back, and charge what it used."""
+        account = ticket.account
+        self._touch(account, now)
+        self.tags.correct(account, ticket, now)
+        account.seats -= 1
         self.free += 1
-        self._offer(lane)
+        if account.bursting:
+            self._note_burst(account, now)
+        if account.waiting:
+            self._offer(account, now)
+        self._rest()
 
-    def _offer(self, lane: Lane[T]) -> None:
-        if not lane.queued and lane.waiting and lane.seats < lane.cap:
-            lane.queued = True
-            self._ring.append(lane)
+    def cancel(self, ticket: Ticket[T], now: float) -> bool:
+        """Take an item out of the queue; say whether it was still waiting."""
+        if not ticket.waiting:
+            return False
+        account = ticket.account
+        self._touch(account, now)
+        account.cancel(ticket)
+        self.waiting -= 1
+        if account.resource is not None:
+            self._unblock(account, now)
+        elif not account.waiting:
+            self._offer(account, now)
+        self._rest()
+        return True
+
+    def accrue(self, tickets: Iterable[Ticket[T]], now: float) -> None:
+        """Charge running items for the time beyond what they were charged so far."""
+        for ticket in tickets:
+            account = ticket.account
+            self._touch(account, now)
+            if self.tags.accrue(account, ticket, now) and account.waiting:
+                self._offer(account, now)
+
+    def spend(self, account: Account[T], seconds: float, now: float) -> None:
+        """Charge a partition for time that it used without a seat."""
+        self._touch(account, now)
+        self.tags.spend(account, seconds)
+        account.stretch.held += seconds
+        if account.waiting:
+            self._offer(account, now)
+        self._rest()
+
+    def release(self, resource: Resource[T], now: float, units: int = 1) -> None:
+        """Give units of a resource back, and wake as many as they are enough for."""
+        resource.free += units
+        self._wake(resource, now)
+
+    def _head(self, account: Account[T]) -> Ticket[T] | None:
+        return account.head(self._penalties)
+
+    def _next(self, now: float) -> Account[T] | None:
+        """Take the partition out of its heap whose turn it is."""
+        account = self._ready.pop()
+        if account is not None or self.free <= self._policy.headroom:
+            return account
+        while (account := self._over.pop()) is not None:
+            self._touch(account, now)
+            if account.debt < account.share.burst:
+                return account
+            account.place = Place.FULL
+        return None
+
+    def _seat(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
+        self._touch(account, now)
+        account.remove_head(ticket)
+        self.waiting -= 1
+        self.tags.serve(account, ticket, now)
+        account.seats += 1
+        account.dispatched += 1
+        self.free -= 1
+        if account.seats > account.share.cap:
+            self._note_burst(account, now)
+        self._offer(account, now)
+
+    # Where a partition stands.
+
+    def _offer(self, account: Account[T], now: float) -> None:
+        """Put a partition where its state belongs; its older heap entries are void."""
+        heap: TagHeap[T] | None = None
+        share = account.share
+        if not account.waiting:
+            place = Place.IDLE
+        elif account.resource is not None:
+            place = Place.BLOCKED
+            heap = account.resource.waiters
+        elif account.seats < share.cap:
+            place, heap = Place.READY, self._ready
+        elif account.seats < share.hard_cap:
+            place, heap = Place.OVER, self._over
+        else:
+            place = Place.FULL
+        if place is not account.place:
+            self._move(account, place, now)
+        self._versions = account.version = self._versions + 1
+        if heap is not None:
+            heap.push(account)
+        if account.woken is not None and place is not Place.READY:
+            self._pass_on(account, now)
+
+    def _move(self, account: Account[T], place: Place, now: float) -> None:
+        if place is Place.READY:
+            self.contending += 1
+        elif account.place is Place.READY:
+            self.contending -= 1
+        account.place = place
+        if place is Place.IDLE:
+            account.capped = False
+        elif place in _AT_ITS_CAP and not account.capped:
+            account.capped = True
+            account.cap_hits += 1
+            self._report(account, ShareEventKind.CAP_HIT, now)
+
+    def _rest(self) -> None:
+        # The end of a busy period, as in the paper: nobody is ahead of anybody.
+        if not self.waiting and self.free == self._policy.seats:
+            self.tags.rest()
+
+    # Resources.
+
+    def _take(self, account: Account[T], resource: Resource[T], now: float) -> bool:
+        """Take a unit for the head of a partition, or let the partition wait for it."""
+        if resource.free > 0:
+            resource.free -= 1
+            self._keep_promise(account, resource)
+            return True
+        self._touch(account, now)
+        self._keep_promise(account, resource)
+        account.resource = resource
+        self._offer(account, now)
+        return False
+
+    def _wake(self, resource: Resource[T], now: float) -> None:
+        while resource.free > resource.promised:
+            account = resource.waiters.pop()
+            if account is None:
+                return
+            self._unblock(account, now)
+            if account.place is Place.READY:
+                account.woken = resource
+                resource.promised += 1
+
+    def _unblock(self, account: Account[T], now: float) -> None:
+        self._touch(account, now)
+        account.resource = None
+        self.tags.start(account)
+        self._offer(account, now)
+
+    def _keep_promise(self, account: Account[T], resource: Resource[T]) -> None:
+        if account.woken is resource:
+            account.woken = None
+            resource.promised -= 1
+
+    def _pass_on(self, account: Account[T], now: float) -> None:
+        """Wake another in place of one that cannot use what it was woken for."""
+        resource = account.woken
+        if resource is not None:
+            self._keep_promise(account, resource)
+            self._wake(resource, now)
+
+    # What operators see.
+
+    def _touch(self, account: Account[T], now: float) -> None:
+        if now > account.touched:
+            period = self._history.current
+            if now >= period.ends:
+                period = self._history.begin(now)
+            account.touch(now, period)
+
+    def _note_burst(self, account: Account[T], now: float) -> None:
+        above = account.seats > account.share.cap
+        if above is account.bursting:
+            return
+        account.bursting = above
+        account.bursts += above
+        kind = ShareEventKind.BURST_BEGUN if above else ShareEventKind.BURST_ENDED
+        self._report(account, kind, now)
+
+    def _report(self, account: Account[T], kind: ShareEventKind, now: float) -> None:
+        self.events.append(
+            ShareEvent(
+                kind=kind,
+                partition=account.partition,
+                at=now,
+                seats=account.seats,
+                debt=account.debt,
+            )
+        )
+
+    def pace(self, partition: str) -> float:
+        """Return the seconds in which a partition works off one item, about."""
+        account = self.accounts.get(partition)
+        if account is None or account.estimates is None:
+            return self._policy.estimate
+        costs = account.estimates.values()
+        return sum(costs) / len(costs) / max(1, account.seats)
+
+    def numbers(self, account: Account[T], now: float) -> ShareNumbers:
+        """Return what a partition has got so far, and how it stands."""
+        self._touch(account, now)
+        stretch = account.stretch
+        lag = (self.tags.virtual - account.tag) * account.share.weight
+        return ShareNumbers(
+            partition=account.partition,
+            share=account.share,
+            place=account.place,
+            seats=account.seats,
+            waiting=account.waiting,
+            received=account.received + stretch.held,
+            waited_for_seats=account.waited_for_seats + stretch.waited,
+            waited_for_itself=account.waited_for_itself + stretch.own,
+            dispatched=account.dispatched,
+            cap_hits=account.cap_hits,
+            bursts=account.bursts,
+            debt=account.debt,
+            lag=lag if account.waiting else 0.0,
+        )
+
+    def history(self, now: float) -> History:
+        """Return what partitions held and waited in the last minute, up to date."""
+        for account in self.accounts.values():
+            self._touch(account, now)
+        return self._history

@@ -8,12 +8,13 @@ it, ``supervisor`` decides what follows a crash.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from persistence import Address, Handle
 
+from .accounts import Ticket
 from .agent import Agent
 from .errors import OutOfRuntime
 from .kind import Kind
@@ -21,13 +22,17 @@ from .mailbox import Envelope, Mailbox
 from .partitions import Partition
 from .phases import OnParentStop, Phase
 from .ref import AgentRef
+from .shares import Priority
 from .staging import Staged
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
     from .context import AgentContext
 
-__all__ = ["Family", "Instance"]
+__all__ = ["Family", "Instance", "Seeker"]
+
+Seeker: TypeAlias = "Instance | asyncio.Future[None]"
+"""What waits for a seat: an instance with mail, or a parked turn that comes back."""
 
 
 @attrs.define(eq=False)
@@ -78,6 +83,7 @@ class Instance:
         stop_timer: the deadline of a requested stop.
         family: parent and children; ``None`` for most.
         running: the handler that holds it now, for reports.
+        ticket: its place in the dispatcher's queue.
     """
 
     address: Address
@@ -104,6 +110,7 @@ class Instance:
     stop_timer: Handle | None = None
     family: Family | None = None
     running: str | None = None
+    ticket: Ticket[Seeker] | None = None
 
     def __repr__(self) -> str:
         return f"<Instance {self.address} {self.phase.value} mail={self.queued}>"
@@ -143,11 +150,14 @@ class Instance:
             self.family = Family()
         return self.family
 
-    def enqueue(self, envelope: Envelope) -> None:
-        """Put a message behind the others; the sender has checked the bound."""
+    def enqueue(self, envelope: Envelope) -> Priority:
+        """Put a message behind the others of its priority, and say which it is.
+
+        The sender has checked the bound.
+        """
         if self.mail is None:
-            self.mail = Mailbox(self.kind.policy.mailbox)
-        self.mail.put(envelope)
+            self.mail = Mailbox(self.partition.tally)
+        return self.mail.put(envelope)
 
     def the_agent(self) -> Agent:
         """Return the agent of an instance that has one.

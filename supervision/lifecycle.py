@@ -25,7 +25,6 @@ from persistence import (
     RecordKind,
     StaleOwner,
     StaleRevision,
-    Writer,
 )
 
 from .claims import Claims
@@ -35,11 +34,11 @@ from .departures import (
     release_waiters,
     report,
 )
+from .endings import Endings
 from .errors import Quarantined, StartFailed
 from .failures import describe
 from .instance import Instance
 from .phases import Durability, OnParentStop, Phase
-from .states import save_unit, stored
 from .telemetry import Telemetry
 from .turns import Turns
 from .workers import Workers
@@ -60,7 +59,7 @@ class Lifecycle:
     turns: Turns
     workers: Workers
     claims: Claims
-    writer: Writer
+    endings: Endings
     reader: Reader
     clock: Clock
     telemetry: Telemetry
@@ -98,6 +97,14 @@ class Lifecycle:
             self.crashed(instance, error, "construction")
             return
         self._wake(instance)
+
+    def reload(self, instance: Instance) -> None:
+        """Start an instance again from what is stored; its mail waits meanwhile."""
+        instance.undress()
+        instance.body = None
+        instance.dirty = False
+        instance.rev = 0
+        self.begin_again(instance)
 
     def _then(
         self,
@@ -247,20 +254,17 @@ class Lifecycle:
 
     def _save(self, instance: Instance) -> None:
         instance.phase = Phase.COMMITTING
-        saved = self.writer.submit(save_unit(instance))
-        saved.add_done_callback(
+        self.endings.save(instance).add_done_callback(
             functools.partial(self._saved, instance),
             context=instance.partition.context,
         )
 
     def _saved(self, instance: Instance, saved: asyncio.Future[None]) -> None:
         error = saved.exception()
-        if error is None:
-            stored(instance)
-        elif isinstance(error, StaleRevision | StaleOwner):
+        if isinstance(error, StaleRevision | StaleOwner):
             self.departures.stale(instance, error)
             return
-        else:
+        if error is not None:
             instance.partition.counters.save_failures += 1
             report(instance, "instance.save_failed", error)
         self.settled(instance)

@@ -1,4 +1,4 @@
-"""The mail of one instance: envelopes in order, with a bound.
+"""The mail of one instance: envelopes in the order in which they are handled.
 
 An instance has no mailbox object until a message has to wait; most never need one.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import attrs
 from opentelemetry.trace import SpanContext
 
 from persistence import Address
 
+from .shares import Priority
 from .staging import Delivery
+from .tally import Tally
 from .tenancy import RequestContext
 
 __all__ = ["Envelope", "Mailbox"]
@@ -32,6 +34,7 @@ class Envelope:
         request: the request it belongs to, if the edge stamped one.
         enqueued: monotonic seconds at which it was accepted.
         delivery: what its being handled commits; ``None`` for most.
+        priority: how urgent it is; ``None``: as its class says.
     """
 
     message: object
@@ -41,6 +44,7 @@ class Envelope:
     request: RequestContext | None = None
     enqueued: float = 0.0
     delivery: Delivery | None = None
+    priority: Priority | None = None
 
     def answer(self, value: object) -> None:
         """Deliver the reply, unless the asker has left."""
@@ -71,27 +75,78 @@ class Envelope:
 
 
 class Mailbox:
-    """First in, first out, with room for ``capacity`` envelopes."""
+    """The messages that wait for one instance, in a lane per priority.
 
-    __slots__ = ("_capacity", "_mail")
+    Within a lane first in, first out. Between lanes the older comes first, where a
+    message counts as younger than it is by the penalty of its priority.
+    """
 
-    def __init__(self, capacity: int, mail: Iterable[Envelope] = ()) -> None:
-        self._capacity = capacity
-        self._mail: deque[Envelope] = deque(mail)
+    __slots__ = ("_lanes", "_normal", "_tally")
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._normal: deque[Envelope] = deque()
+        self._lanes: dict[Priority, deque[Envelope]] | None = None
 
     def __len__(self) -> int:
-        return len(self._mail)
+        waiting = len(self._normal)
+        for lane in () if self._lanes is None else self._lanes.values():
+            waiting += len(lane)
+        return waiting
 
     def __iter__(self) -> Iterator[Envelope]:
-        return iter(self._mail)
+        yield from self._normal
+        for lane in () if self._lanes is None else self._lanes.values():
+            yield from lane
 
     def __repr__(self) -> str:
-        return f"<Mailbox {len(self._mail)}/{self._capacity}>"
+        return f"<Mailbox {len(self)}>"
 
-    def put(self, envelope: Envelope) -> None:
-        """Append; the sender has looked at ``full`` before anything changed."""
-        self._mail.append(envelope)
+    def put(self, envelope: Envelope) -> Priority:
+        """Append, and say to which lane; the sender has looked for room before."""
+        self._tally.put()
+        priority = envelope.priority
+        if priority is None:
+            priority = _priority_of(type(envelope.message))
+        if priority is Priority.NORMAL:
+            self._normal.append(envelope)
+        else:
+            if self._lanes is None:
+                self._lanes = {}
+            self._lanes.setdefault(priority, deque()).append(envelope)
+        return priority
+
+    def head(self) -> Envelope:
+        """Return the message that is next; there must be one."""
+        return self._first()[1][0]
 
     def take(self) -> Envelope:
-        """Remove the oldest."""
-        return self._mail.popleft()
+        """Remove the message that is next; there must be one."""
+        self._tally.take()
+        return self._first()[1].popleft()
+
+    def urgency(self, now: float) -> Priority:
+        """Return the priority of the next message: the highest, when it waited enough.
+
+        An instance goes to the tail after every turn; what its messages have waited
+        for already must not be lost with that.
+        """
+        priority, lane = self._first()
+        penalties = self._tally.admission.policy.penalties
+        aged = lane[0].enqueued + penalties[priority] <= now
+        return Priority.URGENT if aged else priority
+
+    def _first(self) -> tuple[Priority, deque[Envelope]]:
+        if self._lanes is None:
+            return Priority.NORMAL, self._normal
+        penalties = self._tally.admission.policy.penalties
+        found = [pair for pair in self._lanes.items() if pair[1]]
+        if self._normal:
+            found.append((Priority.NORMAL, self._normal))
+        return min(found, key=lambda pair: pair[1][0].enqueued + penalties[pair[0]])
+
+
+def _priority_of(message: type[object]) -> Priority:
+    # A message may have a field of that name, or come from before there was a default.
+    found: object = getattr(message, "priority", None)
+    return found if isinstance(found, Priority) else Priority.NORMAL

@@ -34,6 +34,7 @@ from .phases import Durability, Phase
 from .ref import AgentRef, Referable
 from .registry import Registry
 from .runtime import Runtime
+from .shares import Priority
 from .staging import Delivery
 from .tenancy import RequestContext
 
@@ -292,6 +293,7 @@ class InstanceManager(Generic[A_co]):
         ref: AgentRef[object],
         message: Message[object],
         seconds: float | None,
+        priority: Priority | None,
         delivery: Delivery | None = None,
     ) -> object:
         """Deliver a message and wait for the reply."""
@@ -301,9 +303,11 @@ class InstanceManager(Generic[A_co]):
         instance = ref.instance
         if instance is None or instance.phase is Phase.STOPPED:
             instance = ref.instance = runtime.resolve(ref.address)
-        runtime.post.accept(instance, message)
+        runtime.post.accept(instance, message, ref.caller)
         instance.partition.counters.asks += 1
-        envelope = Envelope(message, request=_request_of(ref), delivery=delivery)
+        envelope = Envelope(
+            message, request=_request_of(ref), delivery=delivery, priority=priority
+        )
         if runtime.telemetry.tracing:
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
@@ -315,6 +319,7 @@ class InstanceManager(Generic[A_co]):
         ref: AgentRef[object],
         message: Message[object],
         seconds: float | None,
+        priority: Priority | None,
         key: str,
     ) -> object:
         """Deliver a message that is handled once, and wait for the reply."""
@@ -325,7 +330,7 @@ class InstanceManager(Generic[A_co]):
             message,
             key,
             check_seconds(seconds),
-            functools.partial(self.ask, ref, message, seconds),
+            functools.partial(self.ask, ref, message, seconds, priority),
         )
 
     async def post(self, ref: AgentRef[object], message: Message[object]) -> None:
@@ -347,23 +352,31 @@ class InstanceManager(Generic[A_co]):
         runtime = self._runtime
         if instance.phase is Phase.IDLE:
             spec = instance.kind.spec.handlers[type(envelope.message)]
-            lane = instance.partition.lane
-            if spec.coroutine is None and runtime.dispatcher.may_inline(lane):
-                value = runtime.turns.inline(instance, spec, envelope)
+            tally = instance.partition.tally
+            if spec.coroutine is None and runtime.dispatcher.may_inline(tally):
+                try:
+                    value = runtime.turns.inline(instance, spec, envelope)
+                finally:
+                    tally.owed += instance.used - tally.began
                 if envelope.reply is None:
                     return value
                 return await self._reply(envelope.reply, envelope, instance, seconds)
         return await self._queue(ref, instance, envelope, seconds)
 
-    def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
+    def tell(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        priority: Priority | None,
+    ) -> None:
         """Deliver a message; from inside a turn, when the turn is committed."""
         runtime = self._runtime
         if ref.caller is not None and ref.caller.running is not None:
-            runtime.post.send_later(ref.caller, ref.address, message)
+            runtime.post.send_later(ref.caller, ref.address, message, priority)
             return
         instance = runtime.resolve(ref.address)
         runtime.post.accept(instance, message)
-        envelope = Envelope(message, request=ref.request)
+        envelope = Envelope(message, request=ref.request, priority=priority)
         if runtime.telemetry.tracing:
             envelope.span = runtime.post.sending(instance)
         runtime.post.hand_in(instance, envelope)

@@ -14,6 +14,7 @@ from persistence import Key
 
 from .errors import HandlerError
 from .fields import check_fields
+from .shares import Priority
 
 __all__ = ["HandlerSpec", "Message", "ParentStopped", "handler", "read_handlers"]
 
@@ -39,12 +40,16 @@ class Message(Generic[R_co]):
     idempotency key is stored, and then its fields need types that can be.
 
     Attributes:
+        priority: how urgent messages of this class are among the others of their
+            partition; ``priority = Priority.URGENT`` in a subclass changes it, and so
+            does ``priority=`` of ``ask`` and ``tell`` for one of them.
         message_name: what stored messages call the class; by default its own name.
             Set it before the class is renamed.
         message_version: schema version of the fields; raise it together with an
             ``@upcast`` when they change their meaning.
     """
 
+    priority: ClassVar[Priority] = Priority.NORMAL
     message_name: ClassVar[str | None] = None
     message_version: ClassVar[int] = 1
 

@@ -1,4 +1,4 @@
-"""What one host knows of one partition: its claim, its lane, its numbers."""
+"""What one host knows of one partition: its claim, its counts, its numbers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import attrs
 
 from persistence import Address, Claim, Key, Quarantine
 
-from .fairness import Lane
+from .tally import Tally
 from .telemetry import STAMP, Counters
 
 if TYPE_CHECKING:
-    from .instance import Instance
     from .letterbox import LetterBox
 
 __all__ = ["Partition"]
@@ -26,7 +25,7 @@ class Partition:
 
     Attributes:
         name: the partition id.
-        lane: its place in the dispatcher.
+        tally: what the dispatcher counts of it.
         context: the execution context its turns start from; it carries the stamp for
             logs and nothing else, so no tenant's context variables reach another.
         counters: its numbers since the host started.
@@ -41,7 +40,7 @@ class Partition:
     """
 
     name: str
-    lane: Lane[Instance | asyncio.Future[None]]
+    tally: Tally
     context: contextvars.Context = attrs.field(init=False)
     counters: Counters = attrs.field(factory=Counters)
     claim: Claim | None = None

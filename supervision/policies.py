@@ -9,8 +9,8 @@ from attrs import validators
 
 from persistence import CommitPolicy, ReadPolicy
 
-from .dispatcher import DispatchPolicy
 from .letterbox import MailPolicy
+from .shares import DispatchPolicy
 from .telemetry import TelemetryPolicy
 
 __all__ = ["HostPolicy"]
@@ -21,7 +21,7 @@ class HostPolicy:
     """How one host treats what it shares.
 
     Attributes:
-        dispatch: how many turns run at a time.
+        dispatch: how the turns of all partitions share the host.
         commits: bounds of the writer.
         reads: bounds of the reader.
         telemetry: where spans and metrics go.

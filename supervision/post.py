@@ -18,12 +18,13 @@ from persistence import Address, PodsError, Unit
 
 from .departures import refuse_mail, release_waiters
 from .errands import Posting
-from .errors import MailboxFull
+from .errors import MailboxFull, Overloaded
 from .instance import Instance
 from .mailbox import Envelope
 from .messages import Message
 from .phases import SETTLED, Phase
 from .schedules import Timing
+from .shares import Priority
 from .telemetry import partition_extra
 
 if TYPE_CHECKING:
@@ -40,12 +41,17 @@ class Post:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def accept(self, instance: Instance, message: object) -> None:
+    def accept(
+        self, instance: Instance, message: object, sender: Instance | None = None
+    ) -> None:
         """Check that an instance takes a message now, before anything changes.
+
+        What a handler sends to its own children may use the reserve of the host.
 
         Raises:
             NotHandled: no handler takes it.
-            MailboxFull: there is no room.
+            MailboxFull: there is no room in its mailbox.
+            Overloaded: there is no room for its partition, or on the host.
         """
         spec = instance.kind.spec
         if type(message) not in spec.handlers:
@@ -56,21 +62,34 @@ class Post:
         if waiting >= instance.kind.policy.mailbox:
             instance.partition.counters.rejected += 1
             raise MailboxFull(instance.address, instance.kind.policy.mailbox)
+        tally, admission = instance.partition.tally, self._runtime.dispatcher.admission
+        if tally.queued or admission.queued >= admission.policy.backlog:
+            own = sender is not None and instance.parent is sender
+            refusal = admission.look(tally, exempt=own)
+            if refusal is not None:
+                instance.partition.counters.rejected += 1
+                raise Overloaded(instance.address, refusal.scope, refusal.retry_after)
 
     def put(self, instance: Instance, envelope: Envelope) -> None:
         """Put an accepted message into the mailbox and see that it is handled."""
-        instance.enqueue(envelope)
+        priority = instance.enqueue(envelope)
         if instance.phase is Phase.IDLE:
             self._runtime.dispatcher.submit(instance)
+        elif instance.phase is Phase.READY and priority is not Priority.BACKGROUND:
+            self._runtime.dispatcher.hasten(instance, priority)
 
     def send_later(
-        self, sender: Instance, address: Address, message: Message[object]
+        self,
+        sender: Instance,
+        address: Address,
+        message: Message[object],
+        priority: Priority | None = None,
     ) -> None:
         """Keep a message in the outbox of the sender's turn, if the target takes it."""
         target = self._target(address)
         if not target.live:
             self._runtime.may_start(target.partition, address)
-        self.accept(target, message)
+        self.accept(target, message, sender)
         span = self.sending(target) if self._runtime.telemetry.tracing else None
         current = sender.current
         request = None if current is None else current.request
@@ -78,7 +97,8 @@ class Post:
         reserved[address] = reserved.get(address, 0) + 1
         if sender.outbox is None:
             sender.outbox = []
-        sender.outbox.append((address, Envelope(message, span=span, request=request)))
+        envelope = Envelope(message, span=span, request=request, priority=priority)
+        sender.outbox.append((address, envelope))
 
     def post_later(
         self,

@@ -13,6 +13,7 @@ from persistence import Address, Key
 
 from .errors import NotPicklable
 from .messages import Message
+from .shares import Priority
 from .tenancy import RequestContext
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class Port(Protocol):
         ...
 
     def ask(
-        self, ref: AgentRef[object], message: Message[object], seconds: float | None
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        priority: Priority | None,
     ) -> Coroutine[object, object, object]:
         """Deliver a message and wait for the reply."""
         ...
@@ -63,6 +68,7 @@ class Port(Protocol):
         ref: AgentRef[object],
         message: Message[object],
         seconds: float | None,
+        priority: Priority | None,
         key: str,
     ) -> Coroutine[object, object, object]:
         """Deliver a message that is handled once, and wait for the reply."""
@@ -74,7 +80,12 @@ class Port(Protocol):
         """Deliver a durable message; it is stored when this returns."""
         ...
 
-    def tell(self, ref: AgentRef[object], message: Message[object]) -> None:
+    def tell(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        priority: Priority | None,
+    ) -> None:
         """Deliver a message."""
         ...
 
@@ -151,6 +162,7 @@ class AgentRef(Generic[A_co]):
         message: Message[R],
         *,
         timeout: float | None = None,
+        priority: Priority | None = None,
         idempotency_key: str | None = None,
     ) -> Coroutine[object, object, R]:
         """Send a request and wait for its reply.
@@ -162,6 +174,8 @@ class AgentRef(Generic[A_co]):
         Args:
             message: a ``Message[R]``; the reply is an ``R``.
             timeout: seconds to wait; by default the manager's ``ask_timeout``.
+            priority: how urgent it is among the messages of its partition; by default
+                as its class says.
             idempotency_key: names the request at this instance, for as long as
                 ``MailPolicy.remember_replies`` says. Whoever asks the same again with
                 it gets the reply of the first time, and no handler runs; so a caller
@@ -172,6 +186,7 @@ class AgentRef(Generic[A_co]):
             AskTimeout: no reply in time.
             AskCycle: asked from a handler, and the other waits for this one.
             MailboxFull: not accepted.
+            Overloaded: not accepted either; the partition or the host has no room.
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
             StartFailed: it could not be started.
@@ -182,11 +197,18 @@ class AgentRef(Generic[A_co]):
             Exception: whatever the handler raised, with a note that says where.
         """
         if idempotency_key is not None:
-            return self._port.ask_once(self, message, timeout, idempotency_key)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  as below
+            key = idempotency_key
+            return self._port.ask_once(self, message, timeout, priority, key)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  as below
         # The handler's reply type was held against R when its class was read.
-        return self._port.ask(self, message, timeout)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self._port.ask(self, message, timeout, priority)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
-    async def tell(self, message: Message[object], *, durable: bool = False) -> None:
+    async def tell(
+        self,
+        message: Message[object],
+        *,
+        durable: bool = False,
+        priority: Priority | None = None,
+    ) -> None:
         """Send a message without waiting for it to be handled.
 
         It is in the mailbox when this returns; it is handled once, unless the process
@@ -197,19 +219,22 @@ class AgentRef(Generic[A_co]):
         Args:
             message: what to send.
             durable: whether it is stored on its way.
+            priority: how urgent it is among the messages of its partition; by default,
+                and if it is durable, as its class says.
 
         Raises:
             MailroomFull: the partition has too many letters.
             UnstorableMessage: it is to be durable and has no stored form.
             StoreError: it is to be durable and could not be stored.
             MailboxFull: not accepted.
+            Overloaded: not accepted either; the partition or the host has no room.
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
         """
         if durable:
             await self._port.post(self, message)
         else:
-            self._port.tell(self, message)
+            self._port.tell(self, message, priority)
 
     def count_attachment(self, by: int) -> None:
         """Hold the instance once more or less; ``attached`` does it in pairs."""

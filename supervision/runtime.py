@@ -27,6 +27,7 @@ from .agent import Agent
 from .claims import Claims
 from .departures import Departures
 from .dispatcher import Dispatcher
+from .endings import Endings
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
 from .idle import Idle
 from .instance import Instance
@@ -70,15 +71,17 @@ class Runtime:
         self.crew = Crew()
         self.workers = Workers()
         self.claims = Claims(self.writer, policy.serves, self._taken)
-        self.turns = Turns(self.writer, self.telemetry, clock, self)
-        self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers)
+        quantum = policy.dispatch.quantum
+        self.endings = Endings(self.writer, self.reader, clock, self)
+        self.turns = Turns(self.endings, self.telemetry, clock, self, quantum)
+        self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers, clock)
         self.idle = Idle(clock, self._stop)
         self.departures = Departures(self, self._stop, self.idle.forget)
         self.lifecycle = Lifecycle(
             turns=self.turns,
             workers=self.workers,
             claims=self.claims,
-            writer=self.writer,
+            endings=self.endings,
             reader=self.reader,
             clock=clock,
             telemetry=self.telemetry,
@@ -96,7 +99,7 @@ class Runtime:
         self.stopping = Stopping(
             turns=self.turns,
             crew=self.crew,
-            writer=self.writer,
+            endings=self.endings,
             clock=clock,
             telemetry=self.telemetry,
             departures=self.departures,
@@ -157,7 +160,7 @@ class Runtime:
         """Return what the host knows of a partition, from its first use on."""
         found = self.partitions.get(check_partition(name))
         if found is None:
-            found = Partition(name, self.dispatcher.lane(name))
+            found = Partition(name, self.dispatcher.tally(name))
             self.partitions[name] = found
         return found
 
@@ -325,6 +328,10 @@ class Runtime:
     def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
         """Deal with a crash."""
         self.supervisor.crashed(instance, error, where)
+
+    def reload(self, instance: Instance) -> None:
+        """Start an instance again from what is stored."""
+        self.lifecycle.reload(instance)
 
     def deliver(self, target: Address, envelope: Envelope) -> None:
         """Let a committed send leave."""

@@ -12,7 +12,16 @@ from persistence import Operation, Record, RecordKind, Save, Unit
 
 from .instance import Instance
 
-__all__ = ["Mark", "keep", "mark", "restore", "save_unit", "stored", "unsaved"]
+__all__ = [
+    "Mark",
+    "keep",
+    "mark",
+    "restore",
+    "save_unit",
+    "stored",
+    "stored_revision",
+    "unsaved",
+]
 
 Mark: TypeAlias = tuple[object, ...] | bytes
 
@@ -92,6 +101,11 @@ def stored(instance: Instance) -> None:
     instance.partition.counters.saves += 1
     if instance.kind.spec.codec.simple:
         instance.body = None
+
+
+def stored_revision(rows: tuple[Record, ...]) -> int:
+    """Return the revision at which a loaded state stands; 0: there is none."""
+    return next((row.rev for row in rows if row.kind is RecordKind.STATE), 0)
 
 
 def unsaved(instance: Instance) -> bool:

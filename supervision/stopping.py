@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from persistence import Clock, StaleOwner, StaleRevision, StoreError, Writer
+from persistence import Clock, StaleOwner, StaleRevision, StoreError
 
 from . import lineage
 from .departures import (
@@ -18,12 +18,13 @@ from .departures import (
     report,
     settle_stoppers,
 )
+from .endings import Endings
 from .errors import AgentNotFound, HostClosed, StopTimeout
 from .instance import Instance
 from .mailbox import Envelope
 from .messages import ParentStopped
 from .phases import OnParentStop, Phase
-from .states import save_unit, stored, unsaved
+from .states import unsaved
 from .telemetry import Telemetry
 from .turns import Turns
 from .workers import Crew
@@ -44,7 +45,7 @@ class Stopping:
 
     turns: Turns
     crew: Crew
-    writer: Writer
+    endings: Endings
     clock: Clock
     telemetry: Telemetry
     departures: Departures
@@ -142,8 +143,7 @@ class Stopping:
                 report(instance, "instance.stop_hook_failed", error)
         try:
             while unsaved(instance):
-                await self.writer.submit(save_unit(instance))
-                stored(instance)
+                await self.endings.save(instance)
         except (StaleRevision, StaleOwner) as error:
             settle_stoppers(instance, error)
             self.departures.stale(instance, error)

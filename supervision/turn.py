@@ -33,6 +33,10 @@ class Hooks(Protocol):
         """Deal with an instance whose row belongs to somebody else now."""
         ...
 
+    def reload(self, instance: Instance) -> None:
+        """Start an instance again from what is stored, whatever that is."""
+        ...
+
     def deliver(self, target: Address, envelope: Envelope) -> None:
         """Let a message leave that a committed turn has sent."""
         ...

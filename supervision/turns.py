@@ -9,19 +9,15 @@ do the replies and the sends leave (with ``Durability.TURN``).
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from persistence import (
-    Claim,
     Clock,
-    StaleOwner,
-    StaleRevision,
     UnstorableState,
-    Writer,
 )
 
+from .endings import Endings
 from .errors import MailboxFull
 from .failures import as_told
 from .instance import Instance
@@ -29,7 +25,7 @@ from .mail_errors import MailroomFull, UnstorableMessage
 from .mailbox import Envelope
 from .messages import HandlerSpec
 from .phases import Phase
-from .states import Mark, keep, mark, restore, stored
+from .states import Mark, keep, mark, restore
 from .telemetry import STAMP, Telemetry
 from .turn import Hooks, Turn
 
@@ -45,12 +41,18 @@ class Turns:
     """Runs the handlers of one host's agents."""
 
     def __init__(
-        self, writer: Writer, telemetry: Telemetry, clock: Clock, hooks: Hooks
+        self,
+        endings: Endings,
+        telemetry: Telemetry,
+        clock: Clock,
+        hooks: Hooks,
+        quantum: float,
     ) -> None:
-        self._writer = writer
+        self._endings = endings
         self._telemetry = telemetry
         self._clock = clock
         self._hooks = hooks
+        self._quantum = quantum
 
     def inline(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope
@@ -65,38 +67,40 @@ class Turns:
         turn = Turn(instance, mark(instance), instance.dirty)
         value = self._step(turn, spec, envelope, inline=True)
         if not turn.answers:
-            self._finish(turn)
+            self._endings.finish(turn)
             raise _failure(value)
         if turn.must_commit:
             reply = envelope.reply = asyncio.get_running_loop().create_future()
-            self._finish(turn)
+            self._endings.finish(turn)
             return reply
-        self._finish(turn)
+        self._endings.finish(turn)
         return value
 
     def begins_sync(self, instance: Instance) -> bool:
         """Say whether the next message needs no worker."""
         if not instance.mail:
             return True
-        message = next(iter(instance.mail)).message
+        message = instance.mail.head().message
         return instance.kind.spec.handler_for(message, instance).coroutine is None
 
     def run_sync(self, instance: Instance) -> None:
         """Handle the mail at the head whose handlers are ``def``."""
         turn = self._begin(instance)
+        end = self._clock.monotonic() + self._quantum
         for _ in range(instance.kind.policy.batch):
             if not (envelope := self._next(instance, only_sync=True)):
                 break
             spec = instance.kind.spec.handler_for(envelope.message, instance)
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
-            if turn.crash is not None:
+            if turn.crash is not None or self._used_up(instance, end):
                 break
-        self._finish(turn)
+        self._endings.finish(turn)
 
     async def run_async(self, instance: Instance) -> None:
         """Handle mail in a worker's task, whatever its handlers are."""
         turn = self._begin(instance)
         STAMP.set(instance.partition.name)  # the worker takes it off again
+        end = self._clock.monotonic() + self._quantum
         try:
             for _ in range(instance.kind.policy.batch):
                 if not (envelope := self._next(instance, only_sync=False)):
@@ -110,8 +114,10 @@ class Turns:
                 self._refuse_or_go_on(turn, envelope, value)
                 if turn.crash is not None or _cancelled():
                     break
+                if self._used_up(instance, end):
+                    break
         finally:
-            self._finish(turn)
+            self._endings.finish(turn)
 
     async def hook(
         self,
@@ -132,31 +138,17 @@ class Turns:
                 await hook()
             turn.changed |= keep(instance, turn.start)
             turn.take()
-            await self._save_hook(turn)
+            await self._endings.hook(turn)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a hook harms its own instance only
             self._undo(turn, turn.start)
-            self._withdraw(turn)
+            self._endings.withdraw(turn)
             instance.dirty = turn.start_dirty
             return error  # noqa: ASYNC104  the pool sees to a real cancellation
         finally:
             instance.running = None
-        turn.committed()
-        self._send(turn)
         return None
-
-    async def _save_hook(self, turn: Turn) -> None:
-        instance = turn.instance
-        if turn.changed:
-            instance.dirty = instance.kind.stored
-        if turn.must_commit:
-            if instance.partition.claim is None:
-                await self._hooks.claiming(instance.partition)
-            saving = instance.dirty
-            await self._writer.submit(turn.unit())
-            if saving:
-                stored(instance)
 
     def _begin(self, instance: Instance) -> Turn:
         instance.outbox = instance.staged = None
@@ -164,7 +156,7 @@ class Turns:
 
     def _next(self, instance: Instance, *, only_sync: bool) -> Envelope | None:
         while instance.mail:
-            envelope = next(iter(instance.mail))
+            envelope = instance.mail.head()
             if not envelope.abandoned and only_sync:
                 spec = instance.kind.spec.handler_for(envelope.message, instance)
                 if spec.coroutine is not None:
@@ -175,6 +167,10 @@ class Turns:
             if not envelope.abandoned:
                 return envelope
         return None
+
+    def _used_up(self, instance: Instance, end: float) -> bool:
+        """Say whether a turn takes no further message; no clock is read for nothing."""
+        return bool(instance.mail) and self._clock.monotonic() >= end
 
     def _refuse_or_go_on(self, turn: Turn, envelope: Envelope, value: object) -> None:
         if not turn.answers or turn.answers[-1][0] is not envelope:
@@ -203,7 +199,7 @@ class Turns:
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
             self._undo(turn, before)
-            self._over(instance)
+            self._endings.over(instance)
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a turn's promise: no handler harms the loop
             return self._failed(turn, before, spec, error)  # noqa: ASYNC104  as above
@@ -288,94 +284,6 @@ class Turns:
             staged.undone()
         instance.outbox = instance.staged = None
         restore(instance, before)
-
-    def _withdraw(self, turn: Turn) -> None:
-        """Forget what the messages of a turn wanted, as it was not saved."""
-        for target, _ in turn.outbox or ():
-            self._hooks.withdraw(target)
-        turn.undone()
-
-    def _send(self, turn: Turn) -> None:
-        for target, message in turn.outbox or ():
-            self._hooks.deliver(target, message)
-
-    def _finish(self, turn: Turn) -> None:
-        """Commit what the turn did, then let its answers and sends leave."""
-        instance = turn.instance
-        instance.current = instance.running = None
-        instance.used = self._clock.monotonic()
-        if turn.changed:
-            instance.dirty = instance.kind.stored
-        if not turn.must_commit:
-            self._release(turn)
-            return
-        instance.phase = Phase.COMMITTING
-        if instance.partition.claim is None:
-            self._hooks.claiming(instance.partition).add_done_callback(
-                functools.partial(self._claimed, turn),
-                context=instance.partition.context,
-            )
-        else:
-            self._submit(turn)
-
-    def _claimed(self, turn: Turn, claim: asyncio.Future[Claim]) -> None:
-        """Go on with a turn of an instance without rows that has something to save."""
-        if (error := claim.exception()) is not None:
-            self._refused(turn, error)
-        else:
-            self._submit(turn)
-
-    def _submit(self, turn: Turn) -> None:
-        instance = turn.instance
-        self._writer.submit(turn.unit()).add_done_callback(
-            functools.partial(self._committed, turn, saving=instance.dirty),
-            context=instance.partition.context,
-        )
-
-    def _committed(
-        self, turn: Turn, saved: asyncio.Future[None], *, saving: bool
-    ) -> None:
-        if (error := saved.exception()) is not None:
-            self._refused(turn, error)
-            return
-        if saving:
-            stored(turn.instance)
-        turn.committed()
-        self._release(turn)
-
-    def _refused(self, turn: Turn, error: BaseException) -> None:
-        instance = turn.instance
-        instance.partition.counters.save_failures += 1
-        restore(instance, turn.start)
-        instance.dirty = turn.start_dirty
-        self._withdraw(turn)
-        for envelope, _ in turn.answers:
-            envelope.fail(error)
-        if isinstance(error, StaleRevision | StaleOwner):
-            self._hooks.stale(instance, error)
-            return
-        self._over(instance, turn.crash)
-
-    def _release(self, turn: Turn) -> None:
-        for envelope, value in turn.answers:
-            envelope.answer(value)
-        self._send(turn)
-        instance = turn.instance
-        if turn.crash is None and not (
-            instance.mail or instance.dirty or instance.draining is not None
-        ):
-            instance.phase = Phase.IDLE  # as ``settled`` would, in the common case
-        else:
-            self._over(instance, turn.crash)
-
-    def _over(
-        self, instance: Instance, crash: tuple[BaseException, str] | None = None
-    ) -> None:
-        instance.current = instance.running = None
-        if crash is not None:
-            self._hooks.crashed(instance, *crash)
-        else:
-            self._hooks.settled(instance)
 
 
 def _stage(instance: Instance, envelope: Envelope, value: object) -> None:

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 
 pytest.register_assert_rewrite("persistence.testing")
+
+settings.register_profile("large", max_examples=20_000, deadline=None)
 
 __all__ = ["anyio_backend", "no_blocking_calls"]
 

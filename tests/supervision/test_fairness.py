@@ -4,8 +4,6 @@ import asyncio
 from collections import Counter as Tally
 
 import attrs
-from hypothesis import given
-from hypothesis import strategies as st
 
 from supervision import (
     Agent,
@@ -15,77 +13,12 @@ from supervision import (
     HostPolicy,
     ManagerPolicy,
     Message,
+    Share,
     handler,
 )
-from supervision.fairness import Lane, RoundRobin
 from tests.support import Counter, Tick, eventually, spin
 
 __all__: list[str] = []
-
-
-def test_lanes_take_turns_whatever_their_depth() -> None:
-    """Holds 7: a lane with one item waits for one item of each other, no more."""
-    fair: RoundRobin[str] = RoundRobin(10_000)
-    big, small = Lane[str]("big", 10_000), Lane[str]("small", 10_000)
-    for n in range(5_000):
-        fair.enter(big, f"b{n}")
-    fair.enter(small, "s")
-
-    order = [picked[1] for _ in range(3) if (picked := fair.pick())]
-
-    assert order == ["b0", "s", "b1"]
-
-
-def test_a_lane_at_its_cap_is_passed_over_until_a_seat_is_given_back() -> None:
-    """Holds 7: the cap of one partition costs the others nothing."""
-    fair: RoundRobin[str] = RoundRobin(3)
-    big, small = Lane[str]("big", 1), Lane[str]("small", 9)
-    for item in "abc":
-        fair.enter(big, item)
-    fair.enter(small, "s")
-
-    first = [fair.pick(), fair.pick(), fair.pick()]
-    fair.leave(big)
-    fair.enter(big, "urgent", first=True)
-    second = fair.pick()
-
-    assert first == [(big, "a"), (small, "s"), None]
-    assert second == (big, "urgent")
-    assert repr(fair) == "<RoundRobin free=1 lanes=0>"
-
-
-@given(
-    st.integers(1, 5),
-    st.lists(st.integers(1, 4), min_size=1, max_size=6),
-    st.lists(st.tuples(st.sampled_from("epl"), st.integers(0, 5)), max_size=200),
-)
-def test_seats_caps_and_order_hold_under_any_operations(
-    seats: int, caps: list[int], operations: list[tuple[str, int]]
-) -> None:
-    """Holds 7: never above a cap, nothing lost, first in first out, no idle seat."""
-    fair: RoundRobin[int] = RoundRobin(seats)
-    lanes = [Lane[int](f"p{n}", cap) for n, cap in enumerate(caps)]
-    entered: dict[str, list[int]] = {lane.partition: [] for lane in lanes}
-    picked: dict[str, list[int]] = {lane.partition: [] for lane in lanes}
-
-    for step, (what, which) in enumerate(operations):
-        lane = lanes[which % len(lanes)]
-        if what == "e":
-            fair.enter(lane, step)
-            entered[lane.partition].append(step)
-        elif what == "l" and lane.seats:
-            fair.leave(lane)
-        elif what == "p" and (found := fair.pick()) is not None:
-            picked[found[0].partition].append(found[1])
-        assert fair.free == seats - sum(one.seats for one in lanes) >= 0
-        assert all(one.seats <= one.cap for one in lanes)
-
-    while (found := fair.pick()) is not None:
-        picked[found[0].partition].append(found[1])
-    for lane in lanes:
-        done = picked[lane.partition]
-        assert done + list(lane.waiting) == entered[lane.partition]
-        assert fair.free == 0 or not lane.waiting or lane.seats == lane.cap
 
 
 async def test_a_flood_of_one_partition_delays_another_by_few_turns() -> None:
@@ -135,7 +68,7 @@ class Worker(Agent):
 async def test_caps_hold_for_a_partition_and_for_the_host() -> None:
     """Holds 7: a partition that fills its cap leaves seats to the others."""
     gauge = Gauge()
-    policy = HostPolicy(dispatch=DispatchPolicy(seats=5, partition_cap=3))
+    policy = HostPolicy(dispatch=DispatchPolicy(seats=5, share=Share(cap=3)))
     async with Host("memory://", policy=policy) as host:
         workers = host.manager("workers", Worker, durability=Durability.NONE)
         async with asyncio.TaskGroup() as group:
@@ -160,7 +93,7 @@ async def test_a_partition_that_fills_its_seats_for_ever_wedges_nobody() -> None
         async def hold(self, message: Hold) -> None:
             await gate.wait()
 
-    policy = HostPolicy(dispatch=DispatchPolicy(seats=8, partition_cap=4))
+    policy = HostPolicy(dispatch=DispatchPolicy(seats=8, share=Share(cap=4)))
     log: list[str] = []
     async with Host("memory://", policy=policy) as host:
         holders = host.manager("holders", Holder, durability=Durability.NONE)

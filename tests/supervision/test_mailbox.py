@@ -322,7 +322,7 @@ async def test_a_circle_of_asks_is_refused(host: Host, path: tuple[str, ...]) ->
 @pytest.mark.parametrize("durability", [Durability.TURN, Durability.NONE])
 async def test_a_chain_of_asks_needs_one_seat(durability: Durability) -> None:
     """Holds 7: a turn that waits for a reply gives its seat to others."""
-    policy = HostPolicy(dispatch=DispatchPolicy(seats=1, partition_cap=1, inline=0))
+    policy = HostPolicy(dispatch=DispatchPolicy(seats=1, inline=0))
     async with Host("memory://", policy=policy) as host:
         hoppers = host.manager("hoppers", Hopper, durability=durability)
         ref = await hoppers.get("a", partition="acme")
@@ -348,7 +348,7 @@ async def test_a_parked_turn_that_is_cancelled_gives_nothing_back_twice(
     clock: ManualClock,
 ) -> None:
     """Holds 7: seats are neither lost nor made."""
-    policy = HostPolicy(dispatch=DispatchPolicy(seats=2, partition_cap=2, inline=0))
+    policy = HostPolicy(dispatch=DispatchPolicy(seats=2, inline=0))
     async with Host("memory://", policy=policy, clock=clock) as host:
         hoppers = host.manager(
             "hoppers", Asker, policy=ManagerPolicy(stop_timeout=1, mailbox=10)

@@ -1,0 +1,98 @@
+"""Which messages may still wait: a threshold that moves with the room that is left.
+
+After Choudhury and Hahne (1998), dynamic queue length thresholds: a partition may have
+as many messages waiting as there are free places, times its weight and a factor. One
+that floods the host fills a part of the room and no more, however long it goes on;
+whoever has nothing waiting finds a place as long as there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import attrs
+
+from .shares import DispatchPolicy, Share
+from .tally import Tally
+
+__all__ = ["Admission", "Refusal", "Scope"]
+
+Scope: TypeAlias = Literal["partition", "host"]
+
+_SOONEST, _LATEST = 0.05, 60.0
+"""Seconds between which ``retry_after`` lies."""
+
+
+@attrs.frozen
+class Refusal:
+    """Why a message may not wait.
+
+    Attributes:
+        scope: whether the partition has used up its part, or nobody finds room.
+        retry_after: seconds after which it is worth another try.
+    """
+
+    scope: Scope
+    retry_after: float
+
+
+class Admission:
+    """Refuses messages when too many of a partition, or of all, wait already.
+
+    Args:
+        policy: how many may wait.
+        share_of: what a partition is due.
+        pace_of: seconds in which a partition works off one turn; for ``retry_after``.
+
+    Attributes:
+        policy: the settings of the host.
+        queued: messages that wait.
+        refused: messages that were refused.
+    """
+
+    def __init__(
+        self,
+        policy: DispatchPolicy,
+        share_of: Callable[[str], Share],
+        pace_of: Callable[[str], float],
+    ) -> None:
+        self.policy = policy
+        self.queued = 0
+        self.refused = 0
+        self._share_of = share_of
+        self._pace_of = pace_of
+        self._hard_room = int(policy.backlog * (1.0 + policy.reserve))
+
+    def __repr__(self) -> str:
+        room = self.policy.backlog
+        return f"<Admission {self.queued}/{room} refused={self.refused}>"
+
+    def look(self, tally: Tally, *, exempt: bool = False) -> Refusal | None:
+        """Say why one more message of a partition may not wait, or ``None``.
+
+        Args:
+            tally: the partition's.
+            exempt: it may use the reserve too, and no threshold applies.
+        """
+        room = self.policy.backlog
+        if exempt or self.queued >= room:
+            if exempt and self.queued < self._hard_room:
+                return None
+            return self._refuse("host", self.queued - room, tally)
+        if not tally.queued:
+            return None
+        excess = tally.queued - self.limit(tally)
+        return None if excess < 0 else self._refuse("partition", excess, tally)
+
+    def limit(self, tally: Tally) -> float:
+        """Return how many messages of a partition may wait at this moment."""
+        share = self._share_of(tally.partition)
+        left = self.policy.backlog - self.queued
+        limit = self.policy.backlog_share * share.weight * left
+        return limit if share.backlog is None else min(limit, share.backlog)
+
+    def _refuse(self, scope: Scope, excess: float, tally: Tally) -> Refusal:
+        self.refused += 1
+        seconds = (excess + 1.0) * self._pace_of(tally.partition)
+        return Refusal(scope, min(_LATEST, max(_SOONEST, seconds)))

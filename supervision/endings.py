@@ -1,0 +1,229 @@
+"""How a turn ends: saved and then answered, refused, or in doubt.
+
+When the medium fails, nobody can say whether the transaction had happened before. The
+row can: only this host writes it, so it stands either where it stood or one revision
+further, and the turn ends as the row says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import attrs
+
+from persistence import (
+    Claim,
+    Clock,
+    Reader,
+    Record,
+    StaleOwner,
+    StaleRevision,
+    StoreUnavailable,
+    Unit,
+    Writer,
+)
+
+from .instance import Instance
+from .phases import Phase
+from .states import restore, save_unit, stored, stored_revision
+from .turn import Hooks, Turn
+
+__all__ = ["Endings"]
+
+
+@attrs.define(eq=False)
+class Endings:
+    """Ends the turns of one host."""
+
+    writer: Writer
+    reader: Reader
+    clock: Clock
+    hooks: Hooks
+
+    def finish(self, turn: Turn) -> None:
+        """Commit what the turn did, then let its answers and sends leave."""
+        instance = turn.instance
+        instance.current = instance.running = None
+        instance.used = self.clock.monotonic()
+        if turn.changed:
+            instance.dirty = instance.kind.stored
+        if not turn.must_commit:
+            self._release(turn)
+            return
+        instance.phase = Phase.COMMITTING
+        if instance.partition.claim is None:
+            self.hooks.claiming(instance.partition).add_done_callback(
+                functools.partial(self._claimed, turn),
+                context=instance.partition.context,
+            )
+        else:
+            self._submit(turn)
+
+    def _claimed(self, turn: Turn, claim: asyncio.Future[Claim]) -> None:
+        """Go on with a turn of an instance without rows that has something to save."""
+        if (error := claim.exception()) is not None:
+            self._refused(turn, error)
+        else:
+            self._submit(turn)
+
+    def _submit(self, turn: Turn) -> None:
+        instance = turn.instance
+        self.writer.submit(turn.unit()).add_done_callback(
+            functools.partial(self._committed, turn, saving=instance.dirty),
+            context=instance.partition.context,
+        )
+
+    def _committed(
+        self, turn: Turn, saved: asyncio.Future[None], *, saving: bool
+    ) -> None:
+        error = saved.exception()
+        if error is None:
+            self._durable(turn, saving=saving)
+        elif saving and isinstance(error, StoreUnavailable):
+            instance = turn.instance
+            self.reader.load(instance.address).add_done_callback(
+                functools.partial(self._looked, turn, error),
+                context=instance.partition.context,
+            )
+        else:
+            self._refused(turn, error)
+
+    def _durable(self, turn: Turn, *, saving: bool) -> None:
+        if saving:
+            stored(turn.instance)
+        turn.committed()
+        self._release(turn)
+
+    def _looked(
+        self,
+        turn: Turn,
+        error: BaseException,
+        rows: asyncio.Future[tuple[Record, ...]],
+    ) -> None:
+        """End a turn whose commit has failed as the row says that it ended."""
+        instance = turn.instance
+        if rows.exception() is not None:
+            self._fail(turn, error)
+            self.hooks.reload(instance)
+            return
+        found = stored_revision(rows.result())
+        if found == instance.rev + 1:
+            self._durable(turn, saving=True)
+        elif found == instance.rev:
+            self._refused(turn, error)
+        else:
+            self._refused(turn, StaleRevision(instance.address, instance.rev))
+
+    def _refused(self, turn: Turn, error: BaseException) -> None:
+        """Put everything back, and go on."""
+        instance = turn.instance
+        self._fail(turn, error)
+        if isinstance(error, StaleRevision | StaleOwner):
+            self.hooks.stale(instance, error)
+        else:
+            self.over(instance, turn.crash)
+
+    def _fail(self, turn: Turn, error: BaseException) -> None:
+        instance = turn.instance
+        instance.partition.counters.save_failures += 1
+        restore(instance, turn.start)
+        instance.dirty = turn.start_dirty
+        self.withdraw(turn)
+        for envelope, _ in turn.answers:
+            envelope.fail(error)
+
+    async def hook(self, turn: Turn) -> None:
+        """Save what ``on_start`` or ``on_stop`` did, before anything of it leaves.
+
+        Raises:
+            StoreError: it was not saved.
+        """
+        instance = turn.instance
+        if turn.changed:
+            instance.dirty = instance.kind.stored
+        if turn.must_commit:
+            if instance.partition.claim is None:
+                await asyncio.wait([self.hooks.claiming(instance.partition)])
+            await self._saved(turn.unit(), instance, saving=instance.dirty)
+        turn.committed()
+        self.send(turn)
+
+    def save(self, instance: Instance) -> asyncio.Future[None]:
+        """Save the present state of an instance outside of a turn.
+
+        Returns:
+            A future that resolves when it is durable, or fails because it is not.
+        """
+        return self._saved(save_unit(instance), instance, saving=True)
+
+    def _saved(
+        self, unit: Unit, instance: Instance, *, saving: bool
+    ) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def ended(error: BaseException | None) -> None:
+            if error is None and saving:
+                stored(instance)
+            if done.done():  # whoever waited has left
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+                done.exception()  # marks it as seen: asyncio would log it otherwise
+
+        def looked(
+            error: BaseException, rows: asyncio.Future[tuple[Record, ...]]
+        ) -> None:
+            landed = (
+                rows.exception() is None
+                and stored_revision(rows.result()) == instance.rev + 1
+            )
+            ended(None if landed else error)
+
+        def tried(saved: asyncio.Future[None]) -> None:
+            error = saved.exception()
+            if saving and isinstance(error, StoreUnavailable):
+                rows = self.reader.load(instance.address)
+                rows.add_done_callback(functools.partial(looked, error))
+            else:
+                ended(error)
+
+        saved = self.writer.submit(unit)
+        saved.add_done_callback(tried, context=instance.partition.context)
+        return done
+
+    def withdraw(self, turn: Turn) -> None:
+        """Forget what the messages of a turn wanted, as it was not saved."""
+        for target, _ in turn.outbox or ():
+            self.hooks.withdraw(target)
+        turn.undone()
+
+    def send(self, turn: Turn) -> None:
+        """Let what a turn has sent leave."""
+        for target, message in turn.outbox or ():
+            self.hooks.deliver(target, message)
+
+    def _release(self, turn: Turn) -> None:
+        for envelope, value in turn.answers:
+            envelope.answer(value)
+        if turn.outbox:
+            self.send(turn)
+        instance = turn.instance
+        if turn.crash is None and not (
+            instance.mail or instance.dirty or instance.draining is not None
+        ):
+            instance.phase = Phase.IDLE  # as ``settled`` would, in the common case
+        else:
+            self.over(instance, turn.crash)
+
+    def over(
+        self, instance: Instance, crash: tuple[BaseException, str] | None = None
+    ) -> None:
+        """Go on with an instance whose turn has ended."""
+        instance.current = instance.running = None
+        if crash is not None:
+            self.hooks.crashed(instance, *crash)
+        else:
+            self.hooks.settled(instance)

@@ -1,0 +1,123 @@
+"""What a partition is due, and how a host treats all of them: values, no behaviour."""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import attrs
+from attrs import validators
+
+__all__ = ["DispatchPolicy", "Priority", "Share"]
+
+
+class Priority(enum.IntEnum):
+    """How urgent a message is among the others of its own partition.
+
+    It gains nothing against other partitions, and a message that waits long enough
+    comes before a younger one of any priority (``DispatchPolicy.penalties``).
+    """
+
+    URGENT = 0
+    NORMAL = 1
+    BACKGROUND = 2
+
+
+def _finite(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not math.isfinite(value):
+        msg = f"{attribute.name}={value} is refused. Give a finite number."
+        raise ValueError(msg)
+
+
+def _cap_of(share: Share) -> int:
+    return share.cap
+
+
+def _check_hard_cap(share: Share, _: attrs.Attribute[int], value: int) -> None:
+    if value < share.cap:
+        msg = f"hard_cap={value} is below cap={share.cap}. Give the cap or more."
+        raise ValueError(msg)
+
+
+def _check_penalties(
+    _: object,
+    __: attrs.Attribute[tuple[float, float, float]],
+    value: tuple[float, float, float],
+) -> None:
+    if not 0 <= value[0] <= value[1] <= value[2]:
+        msg = f"penalties={value} is refused. Give three that rise from 0 or more."
+        raise ValueError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class Share:
+    """What one partition is due of the seats of its host.
+
+    Attributes:
+        weight: its part relative to the others' when there is not enough for all.
+        cap: seats it may hold whatever the others do.
+        hard_cap: seats it may hold while nobody else wants them; by default the cap.
+        burst: seat-seconds above the cap that it may run up; it works them off by
+            staying below the cap.
+        backlog: messages that may wait; ``None``: as many as the host has room for.
+
+    Raises:
+        ValueError: a number out of its range, or a hard cap below the cap.
+    """
+
+    weight: float = attrs.field(default=1.0, validator=[validators.gt(0), _finite])
+    cap: int = attrs.field(default=64, validator=validators.ge(1))
+    hard_cap: int = attrs.field(
+        default=attrs.Factory(_cap_of, takes_self=True), validator=_check_hard_cap
+    )
+    burst: float = attrs.field(default=0.0, validator=[validators.ge(0), _finite])
+    backlog: int | None = attrs.field(
+        default=None, validator=validators.optional(validators.ge(1))
+    )
+
+
+@attrs.frozen(kw_only=True)
+class DispatchPolicy:
+    """How the turns of many partitions share one host.
+
+    Attributes:
+        seats: turns of all partitions together.
+        headroom: free seats that no partition above its cap gets.
+        share: what a partition is due unless somebody says otherwise.
+        penalties: seconds that an urgent, a normal and a background item are taken to
+            be younger than they are; ``math.inf``: only when nothing else waits.
+        estimate: seconds that a handler is expected to take before it has run once.
+        accrual: seconds after which a running turn is charged for what it has used,
+            and again each time they pass.
+        pump: turns started before the loop gets to do something else.
+        quantum: seconds after which a turn takes no further message, the dispatcher
+            starts no further turn before the loop did something else, and a partition
+            runs nothing more in its callers' steps within one pass of the loop.
+        inline: turns of one partition that may run in their callers' steps within one
+            pass of the event loop, before they queue like everybody else's.
+        backlog: messages that may wait on the whole host.
+        backlog_share: how much of the room that is left a partition of weight 1 may
+            fill: its backlog stays below ``backlog_share`` times the free places.
+        reserve: room above ``backlog``, as a part of it, for what is never refused
+            while it lasts: what a handler sends to its own children.
+        memory: seconds for which an idle partition's record is kept.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    seats: int = attrs.field(default=512, validator=validators.ge(1))
+    headroom: int = attrs.field(default=0, validator=validators.ge(0))
+    share: Share = attrs.field(factory=Share)
+    penalties: tuple[float, float, float] = attrs.field(
+        default=(0.0, 30.0, 300.0), validator=_check_penalties
+    )
+    estimate: float = attrs.field(default=0.001, validator=validators.gt(0))
+    accrual: float = attrs.field(default=1.0, validator=validators.gt(0))
+    pump: int = attrs.field(default=64, validator=validators.ge(1))
+    quantum: float = attrs.field(default=0.005, validator=validators.gt(0))
+    inline: int = attrs.field(default=64, validator=validators.ge(0))
+    backlog: int = attrs.field(default=100_000, validator=validators.ge(1))
+    backlog_share: float = attrs.field(default=1.0, validator=validators.gt(0))
+    reserve: float = attrs.field(default=0.25, validator=validators.ge(0))
+    memory: float = attrs.field(default=3_600.0, validator=validators.ge(0))

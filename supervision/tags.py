@@ -1,0 +1,109 @@
+"""The account-keeping of fair turns: tags, virtual time, estimates. Pure arithmetic.
+
+Every partition has a *tag*: the seat-seconds charged to it over its weight. The
+*virtual time* is the largest tag that has been served. A change of any rule here
+changes who is next; nothing here says how that one is found.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from .accounts import Account, Ticket
+from .shares import Share
+
+__all__ = ["Tags"]
+
+T = TypeVar("T")
+
+_LEAST_COST = 1e-6
+"""Seconds that a turn is expected to take at least: every turn moves its tag."""
+_SMOOTHING = 0.1
+"""Weight of the newest turn in the estimate of its kind."""
+
+
+class Tags(Generic[T]):
+    """The virtual time of one host, and what it makes of the partitions' tags.
+
+    Attributes:
+        virtual: the virtual time.
+    """
+
+    def __init__(self, first_estimate: float) -> None:
+        self.virtual = 0.0
+        self._first_estimate = first_estimate
+        self._furthest = 0.0
+
+    def start(self, account: Account[T]) -> None:
+        """Bring a partition that becomes ready up to now: idling earns nothing."""
+        account.tag = max(account.tag, self.virtual)
+
+    def serve(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
+        """Charge what an item that gets a seat is expected to use of it."""
+        self.virtual = max(self.virtual, account.tag)
+        estimates = account.estimates
+        if estimates is None:
+            expected = self._first_estimate
+        else:
+            expected = estimates.get(ticket.kind, self._first_estimate)
+        ticket.started = now
+        ticket.charged = expected
+        self.charge(account, expected)
+
+    def correct(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
+        """Charge what an item really used, in place of what was expected."""
+        used = self.cost(ticket, now)
+        expected = self._learn(account, ticket.kind, used)
+        self.charge(account, used - ticket.charged)
+        self.bound(account, expected)
+
+    def accrue(self, account: Account[T], ticket: Ticket[T], now: float) -> bool:
+        """Charge a running item for what it used beyond its estimate, if it did."""
+        beyond = self.cost(ticket, now) - ticket.charged
+        if beyond <= 0.0:
+            return False
+        ticket.charged += beyond
+        self.charge(account, beyond)
+        return True
+
+    def bound(self, account: Account[T], mean: float) -> None:
+        """Bound how far a partition that was served may be behind: one mean cost.
+
+        While it waits for its own cap the others go on; were the whole of that kept,
+        it would take every seat as soon as the cap is lifted.
+        """
+        least = self.virtual - mean / account.share.weight
+        account.tag = max(account.tag, least)
+
+    def cost(self, ticket: Ticket[T], now: float) -> float:
+        """Return what an item has used of its seat so far, in seconds."""
+        return now - ticket.started
+
+    def charge(self, account: Account[T], seconds: float) -> None:
+        """Move a partition ahead by what it used; by less, the more it weighs."""
+        account.tag += seconds / account.share.weight
+        self._furthest = max(self._furthest, account.tag)
+
+    def spend(self, account: Account[T], seconds: float) -> None:
+        """Charge what a partition used without a seat, as if it had had its turn."""
+        self.start(account)
+        self.virtual = account.tag
+        self.charge(account, seconds)
+
+    def rescale(self, account: Account[T], share: Share) -> None:
+        """Give a partition another share; it applies to its lead or lag as well."""
+        ahead = account.tag - self.virtual
+        account.tag = self.virtual + ahead * account.share.weight / share.weight
+        account.share = share
+
+    def rest(self) -> None:
+        """End a busy period: when nothing waits or runs, nobody is ahead of anybody."""
+        self.virtual = max(self.virtual, self._furthest)
+
+    def _learn(self, account: Account[T], kind: object, used: float) -> float:
+        if account.estimates is None:
+            account.estimates = {}
+        before = account.estimates.get(kind, used)
+        after = max(_LEAST_COST, before + _SMOOTHING * (used - before))
+        account.estimates[kind] = after
+        return after

@@ -1,0 +1,116 @@
+"""The mistakes that the bounds must catch, each as a subclass of the real thing."""
+
+from __future__ import annotations
+
+import attrs
+
+from supervision.accounts import Account, Resource, Ticket
+from supervision.admission import Admission, Refusal
+from supervision.fairness import FairQueue
+from supervision.shares import DispatchPolicy, Share
+from supervision.tags import Tags
+from supervision.tally import Tally
+from tests.fairness.world import Item
+
+__all__ = [
+    "BanksEverything",
+    "BanksItsCap",
+    "BanksItsIdleness",
+    "ChargesPerDispatch",
+    "FirstComeFirstServed",
+    "ForgetsTags",
+    "IgnoresCaps",
+    "IgnoresDebt",
+    "IgnoresWeights",
+    "LeavesOut",
+    "LosesPromises",
+    "LosesWakeups",
+    "NeverAges",
+]
+
+_Account = Account[Item]
+_Ticket = Ticket[Item]
+
+
+class IgnoresWeights(Tags[Item]):
+    def charge(self, account: _Account, seconds: float) -> None:
+        super().charge(account, seconds * account.share.weight)
+
+
+class ChargesPerDispatch(Tags[Item]):
+    def cost(self, ticket: _Ticket, now: float) -> float:
+        return 1.0
+
+
+class BanksItsIdleness(Tags[Item]):
+    def start(self, account: _Account) -> None:
+        """Leave the tag where it was."""
+
+
+class BanksItsCap(Tags[Item]):
+    def bound(self, account: _Account, mean: float) -> None:
+        """Leave the tag where it was."""
+
+
+class BanksEverything(BanksItsIdleness, BanksItsCap):
+    """Keeps every credit, for as long as it likes."""
+
+
+class ForgetsTags(FairQueue[Item]):
+    def may_forget(self, account: _Account, now: float) -> bool:
+        return not (account.waiting or account.seats)
+
+
+class LeavesOut(FairQueue[Item]):
+    """Does not look again at a partition that has come back below its cap."""
+
+    def complete(self, ticket: _Ticket, now: float) -> None:
+        was_full = ticket.account.seats >= ticket.account.share.cap
+        super().complete(ticket, now)
+        if was_full:
+            ticket.account.version = -1
+
+
+class IgnoresCaps(FairQueue[Item]):
+    def __init__(
+        self, policy: DispatchPolicy, share_of: object = None, **_: object
+    ) -> None:
+        def uncapped(partition: str) -> Share:
+            share = share_of(partition) if callable(share_of) else policy.share
+            assert isinstance(share, Share)
+            return attrs.evolve(share, cap=policy.seats, hard_cap=policy.seats)
+
+        super().__init__(policy, uncapped)
+
+
+class IgnoresDebt(FairQueue[Item]):
+    def _touch(self, account: _Account, now: float) -> None:
+        super()._touch(account, now)
+        account.debt = 0.0
+
+
+class LosesWakeups(FairQueue[Item]):
+    def _wake(self, resource: Resource[Item], now: float) -> None:
+        """Spend a wake-up on one that has left already."""
+        first = resource.waiters._entries[:1]
+        if any(account.version != version for _, version, account in first):
+            resource.waiters._entries.pop(0)
+        else:
+            super()._wake(resource, now)
+
+
+class LosesPromises(FairQueue[Item]):
+    def _pass_on(self, account: _Account, now: float) -> None:
+        """Do not wake another in place of one that cannot use the unit."""
+
+
+class NeverAges(FairQueue[Item]):
+    def _head(self, account: _Account) -> _Ticket | None:
+        return account.head((0.0, 1e9, 2e9, float("-inf")))
+
+
+class FirstComeFirstServed(Admission):
+    """Takes everything until the room is full."""
+
+    def look(self, tally: Tally, *, exempt: bool = False) -> Refusal | None:
+        return Refusal("host", 1.0) if self.queued >= self.policy.backlog else None
