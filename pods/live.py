@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -16,6 +17,9 @@ from .planner import Observed
 from .reports import ReconcileReport
 from .stored import Problem, StoredTopology
 from .topology import MAX_NODES, Topology
+
+if TYPE_CHECKING:
+    from .rewiring import Rewiring
 
 __all__ = [
     "LEAVING",
@@ -64,6 +68,8 @@ class PodState:
         healing: set when the reconciliation that nobody asked for has ended, while one
             is under way.
         again: another one is due when it ends.
+        staged: what a turn of the pod that goes on has decided, in order.
+        done: those of them that are durable.
         gone: addresses of nodes that were removed since the pod is live, the latest
             ``MAX_NODES`` of them.
     """
@@ -79,6 +85,8 @@ class PodState:
     queue: asyncio.Future[None] | None = None
     healing: asyncio.Event | None = None
     again: bool = False
+    staged: list[Rewiring] = attrs.field(factory=list["Rewiring"])
+    done: list[Rewiring] = attrs.field(factory=list["Rewiring"])
     gone: dict[Address, None] = attrs.field(factory=dict[Address, None])
 
     def forget(self, removed: Address) -> None:

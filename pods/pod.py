@@ -127,6 +127,11 @@ class PodRef(AgentRef[P_co]):
         state = await self._state()
         return await self._reconciler().mutate(state, wanted)
 
+    async def _stage(self, changes: Sequence[Change]) -> MutationReport:
+        """Change the topology with the turn that goes on; for ``PodContext.mutate``."""
+        wanted = _changes(changes)
+        return await self._reconciler().stage(await self._state(), wanted)
+
     async def report(self) -> ReconcileReport:
         """Return what the last reconciliation of the eager nodes did.
 
@@ -209,6 +214,28 @@ class PodContext(AgentContext):
     ) -> Ref_co | AgentRef[Agent] | None:
         """Return a ref to a live node of this pod; see ``PodRef.lookup_node``."""
         return self._pod().lookup_node(node)
+
+    async def mutate(self, changes: Sequence[Change]) -> MutationReport:
+        """Add and remove nodes of this pod when, and only when, this turn is committed.
+
+        The topology is in the same commit as the state, the sends and the reply. Nodes
+        are started and stopped after it, beside the pod's next turns; a node that fails
+        to start is healed, and ``report()`` names it. Another mutation that is under
+        way is waited for.
+
+        Args:
+            changes: ``add_node(...)`` and ``remove_node(...)``, applied in order.
+
+        Returns:
+            What was added and removed; nothing has been started or stopped yet.
+
+        Raises:
+            InvalidNode: not a list of changes.
+            MutationRefused: the changes do not fit; nothing was changed.
+            UnknownNode: a change names a node that is not there.
+            ManagerMismatch: the manager of an added node runs another class.
+        """
+        return await self._pod()._stage(changes)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  a neighbour
 
     def _pod(self) -> PodRef[Agent]:
         made = self.me

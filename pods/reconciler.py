@@ -194,6 +194,10 @@ class Reconciler:
         """Change a pod's topology; durable before anything is started or stopped."""
         return await self._surgery.mutate(state, changes)
 
+    async def stage(self, state: PodState, changes: Sequence[Change]) -> MutationReport:
+        """Change a pod's topology with the turn of its own that goes on."""
+        return await self._surgery.stage(state, changes)
+
     async def snapshots(self, state: PodState) -> tuple[NodeSnapshot, ...]:
         """Say where every node stands; reads the rows of those that are not live."""
         loads = {

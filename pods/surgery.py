@@ -17,7 +17,6 @@ from persistence import (
     Delete,
     Operation,
     PodsError,
-    Record,
     RecordError,
     RecordKind,
     Save,
@@ -32,7 +31,8 @@ from .errors import MutationRefused
 from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
 from .mutation import Change, MutationPlan, apply_changes
 from .reports import Failure, MutationReport, ReconcileReport
-from .stored import TOPOLOGY_VERSION, Purge, StoredTopology
+from .rewiring import Rewiring, adopt, topology_record
+from .stored import Purge, StoredTopology
 from .topology import topology_of
 
 __all__ = ["Surgery"]
@@ -102,11 +102,7 @@ class Surgery:
         )
         self._check_recursion(state, decided)
         await self._save(state, decided.stored)
-        state.topology, state.problems = decided.topology, decided.problems
-        for purge in decided.stored.purging:
-            state.forget(node_address(state.pod.address, purge.manager, purge.name))
-        for name in decided.added:
-            state.gone.pop(self._look.address(state, decided.topology[name]), None)
+        adopt(state, decided, self._look)
         failures: dict[str, Failure] = {}
         stopped = await self.purge(state, failures)
         wanted = [n for n in decided.added if state.topology[n].eager]
@@ -118,6 +114,77 @@ class Surgery:
             stopped=stopped,
             failures={**failures, **report.failures},
         )
+
+    async def stage(self, state: PodState, changes: Sequence[Change]) -> MutationReport:
+        """Decide a change that takes effect with the pod's own turn, in its handler.
+
+        It waits in the line of mutations, without the turn's seat, and holds the line
+        until the turn has ended.
+        """
+        if not changes:
+            return MutationReport()
+        place = state.staged[-1].place if state.staged else await self._line_up(state)
+        base = state.staged[-1].plan.stored if state.staged else state.stored
+        try:
+            decided = apply_changes(
+                state.declared,
+                base,
+                changes,
+                self._look.agent_of,
+                at=state.pod.address,
+            )
+            self._check_recursion(state, decided)
+        except BaseException:
+            if not state.staged:
+                place.set_result(None)
+            raise
+        rewiring = Rewiring(state, decided, place, self._look, self._carry_out)
+        state.staged.append(rewiring)
+        state.pod.staged = [*(state.pod.staged or ()), rewiring]
+        return MutationReport(added=decided.added, removed=decided.removed)
+
+    async def _line_up(self, state: PodState) -> asyncio.Future[None]:
+        """Take a place in the line, and wait until it is at its head."""
+        before, place = state.queue, asyncio.get_running_loop().create_future()
+        state.queue = place
+        if before is None or before.done():
+            return place
+        parked = self._runtime.dispatcher.park(state.pod)
+        try:
+            await asyncio.wait([before])
+        except BaseException:
+            before.add_done_callback(lambda _: place.set_result(None))
+            raise
+        finally:
+            if parked:
+                await self._runtime.dispatcher.unpark(state.pod)  # noqa: ASYNC102  the turn goes on, and needs its seat
+        return place
+
+    def _carry_out(self, state: PodState, place: asyncio.Future[None]) -> None:
+        """Start and stop what a turn's rewirings have decided, beside everything."""
+        added = [name for one in state.done for name in one.plan.added]
+        state.staged, state.done = [], []
+        self._runtime.crew.start(
+            functools.partial(self._carried_out, state, added, place),
+            f"mutate {state.pod.address}",
+            state.pod.address.partition,
+        )
+
+    async def _carried_out(
+        self, state: PodState, added: list[str], place: asyncio.Future[None]
+    ) -> None:
+        try:
+            failures: dict[str, Failure] = {}
+            await self.purge(state, failures)
+            topology = state.topology
+            wanted = [n for n in added if n in topology and topology[n].eager]
+            report = await self._reconcile(state, wanted)
+            for name, failure in {**failures, **report.failures}.items():
+                log_of(
+                    state.pod.address, "pod.node_failed", node=name, error=failure.error
+                )
+        finally:
+            place.set_result(None)
 
     def _check_recursion(self, state: PodState, decided: MutationPlan) -> None:
         """Refuse a nested pod that may contain one of those it stands in."""
@@ -209,13 +276,7 @@ class Surgery:
         if not pod.kind.stored:
             state.stored = stored
             return
-        record = Record(
-            address=pod.address,
-            kind=RecordKind.TOPOLOGY,
-            rev=state.rev + 1,
-            version=TOPOLOGY_VERSION,
-            body=stored.to_json(),
-        )
+        record = topology_record(state, stored, state.rev + 1)
         unit = Unit(
             pod.address.partition, pod.partition.epoch, (*operations, Save(record))
         )

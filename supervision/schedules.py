@@ -6,10 +6,11 @@ that of the library ``cronsim``, which follows Debian's cron.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
+from cronsim import CronSim, CronSimError
 
 from persistence import InvalidKey, Key, Letter, check_key
 
@@ -133,25 +134,29 @@ def next_due(rule: str, after: float) -> float:
     Raises:
         InvalidSchedule: the rule or the zone is not known, or it never fires.
     """
-    from cronsim import (  # noqa: PLC0415  only hosts with rules pay for it
-        CronSim,
-        CronSimError,
-    )
-
-    cron, _, zone_name = rule.rpartition(" ")
+    cron, _, name = rule.rpartition(" ")
+    zone = _zone(name)
+    if zone is None:
+        raise InvalidSchedule("timezone", name, "there is no time zone of that name")
     try:
-        zone = ZoneInfo(zone_name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        reason = "there is no time zone of that name"
+        moment = next(CronSim(cron, datetime.fromtimestamp(after, zone)))
+    except CronSimError as error:
+        reason = f"it is no cron rule: {error}"
+    except StopIteration:
+        reason = "it never fires"
     else:
-        try:
-            moment = next(CronSim(cron, datetime.fromtimestamp(after, zone)))
-            return moment.timestamp()
-        except CronSimError as error:
-            reason = f"it is no cron rule: {error}"
-        except StopIteration:
-            reason = "it never fires"
-    raise InvalidSchedule("cron", rule, reason)
+        return moment.timestamp()
+    raise InvalidSchedule("cron", cron, reason)
+
+
+def _zone(name: str) -> tzinfo | None:
+    """Find a time zone; one but UTC is read from a small file when it is first used."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def _moment(at: object) -> float:
