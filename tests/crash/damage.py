@@ -13,7 +13,7 @@ import attrs
 
 from .images import PARTITIONS, Outcome, Seen, build, see
 
-__all__ = ["DamageReport", "flip_bits", "cut_short", "damage_again_and_again"]
+__all__ = ["DamageReport", "cut_short", "damage_again_and_again", "flip_bits"]
 
 Damage = Callable[[bytearray, random.Random], None]
 

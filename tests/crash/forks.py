@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import select
 import signal
@@ -114,7 +113,6 @@ def forked(work: Work) -> Generator[Child]:
 
 def _run(work: Work, say: Say) -> None:
     status = 1
-    logging.disable()
     try:
         asyncio.run(_awaited(work, say))
         status = 0

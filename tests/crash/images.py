@@ -1,8 +1,8 @@
 """A database file as a bad disk leaves it, and what a host makes of it.
 
-Whatever the bytes are, an instance may answer with what was acknowledged, or refuse with
-a typed error that names it. It must never answer anything else: not another state, and
-not a fresh one.
+Whatever the bytes are, an instance may answer with what was acknowledged, or refuse
+with a typed error that names it. It must never answer anything else: not another
+state, and not a fresh one.
 """
 
 from __future__ import annotations
@@ -95,9 +95,19 @@ async def see(file: Path) -> Seen:
 
 
 async def _see_partition(here: Homes, partition: str, seen: Seen) -> None:
-    for key, total in _TOTALS.items():
-        seen.note(partition, key, *await _outcome(_see_meter(here, partition, key, total)))
-    seen.note(partition, "team", *await _outcome(_see_team(here, partition)))
+    looks = {key: _see_meter(here, partition, key) for key in _KEYS}
+    looks["team"] = _see_team(here, partition)
+    async with asyncio.TaskGroup() as group:
+        for subject, look in looks.items():
+            group.create_task(_see_one(partition, subject, look, seen))
+    key = _KEYS[0]
+    await _see_one(partition, f"{key}'s next", _count_on(here, partition, key), seen)
+
+
+async def _see_one(
+    partition: str, subject: str, look: Coroutine[object, object, str], seen: Seen
+) -> None:
+    seen.note(partition, subject, *await _outcome(look))
 
 
 async def _outcome(looked: Coroutine[object, object, str]) -> tuple[Outcome, str]:
@@ -110,14 +120,19 @@ async def _outcome(looked: Coroutine[object, object, str]) -> tuple[Outcome, str
     return (Outcome.WRONG, why) if why else (Outcome.RIGHT, "")
 
 
-async def _see_meter(here: Homes, partition: str, key: str, total: int) -> str:
+async def _see_meter(here: Homes, partition: str, key: str) -> str:
     """Say what is wrong with an instance, or nothing."""
     meter = await here.meters.get(key, partition=partition)
     sight = await meter.ask(Look())
-    if sight.total != total or not sight.whole:
-        return f"{sight} and not {total}"
+    right = sight.whole and sight.total == _TOTALS[key]
+    return "" if right else f"{sight} and not {_TOTALS[key]}"
+
+
+async def _count_on(here: Homes, partition: str, key: str) -> str:
+    meter = await here.meters.get(key, partition=partition)
     reply = await meter.ask(Bump())
-    return "" if reply == total + 1 else f"counts on with {reply} after {total}"
+    before = _TOTALS[key]
+    return "" if reply == before + 1 else f"counts on with {reply} after {before}"
 
 
 async def _see_team(here: Homes, partition: str) -> str:

@@ -22,6 +22,7 @@ Subject: TypeAlias = tuple[str, str]
 class _Count:
     acked: int = 0
     begun: int = 0
+    refused: bool = False
 
 
 @attrs.define(eq=False)
@@ -33,6 +34,7 @@ class Ledger:
         half: states and topologies that are no turn's, and work that nobody began.
         acked: acknowledged work.
         unsure: begun work that was found done although nobody was told.
+        revived: refused work that was found done after a crash.
         looks: how often everything was found and compared.
         notes: what was wrong, in words; the first few.
     """
@@ -41,6 +43,7 @@ class Ledger:
     half: int = 0
     acked: int = 0
     unsure: int = 0
+    revived: int = 0
     looks: int = 0
     notes: list[str] = attrs.field(factory=list[str])
     _counts: dict[Subject, _Count] = attrs.field(factory=dict[Subject, _Count])
@@ -55,7 +58,10 @@ class Ledger:
             case "opened" | "found" | "node" | "wrong" | "stray" | "looked":
                 self._see(event.kind, subject, event.number)
             case "begun":
-                self._counts.setdefault(subject, _Count()).begun = event.number
+                count = self._counts.setdefault(subject, _Count())
+                count.begun, count.refused = event.number, False
+            case "refused":
+                self._counts.setdefault(subject, _Count()).refused = True
             case "acked":
                 self._acknowledge(subject, event.number)
             case "adding" | "removing":
@@ -103,7 +109,9 @@ class Ledger:
                 self._wrong("lost", f"{subject}: {found} of {count.acked}")
             elif found > count.begun:
                 self._wrong("half", f"{subject}: {found}, begun were {count.begun}")
-            self.unsure += max(0, found - count.acked)
+            if found > count.acked:
+                self.revived += count.refused
+                self.unsure += not count.refused
             count.acked = count.begun = found
         for subject in self._counts.keys() - self._found.keys():
             if self._counts[subject].acked:
