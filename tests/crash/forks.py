@@ -22,7 +22,7 @@ import attrs
 
 from pods import Host
 
-from .agents import Bump, homes
+from .agents import Bump, Team, homes
 from .events import Event, Say, parse
 
 __all__ = ["Child", "fork", "forked", "warm_up"]
@@ -35,8 +35,10 @@ def warm_up() -> None:
 
     async def once(file: Path) -> None:
         async with Host(file) as host:
-            meter = await homes(host).meters.get("a", partition="acme")
-            await meter.ask(Bump())
+            here = homes(host)
+            await (await here.meters.get("a", partition="acme")).ask(Bump())
+            team = await Team.get(here.teams, "a", partition="acme")
+            await team.nodes()
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(once(Path(folder) / "warm.db"))

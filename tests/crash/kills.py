@@ -81,7 +81,7 @@ class _Run:
             if self.dice.random() < 0.3:
                 self._listen(child, time.monotonic() + self.dice.uniform(0, 0.05))
             else:
-                enough = acked + self.dice.randint(1, 60)
+                enough = acked + self.dice.randint(1, 30)
                 self._listen(child, time.monotonic() + _PATIENCE, enough)
                 self.hung += self.ledger.acked < enough
                 self._listen(child, time.monotonic() + self.dice.uniform(0, 0.004))

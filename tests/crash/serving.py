@@ -25,7 +25,7 @@ from .events import Say
 
 __all__ = ["KEYS", "PARTITIONS", "serve"]
 
-PARTITIONS = ("acme", "globex", "initech")
+PARTITIONS = ("acme", "globex")
 KEYS = ("a", "b")
 _NAMES = tuple(f"n{number}" for number in range(4))
 _DECLARED = ("lead", "helper")

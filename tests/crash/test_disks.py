@@ -22,7 +22,7 @@ def test_a_disk_that_fails_costs_no_acknowledged_turn(how: str, tmp_path: Path) 
     if sandbox.missing:
         pytest.skip(sandbox.missing)
 
-    figures = crash("disk", "--size", "10", "--how", how)
+    figures = crash("disk", "--size", "6", "--how", how)
 
     assert figures["notes"] == []
     names = ("lost", "half", "denied", "untyped", "stuck", "hung")
