@@ -287,7 +287,8 @@ class Turns:
         for staged in instance.staged or ():
             staged.undone()
         instance.outbox = instance.staged = None
-        restore(instance, before)
+        if (failure := restore(instance, before)) is not None:
+            turn.crash = (failure, "construction")
 
     def _withdraw(self, turn: Turn) -> None:
         """Forget what the messages of a turn wanted, as it was not saved."""
@@ -346,7 +347,7 @@ class Turns:
     def _refused(self, turn: Turn, error: BaseException) -> None:
         instance = turn.instance
         instance.partition.counters.save_failures += 1
-        restore(instance, turn.start)
+        self._undo(turn, turn.start)
         instance.dirty = turn.start_dirty
         self._withdraw(turn)
         for envelope, _ in turn.answers:
