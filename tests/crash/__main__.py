@@ -26,6 +26,7 @@ from .forks import warm_up
 from .kills import kill_again_and_again
 from .relay import relay
 from .sandbox import INSIDE, sandbox_of
+from .soak import soak
 from .torn import tear_again_and_again
 
 __all__ = ["main"]
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add("flip", _flip, 10_000, "copies of a database with flipped bits")
     add("cut", _cut, 1_000, "copies of a database that end early")
     add("tear", _tear, 2_000, "copies of a log that is torn")
+    add("soak", _soak, 1_000_000, "instances to start, ask and hibernate")
     disk = add("disk", _disk, 1_000, "processes on a disk that fails, 200 turns each")
     disk.add_argument("--how", choices=["limit", "full", "faulty"], default="limit")
     return parser
@@ -130,6 +132,12 @@ def _disk(options: argparse.Namespace) -> _Report:
         return endure_again_and_again(
             options.folder, options.how, options.size, options.seed, progress=step
         )
+
+
+def _soak(options: argparse.Namespace) -> _Report:
+    cycles, options.size = options.size, 10
+    with _progress(options, "tenths") as step:
+        return soak(options.folder, cycles, progress=step)
 
 
 @contextmanager
