@@ -14,16 +14,10 @@ from contextlib import contextmanager
 
 from .address import Address
 from .errors import CorruptRecord
+from .statements import WITNESS
 from .store import Loaded
 
-__all__ = ["WITNESS", "expose", "snapshot"]
-
-WITNESS = """
-SELECT key, kind FROM podvisor_records INDEXED BY podvisor_records_witness
-WHERE partition = :partition AND manager = :manager
-    AND key IN (SELECT value FROM json_each(:keys))
-"""
-"""Reads the index alone: it holds every column that is asked for."""
+__all__ = ["expose", "snapshot"]
 
 
 @contextmanager
