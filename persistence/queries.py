@@ -20,6 +20,7 @@ from .rows import Row, checksum, record_of
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
 from .store import Loaded
 from .transactions import Parameters
+from .witness import expose, snapshot
 
 __all__ = ["children", "claim", "count", "keys", "load", "marks", "partitions"]
 
@@ -80,16 +81,18 @@ def _load_batch(
     }
     found: dict[str, Loaded] = dict.fromkeys(addresses, ())
     columns: _Columns
-    for columns in database.execute(LOAD, parameters):
-        text = columns[0]
-        records = found[text]
-        if isinstance(records, tuple):
-            try:
-                record = _record(columns, addresses[text])
-            except CorruptRecord as error:
-                found[text] = error
-            else:
-                found[text] = (*records, record)
+    with snapshot(database):
+        for columns in database.execute(LOAD, parameters):
+            text = columns[0]
+            records = found[text]
+            if isinstance(records, tuple):
+                try:
+                    record = _record(columns, addresses[text])
+                except CorruptRecord as error:
+                    found[text] = error
+                else:
+                    found[text] = (*records, record)
+        expose(database, parameters, addresses, found)
     return found
 
 

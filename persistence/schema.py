@@ -74,6 +74,7 @@ records = Table(
         "parent_manager",
         "parent_key",
     ),
+    Index("podvisor_records_witness", "partition", "manager", "key").ddl_if("sqlite"),
     sqlite_with_rowid=False,
 )
 

@@ -27,6 +27,7 @@ __all__ = [
     "PARTITIONS",
     "TAKE",
     "UPDATE",
+    "WITNESS",
 ]
 
 OWNED = """EXISTS (
@@ -105,6 +106,13 @@ WHERE partition = :partition AND manager = :manager
     AND key IN (SELECT value FROM json_each(:keys))
 """
 """The keys are one parameter, a JSON array, so the text is the same for any number."""
+
+WITNESS = """
+SELECT key, kind FROM podvisor_records INDEXED BY podvisor_records_witness
+WHERE partition = :partition AND manager = :manager
+    AND key IN (SELECT value FROM json_each(:keys))
+"""
+"""Reads the index alone: it holds every column that is asked for."""
 
 INSPECT = """
 SELECT partition, manager, key, kind, rev, version, parent_manager, parent_key,

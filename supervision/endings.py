@@ -127,7 +127,8 @@ class Endings:
     def _fail(self, turn: Turn, error: BaseException) -> None:
         instance = turn.instance
         instance.partition.counters.save_failures += 1
-        restore(instance, turn.start)
+        if (failure := restore(instance, turn.start)) is not None:
+            turn.crash = (failure, "construction")
         instance.dirty = turn.start_dirty
         self.withdraw(turn)
         for envelope, _ in turn.answers:

@@ -93,9 +93,11 @@ class Lifecycle:
             values = spec.values_of(instance.agent, instance.body, instance.address)
             instance.undress()
             instance.dress(spec.build(values))
-        except Exception as error:  # noqa: BLE001  a user's class may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
             self.crashed(instance, error, "construction")
-            return
+            return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
         self._wake(instance)
 
     def reload(self, instance: Instance) -> None:
@@ -160,9 +162,11 @@ class Lifecycle:
         except RecordError as error:
             self.quarantine(instance, error.reason)
             return
-        except Exception as error:  # noqa: BLE001  a user's class may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
             self.crashed(instance, error, "construction")
-            return
+            return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
         if state is not None:
             instance.rev = state.rev
         self._count_start(instance, thawed=state is not None)

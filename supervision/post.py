@@ -25,7 +25,7 @@ from .messages import Message
 from .phases import SETTLED, Phase
 from .schedules import Timing
 from .shares import Priority
-from .telemetry import partition_extra
+from .telemetry import end_span, partition_extra
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -164,7 +164,7 @@ class Post:
         """Record that a tell leaves for an instance; return the span's identity."""
         name, partition = target.kind.name, target.address.partition
         span = self._runtime.telemetry.sending(name, partition, ask=False)
-        span.end()
+        end_span(span)
         return span.get_span_context()
 
     def withdraw(self, target: Address) -> None:

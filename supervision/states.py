@@ -36,16 +36,27 @@ def mark(instance: Instance) -> Mark:
     return instance.body
 
 
-def restore(instance: Instance, before: Mark) -> None:
-    """Put back what the fields held."""
+def restore(instance: Instance, before: Mark) -> BaseException | None:
+    """Put back what the fields held.
+
+    Returns:
+        What the agent's class raised as it was asked to build the values; its object
+        cannot be used any more then, while ``instance.body`` is what is put back.
+    """
     spec = instance.kind.spec
     if isinstance(before, bytes):
-        values = spec.fields_from(before, instance.address)
         instance.body = before
+        try:
+            values = spec.fields_from(before, instance.address)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  a user's class may raise anything
+            return error
     else:
         values = dict(zip(spec.fields, before, strict=True))
         instance.body = None
     vars(instance.the_agent()).update(values)
+    return None
 
 
 def keep(instance: Instance, before: Mark) -> bool:

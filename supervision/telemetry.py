@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextvars import ContextVar
 
 import attrs
@@ -37,8 +37,11 @@ __all__ = [
     "PartitionFilter",
     "Telemetry",
     "TelemetryPolicy",
+    "end_span",
     "partition_extra",
 ]
+
+log = logging.getLogger("podvisor.telemetry")
 
 PARTITION_ATTRIBUTE = "podvisor.partition.id"
 """The one attribute that names the partition, on spans, metrics and log records."""
@@ -157,10 +160,10 @@ class Telemetry:
 
         The caller ends it. It is not made the current one: it may end in another step.
         """
-        return self._tracer.start_span(
+        return self._start(
             f"send {manager}",
+            partition,
             kind=SpanKind.CLIENT if ask else SpanKind.PRODUCER,
-            attributes=self.policy.attributes(partition),
         )
 
     @contextlib.contextmanager
@@ -185,11 +188,11 @@ class Telemetry:
             parent = trace.set_span_in_context(NonRecordingSpan(sender), parent)
         elif sender is not None:
             links.append(Link(sender, self.policy.attributes(partition)))
-        span = self._tracer.start_span(
+        span = self._start(
             f"process {manager}",
+            partition,
             context=parent,
             kind=SpanKind.SERVER if ask else SpanKind.CONSUMER,
-            attributes=self.policy.attributes(partition),
             links=links,
         )
         with _ended(span), _current(span):
@@ -224,17 +227,38 @@ class Telemetry:
         span = self._begin(what, manager, partition, began)
         if error is not None:
             _fail(span, error)
-        span.end()
+        end_span(span)
 
     def _begin(
         self, what: str, manager: str, partition: str, began: int | None = None
     ) -> Span:
-        return self._tracer.start_span(
-            f"{what} {manager}",
-            context=Context(),
-            attributes=self.policy.attributes(partition),
-            start_time=began,
+        return self._start(
+            f"{what} {manager}", partition, context=Context(), start_time=began
         )
+
+    def _start(
+        self,
+        name: str,
+        partition: str,
+        *,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[Link] = (),
+        start_time: int | None = None,
+    ) -> Span:
+        """Start a span; a pipeline that raises costs the span and no turn."""
+        try:
+            return self._tracer.start_span(
+                name,
+                context=context,
+                kind=kind,
+                attributes=self.policy.attributes(partition),
+                links=links,
+                start_time=start_time,
+            )
+        except Exception as error:  # noqa: BLE001  a processor is the user's
+            _lost(error)
+            return trace.INVALID_SPAN
 
 
 @contextlib.contextmanager
@@ -246,7 +270,20 @@ def _ended(span: Span) -> Generator[None]:
         _fail(span, error)
         raise
     finally:
+        end_span(span)
+
+
+def end_span(span: Span) -> None:
+    """End a span; a pipeline that raises costs the span and nothing else."""
+    try:
         span.end()
+    except Exception as error:  # noqa: BLE001  a processor is the user's
+        _lost(error)
+
+
+def _lost(error: Exception) -> None:
+    kind = type(error).__qualname__
+    log.warning("telemetry.span_lost", extra=partition_extra(NO_PARTITION, error=kind))
 
 
 def _current(span: Span) -> contextlib.AbstractContextManager[Span]:

@@ -283,7 +283,8 @@ class Turns:
         for staged in instance.staged or ():
             staged.undone()
         instance.outbox = instance.staged = None
-        restore(instance, before)
+        if (failure := restore(instance, before)) is not None:
+            turn.crash = (failure, "construction")
 
 
 def _stage(instance: Instance, envelope: Envelope, value: object) -> None:
