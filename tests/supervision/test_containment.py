@@ -19,6 +19,7 @@ from supervision import (
     ManagerPolicy,
     Message,
     RestartPolicy,
+    Share,
     StartFailed,
     handler,
 )
@@ -251,7 +252,7 @@ async def test_a_stuck_tenant_is_ended_or_named_by_a_shutdown(way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_stuck_tenant_holds_its_own_seats_only(way: str) -> None:
     """Row 10: with every seat of its partition stuck, others are served as ever."""
-    policy = attrs.evolve(BRIEF, dispatch=DispatchPolicy(seats=8, partition_cap=4))
+    policy = attrs.evolve(BRIEF, dispatch=DispatchPolicy(seats=8, share=Share(cap=4)))
     stuck = [Stuck(way) for _ in range(6)]
     async with (
         asyncio.TaskGroup() as group,
