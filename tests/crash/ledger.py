@@ -55,7 +55,7 @@ class Ledger:
         """Enter an event of the process that runs now."""
         subject = (event.partition, event.subject)
         match event.kind:
-            case "opened" | "found" | "node" | "wrong" | "stray" | "looked":
+            case "opened" | "found" | "node" | "wrong" | "stray" | "missing" | "looked":
                 self._see(event.kind, subject, event.number)
             case "begun":
                 count = self._counts.setdefault(subject, _Count())
@@ -80,6 +80,8 @@ class Ledger:
                 self._found_nodes.add(subject)
             case "wrong":
                 self._wrong("half", f"{subject}: the state is no turn's")
+            case "missing":
+                self._wrong("lost", f"{subject}: {number} letters, or timers")
             case "stray":
                 self._wrong("half", f"{subject}: a row of a removed node")
             case _:

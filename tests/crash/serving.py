@@ -20,7 +20,19 @@ from pods import (
     remove_node,
 )
 
-from .agents import Bump, Homes, Look, Meter, Team, homes
+from .agents import (
+    TIMERS,
+    Bump,
+    Count,
+    Homes,
+    Look,
+    Mail,
+    Meter,
+    Post,
+    Tally,
+    Team,
+    homes,
+)
 from .events import Say
 
 __all__ = ["KEYS", "PARTITIONS", "serve"]
@@ -29,6 +41,9 @@ PARTITIONS = ("acme", "globex")
 KEYS = ("a", "b")
 _NAMES = tuple(f"n{number}" for number in range(4))
 _DECLARED = ("lead", "helper")
+_POST = "post"
+_POSTED = 10.0
+"""Seconds after which a letter that has not come is lost."""
 
 
 async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
@@ -53,6 +68,7 @@ async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
                 for key in KEYS:
                     group.create_task(work.count(partition, key))
                 group.create_task(work.change(partition))
+                group.create_task(work.post(partition))
 
 
 def _micros(since: float) -> int:
@@ -94,6 +110,19 @@ class _Work:
             if not self.dice.randrange(6):
                 await team.stop()
 
+    async def post(self, partition: str) -> None:
+        """Send letters and set timers; now and then their receiver hibernates."""
+        homes = self.homes
+        sender = await homes.senders.get(_POST, partition=partition)
+        while True:
+            total = self.totals[partition, _POST] + 1
+            self.say("begun", partition, _POST, total)
+            reply = await sender.ask(Post(self.dice.uniform(0, 0.02)))
+            self.say("acked", partition, _POST, reply)
+            self.totals[partition, _POST] = reply
+            if not self.dice.randrange(10):
+                await homes.receivers.stop(_POST, partition=partition)
+
     async def _add(self, team: PodRef[Team], partition: str, name: str) -> None:
         make = self.dice.choice((eager, lazy))
         self.say("adding", partition, name)
@@ -121,6 +150,7 @@ class _Work:
         for key in KEYS:
             meter = await self.homes.meters.get(key, partition=partition)
             await self._see(meter, partition, key)
+        await self._read_mail(partition)
         team = await Team.get(self.homes.teams, "team", partition=partition)
         await team.report()  # what a crash has interrupted is done now
         present = {node.name for node in await team.nodes()}
@@ -131,6 +161,23 @@ class _Work:
         for stored in await self.homes.meters.keys(partition=partition):
             if isinstance(stored, tuple) and stored[-1] not in present:
                 self.say("stray", partition, str(stored[-1]))
+
+    async def _read_mail(self, partition: str) -> None:
+        """Wait until all that was sent has come, and see that nothing came twice."""
+        sender = await self.homes.senders.get(_POST, partition=partition)
+        await self._see(sender, partition, _POST)
+        sent = self.totals[partition, _POST]
+        receiver = await self.homes.receivers.get(_POST, partition=partition)
+        wanted = Mail(Tally(sent), Tally(sent // TIMERS))
+        until = time.monotonic() + _POSTED
+        while (mail := await receiver.ask(Count())) != wanted:
+            if mail.letters.twice or mail.timers.twice or mail.letters.low > sent:
+                self.say("wrong", partition, "mail", mail.letters.low)
+                return
+            if time.monotonic() > until:
+                self.say("missing", partition, "mail", sent - mail.letters.low)
+                return
+            await asyncio.sleep(0.001)
 
     async def _see(self, ref: AgentRef[Agent], partition: str, subject: str) -> None:
         sight = await ref.ask(Look())
