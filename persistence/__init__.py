@@ -148,8 +148,9 @@ def open_store(url: str | Path) -> Store:
     """Make the store that a URL names; it is not connected before its ``open``.
 
     Args:
-        url: ``sqlite+aiosqlite:///FILE``, ``memory://``, or the path of an SQLite file,
-            which may have any characters in its name.
+        url: ``sqlite+aiosqlite:///FILE``, ``postgresql+asyncpg://HOST/NAME``,
+            ``memory://``, or the path of an SQLite file, which may have any characters
+            in its name.
 
     Raises:
         UnsupportedStore: the URL names no store that this release can use.
@@ -158,6 +159,17 @@ def open_store(url: str | Path) -> Store:
         url = f"sqlite+aiosqlite:///{quote(str(url))}"
     if url == "memory://":
         return MemoryStore()
+    if url.startswith("postgres"):
+        return _postgres(url)
     from .sql import SqlStore  # noqa: PLC0415  a host in memory needs no SQLAlchemy
 
     return SqlStore(url)
+
+
+def _postgres(url: str) -> Store:
+    from .postgres_url import check_target  # noqa: PLC0415  likewise
+
+    check_target(url)  # refuses a missing driver, which the next line imports
+    from .postgres import PostgresStore  # noqa: PLC0415  likewise
+
+    return PostgresStore(url)

@@ -35,12 +35,15 @@ SCHEMA_VERSION = 2
 EVERYONE = ""
 """Partition of a row that belongs to no tenant; no partition can have this name."""
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compares byte by byte, as SQLite does unasked."""
+
 metadata = MetaData()
 
 stamps = Table(
     "podvisor_schema",
     metadata,
-    Column("partition", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
     Column("version", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -48,7 +51,7 @@ stamps = Table(
 owners = Table(
     "podvisor_owners",
     metadata,
-    Column("partition", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -56,16 +59,16 @@ owners = Table(
 records = Table(
     "podvisor_records",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("manager", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
+    Column("manager", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("kind", TEXT, primary_key=True),
     Column("rev", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("parent_manager", Text, nullable=False),
-    Column("parent_key", Text, nullable=False),
-    Column("on_parent_stop", Text, nullable=False),
+    Column("parent_manager", TEXT, nullable=False),
+    Column("parent_key", TEXT, nullable=False),
+    Column("on_parent_stop", TEXT, nullable=False),
     Column("checksum", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index(
@@ -80,10 +83,10 @@ records = Table(
 quarantine = Table(
     "podvisor_quarantine",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("manager", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("reason", Text, nullable=False),
+    Column("partition", TEXT, primary_key=True),
+    Column("manager", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("reason", TEXT, nullable=False),
     Column("since", Float, nullable=False),
     sqlite_with_rowid=False,
 )
