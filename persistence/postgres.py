@@ -6,10 +6,12 @@ second wall between the partitions: see ``postgres_wall``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import anyio.to_thread
 import attrs
+from sqlalchemy import Connection
 
 from . import postgres_letters as letters
 from . import postgres_queries as queries
@@ -18,12 +20,14 @@ from .errors import StoreClosed, StoreError
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .postgres_apply import apply_units
 from .postgres_server import Server
-from .postgres_setup import set_up
+from .postgres_setup import alter, set_up
 from .postgres_url import PostgresPolicy, Target, check_target
 from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
 
 __all__ = ["PostgresPolicy", "PostgresStore"]
+
+T = TypeVar("T")
 
 
 @attrs.define(eq=False, repr=False)
@@ -33,6 +37,7 @@ class PostgresStore(Store):
     An outage fails what is asked meanwhile; the next call connects anew.
 
     Attributes:
+        target: the database, and how a connection to it is set up.
         server: the open database, for what is below this class; ``None`` outside
             ``open`` … ``close``.
 
@@ -41,7 +46,7 @@ class PostgresStore(Store):
             the database or the role cannot keep what the store promises.
     """
 
-    _target: Target = attrs.field(converter=check_target, alias="url")
+    target: Target = attrs.field(converter=check_target, alias="url")
     _policy: PostgresPolicy = attrs.field(
         factory=PostgresPolicy, kw_only=True, alias="policy"
     )
@@ -49,19 +54,32 @@ class PostgresStore(Store):
 
     def __repr__(self) -> str:
         state = "closed" if self.server is None else "open"
-        return f"<PostgresStore {self._target.shown} {state}>"
+        return f"<PostgresStore {self.target.shown} {state}>"
 
     async def open(self) -> None:
         if self.server is not None:
             return
         # SQLAlchemy imports its dialect, which blocks.
-        server = await anyio.to_thread.run_sync(Server.of, self._target, self._policy)
+        server = await anyio.to_thread.run_sync(Server.of, self.target, self._policy)
         try:
             await set_up(server)
         except BaseException:
             await server.close()  # noqa: ASYNC102  it shields itself
             raise
         self.server = server
+
+    async def alter(self, work: Callable[[Connection], T]) -> T:
+        """Do work on the tables in one transaction, whether the store is open or not.
+
+        Raises:
+            UnsupportedStore: the database or the role cannot be used.
+            StoreUnavailable: nothing of the work was kept.
+        """
+        server = await anyio.to_thread.run_sync(Server.of, self.target, self._policy)
+        try:
+            return await alter(server, work)
+        finally:
+            await server.close()  # noqa: ASYNC102  it shields itself
 
     async def close(self) -> None:
         server, self.server = self.server, None

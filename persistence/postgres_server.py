@@ -154,7 +154,7 @@ class Server:
     ) -> list[object]:
         """Ask the same of many partitions, each behind its wall, in one round trip."""
         try:
-            async with self._session(self.reading) as session:
+            async with self.session(self.reading) as session:
                 return await session.run(statement, calls)
         except FAILURES as error:
             raise unavailable(operation, error) from error
@@ -166,7 +166,7 @@ class Server:
         Raises:
             Unsettled: the commit may or may not have been carried out.
         """
-        async with self._session(self.writing) as session:
+        async with self.session(self.writing) as session:
             await session.driver.execute("BEGIN")
             try:
                 yield session
@@ -188,7 +188,7 @@ class Server:
         for pause in _PAUSES:
             await anyio.sleep(pause)
             try:
-                async with self._session(self.reading) as session:
+                async with self.session(self.reading) as session:
                     status = await session.driver.fetchval(question, transaction)
             except FAILURES:
                 continue
@@ -203,11 +203,11 @@ class Server:
             await self.writing.dispose()
 
     @asynccontextmanager
-    async def _session(self, engine: AsyncEngine) -> AsyncGenerator[Session]:
+    async def session(self, engine: AsyncEngine) -> AsyncGenerator[Session]:
         """Hold a connection; one on which anything went wrong is never used again.
 
-        Closing it makes the server undo what was not committed. That needs no answer,
-        so it works with a server that gives none.
+        Closing it makes the server undo what was not committed. A server that does not
+        answer is waited for two seconds, and then left.
         """
         connection = await engine.connect()
         try:
@@ -219,7 +219,6 @@ class Server:
             except Undo:
                 raise
             except BaseException:
-                driver.terminate()
                 with anyio.CancelScope(shield=True):
                     await connection.invalidate()
                 raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +15,9 @@ from .postgres_server import FAILURES, Server, sqlstate, unavailable
 from .postgres_wall import wall_of
 from .schema import SCHEMA_VERSION, metadata, stamps
 
-__all__ = ["set_up"]
+__all__ = ["Facts", "alter", "set_up", "why_unfit"]
+
+T = TypeVar("T")
 
 _PARTITION = "podvisor.partition.id"
 """What every log record carries; ``-`` stands for no partition."""
@@ -45,6 +49,24 @@ _NOT_ALLOWED = ("28", "3D000", "3F000", "42501")
 """Codes of a refusal that passes only when somebody changes a setting."""
 
 
+class Facts(NamedTuple):
+    """What is asked of a database before anything is put into it.
+
+    Attributes:
+        version: of the server, such as 150018.
+        encoding: of the database.
+        syncing: its ``synchronous_commit``.
+        schema: where the tables are; ``None``: it does not exist.
+        unwalled: the role walks through row-level security.
+    """
+
+    version: int
+    encoding: str
+    syncing: str
+    schema: str | None
+    unwalled: bool
+
+
 async def set_up(server: Server) -> None:
     """Check the database, and make or check the tables.
 
@@ -56,12 +78,22 @@ async def set_up(server: Server) -> None:
         SchemaMismatch: the tables were made by another release, or lack the wall.
         StoreUnavailable: the server does not answer.
     """
+    await alter(server, _prepare)
+
+
+async def alter(server: Server, work: Callable[[Connection], T]) -> T:
+    """Do work on the tables, in one transaction that keeps other hosts from theirs.
+
+    Raises:
+        UnsupportedStore: as ``set_up``.
+        StoreUnavailable: nothing of the work was kept.
+    """
+    engine = server.writing.execution_options(isolation_level="READ COMMITTED")
     try:
-        engine = server.writing.execution_options(isolation_level="READ COMMITTED")
         async with engine.begin() as connection:
             await _check(connection, server.target.shown)
             await connection.execute(_ALONE)
-            await connection.run_sync(_prepare)
+            return await connection.run_sync(work)
     except FAILURES as error:
         problem = unavailable("opening the database", error)
         if sqlstate(error).startswith(_NOT_ALLOWED):
@@ -69,18 +101,26 @@ async def set_up(server: Server) -> None:
         raise problem from error
 
 
+def why_unfit(facts: Facts) -> str | None:
+    """Say why a database cannot keep what the store promises; ``None`` if it can."""
+    if facts.version < _OLDEST:
+        return "the server is older than PostgreSQL 13"
+    if facts.encoding != "UTF8":
+        return "the encoding of the database is not UTF8"
+    if facts.syncing == "off":
+        return "synchronous_commit is off, so what it acknowledges can be lost"
+    if facts.schema is None:
+        return "the schema that it names does not exist"
+    return None
+
+
 async def _check(connection: AsyncConnection, shown: str) -> None:
-    facts = (await connection.execute(_FACTS)).mappings().one()
-    if facts["version"] < _OLDEST:
-        raise UnsupportedStore(shown, "the server is older than PostgreSQL 13")
-    if facts["encoding"] != "UTF8":
-        raise UnsupportedStore(shown, "the encoding of the database is not UTF8")
-    if facts["syncing"] == "off":
-        reason = "synchronous_commit is off: what it acknowledges can be lost"
+    """Refuse a database that is unfit; warn of a role that no wall stops."""
+    row = (await connection.execute(_FACTS)).one()
+    facts = Facts._make(row)
+    if reason := why_unfit(facts):
         raise UnsupportedStore(shown, reason)
-    if facts["schema"] is None:
-        raise UnsupportedStore(shown, "the schema that it names does not exist")
-    if facts["unwalled"]:
+    if facts.unwalled:
         log.warning("store.unwalled", extra={_PARTITION: "-", "store": shown})
 
 
