@@ -19,13 +19,14 @@ from .address import Address, Key, key_to_text
 from .errors import StoreClosed, StoreError
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .postgres_apply import apply_units
+from .postgres_policy import PostgresPolicy
 from .postgres_server import Server
 from .postgres_setup import alter, set_up
-from .postgres_url import PostgresPolicy, Target, check_target
+from .postgres_url import Target, check_target
 from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
 
-__all__ = ["PostgresPolicy", "PostgresStore"]
+__all__ = ["PostgresStore"]
 
 T = TypeVar("T")
 

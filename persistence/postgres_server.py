@@ -21,8 +21,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .errors import StoreUnavailable
+from .postgres_policy import PostgresPolicy
 from .postgres_statements import Statement
-from .postgres_url import PostgresPolicy, Target
+from .postgres_url import Target
 
 __all__ = [
     "FAILURES",

@@ -25,6 +25,7 @@ from persistence import (
     MemoryStore,
     NewerRecord,
     PodsError,
+    PostgresPolicy,
     Quarantine,
     ReadPolicy,
     RecordError,
@@ -42,6 +43,7 @@ from persistence import (
     UnstorableState,
     UnsupportedField,
     UnsupportedStore,
+    open_store,
 )
 from supervision import (
     PARTITION_ATTRIBUTE,
@@ -188,6 +190,7 @@ __all__ = [
     "PodMismatch",
     "PodRef",
     "PodsError",
+    "PostgresPolicy",
     "Quarantine",
     "Quarantined",
     "ReadPolicy",
@@ -227,6 +230,7 @@ __all__ = [
     "handler",
     "lazy",
     "nested",
+    "open_store",
     "remove_node",
     "setup_telemetry",
     "upcast",

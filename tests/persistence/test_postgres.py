@@ -23,6 +23,7 @@ from persistence import (
     MemoryStore,
     Operation,
     Post,
+    PostgresPolicy,
     PutQuarantine,
     Quarantine,
     Save,
@@ -37,7 +38,7 @@ from persistence import (
     UnsupportedStore,
     open_store,
 )
-from persistence.postgres import PostgresPolicy, PostgresStore
+from persistence.postgres import PostgresStore
 from persistence.postgres_server import Server
 from persistence.postgres_setup import Facts, why_unfit
 from persistence.postgres_statements import LOCK
@@ -114,6 +115,27 @@ class TestUrls:
             open_store(url)
 
         assert "hunter2" not in str(caught.value)
+
+    def test_settings_of_another_store_are_refused(self) -> None:
+        """A8: a setting that would have no effect is a mistake."""
+        with pytest.raises(UnsupportedStore, match="PostgresPolicy"):
+            open_store("sqlite+aiosqlite:///x.db", policy=PostgresPolicy())
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            {"connect_timeout": 0.0},
+            {"statement_timeout": -1.0},
+            {"grace": 0.0},
+            {"readers": 0},
+        ],
+    )
+    def test_settings_outside_their_range_are_refused(
+        self, setting: dict[str, float]
+    ) -> None:
+        """A8: a limit of zero is not a way to switch it off."""
+        with pytest.raises(ValueError, match=next(iter(setting))):
+            PostgresPolicy(**setting)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  one of them each
 
     def test_a_store_does_not_show_its_password(self) -> None:
         """B7: likewise through the store itself."""

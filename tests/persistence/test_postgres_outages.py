@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Iterator
 import anyio
 import pytest
 
-from persistence import Claim, Store, StoreUnavailable
-from persistence.postgres import PostgresPolicy, PostgresStore
+from persistence import Claim, PostgresPolicy, Store, StoreUnavailable
+from persistence.postgres import PostgresStore
 from persistence.postgres_server import Server, Undo, Unsettled
 from persistence.postgres_statements import LOCK
 from persistence.testing import opened, save, state

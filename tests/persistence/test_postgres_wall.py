@@ -22,7 +22,14 @@ from persistence import (
     open_store,
     postgres_statements,
 )
-from persistence.letter_statements import DROP_MAIL, FORGET_REPLIES, TAKE_AWAY
+from persistence.letter_statements import (
+    DEFER,
+    DROP_MAIL,
+    DROP_REPLIES,
+    EXHUME,
+    FORGET_REPLIES,
+    TAKE_AWAY,
+)
 from persistence.postgres import PostgresStore
 from persistence.postgres_server import Server
 from persistence.postgres_statements import Statement, writing
@@ -277,3 +284,37 @@ async def test_the_store_works_for_a_role_that_owns_nothing(
     assert answers == [None]
     assert await store.partitions(after=None, limit=9) == ["acme", "globex", "initech"]
     assert await store.pending(after=None, limit=9) == [("acme", 0.0), ("globex", 0.0)]
+
+
+STATEMENTS: dict[str, Statement] = {
+    **{name: getattr(postgres_statements, name) for name in READS},
+    **{name: getattr(postgres_statements, name) for name in ("DEAD", "PARTITIONS")},
+    "LOCK": postgres_statements.LOCK,
+    "DELETE": writing(DELETE),
+    "MOVE": writing(MOVE),
+    "LIFT": writing(LIFT),
+    "TAKE_AWAY": writing(TAKE_AWAY),
+    "DEFER": writing(DEFER),
+    "DROP_MAIL": writing(DROP_MAIL),
+    "DROP_REPLIES": writing(DROP_REPLIES),
+    "EXHUME": writing(EXHUME),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_every_statement_descends_an_index(
+    store: PostgresStore, name: str
+) -> None:
+    """G17: behind the wall as well, a partition is found and not filtered out."""
+    assert store.server is not None
+    statement = STATEMENTS[name]
+    arguments = statement.arguments("acme", {**VALUES, "tries": 1})
+    async with store.server.transaction() as session:
+        await session.driver.execute("SET LOCAL enable_seqscan = off")
+        plan = await session.driver.fetch(f"EXPLAIN {statement.text}", *arguments)
+
+    steps = [str(step[0]) for step in plan]
+    assert any("Index" in step and "podvisor_" in step for step in steps)
+    assert not [step for step in steps if "Seq Scan on podvisor" in step]
+    conditions = [step for step in steps if "Index Cond" in step]
+    assert all("partition" in step for step in conditions)
