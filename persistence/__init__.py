@@ -57,6 +57,7 @@ from .letters import (
     Take,
 )
 from .memory import MemoryStore
+from .postgres_policy import PostgresPolicy
 from .reads import Reader, ReadPolicy, ReadStatistics
 from .records import (
     Claim,
@@ -105,6 +106,7 @@ __all__ = [
     "Operation",
     "PodsError",
     "Post",
+    "PostgresPolicy",
     "PutQuarantine",
     "Quarantine",
     "ReadPolicy",
@@ -144,20 +146,36 @@ __all__ = [
 ]
 
 
-def open_store(url: str | Path) -> Store:
+def open_store(url: str | Path, *, policy: PostgresPolicy | None = None) -> Store:
     """Make the store that a URL names; it is not connected before its ``open``.
 
     Args:
-        url: ``sqlite+aiosqlite:///FILE``, ``memory://``, or the path of an SQLite file,
-            which may have any characters in its name.
+        url: ``sqlite+aiosqlite:///FILE``, ``postgresql+asyncpg://HOST/NAME``,
+            ``memory://``, or the path of an SQLite file, which may have any characters
+            in its name.
+        policy: timeouts and connections of a store in PostgreSQL.
 
     Raises:
-        UnsupportedStore: the URL names no store that this release can use.
+        UnsupportedStore: the URL names no store that this release can use, or not one
+            that takes the policy.
     """
     if isinstance(url, Path):
         url = f"sqlite+aiosqlite:///{quote(str(url))}"
+    if url.startswith("postgres"):
+        return _postgres(url, policy or PostgresPolicy())
+    if policy is not None:
+        raise UnsupportedStore(url, "a PostgresPolicy is for PostgreSQL")
     if url == "memory://":
         return MemoryStore()
     from .sql import SqlStore  # noqa: PLC0415  a host in memory needs no SQLAlchemy
 
     return SqlStore(url)
+
+
+def _postgres(url: str, policy: PostgresPolicy) -> Store:
+    from .postgres_url import check_target  # noqa: PLC0415  likewise
+
+    check_target(url)  # refuses a missing driver, which the next line imports
+    from .postgres import PostgresStore  # noqa: PLC0415  likewise
+
+    return PostgresStore(url, policy=policy)

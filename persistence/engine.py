@@ -74,8 +74,6 @@ def check_url(text: str) -> URL:
 
 
 def _why_not_usable(url: URL) -> str | None:
-    if url.get_backend_name() == "postgresql":
-        return "PostgreSQL is not supported by this release"
     if url.get_backend_name() != "sqlite":
         return "its scheme is not one of a supported store"
     if url.drivername != "sqlite+aiosqlite":

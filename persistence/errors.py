@@ -198,7 +198,9 @@ class UnsupportedStore(StoreError, ValueError):
     def text(self) -> str:
         return (
             f"Store URL {self.url!r} is refused: {self.reason}. Use "
-            "'sqlite+aiosqlite:///podvisor.db' for a file, or 'memory://' for a test."
+            "'sqlite+aiosqlite:///podvisor.db' for a file, "
+            "'postgresql+asyncpg://user@host/name' for a server, or 'memory://' for a "
+            "test."
         )
 
 

@@ -10,26 +10,21 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias, TypeVar, get_args
+from typing import TypeVar
 
 from .address import Address, Key, check_name, check_partition, key_from_text
 from .errors import CorruptRecord, InvalidKey, InvalidName, InvalidPartition
 from .letter_queries import first_due
-from .records import Claim, Quarantine, Record
-from .rows import Row, checksum, record_of
+from .records import Claim, Quarantine
+from .rows import stored_record
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
 from .store import Loaded
-from .transactions import Parameters
 from .witness import expose, snapshot
+from .writes import Parameters
 
 __all__ = ["children", "claim", "count", "keys", "load", "marks", "partitions"]
 
 T = TypeVar("T")
-
-_Columns: TypeAlias = tuple[str, str, int, int, str, str, str, bytes, bytes]
-"""What ``LOAD`` gives if nothing is damaged; SQLite keeps any type in any column."""
-
-_TYPES = get_args(_Columns)
 
 
 def claim(database: sqlite3.Connection, partition: str) -> Claim:
@@ -80,41 +75,20 @@ def _load_batch(
         "keys": json.dumps(list(addresses), ensure_ascii=False),
     }
     found: dict[str, Loaded] = dict.fromkeys(addresses, ())
-    columns: _Columns
+    columns: tuple[str, ...]
     with snapshot(database):
         for columns in database.execute(LOAD, parameters):
             text = columns[0]
             records = found[text]
             if isinstance(records, tuple):
                 try:
-                    record = _record(columns, addresses[text])
+                    record = stored_record(columns, addresses[text])
                 except CorruptRecord as error:
                     found[text] = error
                 else:
                     found[text] = (*records, record)
         expose(database, parameters, addresses, found)
     return found
-
-
-def _record(columns: _Columns, address: Address) -> Record:
-    if tuple(map(type, columns)) != _TYPES:  # a match costs as much as the query
-        raise CorruptRecord(address, "a column has a value of the wrong type")
-    key, kind, rev, version, manager, parent_key, on_stop, body, digest = columns
-    row = Row(
-        address.partition,
-        address.manager,
-        key,
-        kind,
-        rev,
-        version,
-        manager,
-        parent_key,
-        on_stop,
-        body,
-    )
-    if checksum(row) != digest:
-        raise CorruptRecord(address, "its checksum does not match")
-    return record_of(row, address)
 
 
 def keys(

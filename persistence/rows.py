@@ -6,13 +6,20 @@ Every store keeps these fields, so that what a test sees in memory is what a fil
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, TypeGuard, get_args
 
 from .address import Address, check_name, key_from_text, key_to_text
 from .errors import CorruptRecord, InvalidKey, InvalidName
 from .records import Record, RecordKind
 
-__all__ = ["CHECKSUM_BYTES", "Row", "checksum", "record_of", "row_of"]
+__all__ = [
+    "CHECKSUM_BYTES",
+    "Row",
+    "checksum",
+    "record_of",
+    "row_of",
+    "stored_record",
+]
 
 _KINDS = {kind.value: kind for kind in RecordKind}
 
@@ -39,6 +46,46 @@ class Row(NamedTuple):
     parent_key: str
     on_parent_stop: str
     body: bytes
+
+
+_Columns: TypeAlias = tuple[str, str, int, int, str, str, str, bytes, bytes]
+"""What ``LOAD`` gives if nothing is damaged; SQLite keeps any type in any column."""
+
+_TYPES = get_args(_Columns)
+
+
+def stored_record(columns: tuple[object, ...], address: Address) -> Record:
+    """Read what ``LOAD`` gives of one row.
+
+    Args:
+        columns: in the order of the statement.
+        address: what was asked for; the row was found under it.
+
+    Raises:
+        CorruptRecord: the types, the checksum or the values are not those of a record.
+    """
+    if not _are_typed(columns):
+        raise CorruptRecord(address, "a column has a value of the wrong type")
+    key, kind, rev, version, manager, parent_key, on_stop, body, digest = columns
+    row = Row(
+        address.partition,
+        address.manager,
+        key,
+        kind,
+        rev,
+        version,
+        manager,
+        parent_key,
+        on_stop,
+        body,
+    )
+    if checksum(row) != digest:
+        raise CorruptRecord(address, "its checksum does not match")
+    return record_of(row, address)
+
+
+def _are_typed(columns: tuple[object, ...]) -> TypeGuard[_Columns]:
+    return tuple(map(type, columns)) == _TYPES  # a match costs as much as the query
 
 
 def row_of(record: Record) -> Row:

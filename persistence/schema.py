@@ -35,12 +35,15 @@ SCHEMA_VERSION = 2
 EVERYONE = ""
 """Partition of a row that belongs to no tenant; no partition can have this name."""
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compares byte by byte, as SQLite does unasked."""
+
 metadata = MetaData()
 
 stamps = Table(
     "podvisor_schema",
     metadata,
-    Column("partition", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
     Column("version", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -48,7 +51,7 @@ stamps = Table(
 owners = Table(
     "podvisor_owners",
     metadata,
-    Column("partition", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -56,16 +59,16 @@ owners = Table(
 records = Table(
     "podvisor_records",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("manager", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
+    Column("manager", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("kind", TEXT, primary_key=True),
     Column("rev", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("parent_manager", Text, nullable=False),
-    Column("parent_key", Text, nullable=False),
-    Column("on_parent_stop", Text, nullable=False),
+    Column("parent_manager", TEXT, nullable=False),
+    Column("parent_key", TEXT, nullable=False),
+    Column("on_parent_stop", TEXT, nullable=False),
     Column("checksum", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index(
@@ -81,10 +84,10 @@ records = Table(
 quarantine = Table(
     "podvisor_quarantine",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("manager", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("reason", Text, nullable=False),
+    Column("partition", TEXT, primary_key=True),
+    Column("manager", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("reason", TEXT, nullable=False),
     Column("since", Float, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -92,20 +95,20 @@ quarantine = Table(
 letters = Table(
     "podvisor_letters",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("manager", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("stamp", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("partition", TEXT, primary_key=True),
+    Column("manager", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("id", TEXT, primary_key=True),
+    Column("stamp", TEXT, nullable=False),
+    Column("message", TEXT, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("due", Float, nullable=False),
     Column("sent", Float, nullable=False),
     Column("tries", BigInteger, nullable=False),
-    Column("cron", Text, nullable=False),
-    Column("sender_manager", Text, nullable=False),
-    Column("sender_key", Text, nullable=False),
+    Column("cron", TEXT, nullable=False),
+    Column("sender_manager", TEXT, nullable=False),
+    Column("sender_key", TEXT, nullable=False),
     Column("checksum", LargeBinary, nullable=False),
     Index("podvisor_letters_by_due", "partition", "due", "stamp"),
     sqlite_with_rowid=False,
@@ -114,17 +117,17 @@ letters = Table(
 dead_letters = Table(
     "podvisor_dead_letters",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("stamp", Text, primary_key=True),
-    Column("manager", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("partition", TEXT, primary_key=True),
+    Column("stamp", TEXT, primary_key=True),
+    Column("manager", TEXT, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("message", TEXT, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("sent", Float, nullable=False),
     Column("tries", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", TEXT, nullable=False),
     Column("since", Float, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -132,10 +135,10 @@ dead_letters = Table(
 replies = Table(
     "podvisor_replies",
     metadata,
-    Column("partition", Text, primary_key=True),
-    Column("manager", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("request", Text, primary_key=True),
+    Column("partition", TEXT, primary_key=True),
+    Column("manager", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("request", TEXT, primary_key=True),
     Column("digest", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("expires", Float, nullable=False),

@@ -12,37 +12,15 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeAlias
 
-import attrs
-
-from .address import Address, key_to_text
 from .engine import unavailable
 from .errors import AlreadyAnswered, StaleOwner, StaleRevision, StoreError
-from .letter_rows import letter_row, reply_row
-from .letter_statements import (
-    ANSWER,
-    BURY,
-    DEFER,
-    DROP_MAIL,
-    DROP_REPLIES,
-    EXHUME,
-    FORGET_REPLIES,
-    POST,
-    TAKE_AWAY,
-)
-from .letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
-from .records import Delete, LiftQuarantine, Operation, PutQuarantine, Save, Unit
-from .rows import Row, checksum, row_of
-from .statements import DELETE, INSERT, LIFT, MARK, MOVE, OWNER, UPDATE
+from .letters import Answer
+from .records import Operation, Save, Unit
+from .statements import MOVE, OWNER, UPDATE
+from .writes import MUST_HIT, Parameters, writes
 
-__all__ = ["Parameters", "apply_units"]
-
-Parameters: TypeAlias = dict[str, str | int | float | bytes]
-_Write: TypeAlias = tuple[str, Parameters]
-
-_MUST_HIT = frozenset({INSERT, UPDATE})
-"""Statements that change one row each, or the writer's belief was stale."""
+__all__ = ["apply_units"]
 
 
 def apply_units(
@@ -74,14 +52,14 @@ def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool
     if any(unit.epoch != epoch for unit in units):
         return False
     try:
-        writes = [
+        todo = [
             write
             for unit in units
             for one in unit.operations
-            for write in _writes(one, unit.epoch)
+            for write in writes(one, unit.epoch)
         ]
         with _savepoint(database):
-            for statement, run in groupby(writes, itemgetter(0)):
+            for statement, run in groupby(todo, itemgetter(0)):
                 _execute_many(database, statement, [one for _, one in run])
     except Exception as error:
         if _concerns_all(database, error):
@@ -94,7 +72,7 @@ def _execute_many(
     database: sqlite3.Connection, statement: str, parameters: list[Parameters]
 ) -> None:
     hits = database.executemany(statement, parameters).rowcount
-    if statement in _MUST_HIT and hits != len(parameters):
+    if statement in MUST_HIT and hits != len(parameters):
         raise _Missed
 
 
@@ -125,7 +103,7 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
     """
     hits = 0
     try:
-        for statement, parameters in _writes(operation, unit.epoch):
+        for statement, parameters in writes(operation, unit.epoch):
             hits = database.execute(statement, parameters).rowcount
             if not hits and statement is UPDATE:
                 hits = database.execute(MOVE, parameters).rowcount
@@ -145,71 +123,6 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
 def _check_owner(database: sqlite3.Connection, unit: Unit) -> None:
     if _owner_epoch(database, unit.partition) != unit.epoch:
         raise StaleOwner(unit.partition, unit.epoch)
-
-
-def _writes(operation: Operation, epoch: int) -> tuple[_Write, ...]:
-    if isinstance(operation, Save):  # nearly all are, and a match is slower
-        record = operation.record
-        statement = INSERT if record.rev == 1 else UPDATE
-        return ((statement, _columns(row_of(record), epoch)),)
-    match operation:
-        case Delete(address):
-            place = _place(address, epoch)
-            return tuple((one, place) for one in (DELETE, DROP_MAIL, DROP_REPLIES))
-        case LiftQuarantine(address):
-            return ((LIFT, _place(address, epoch)),)
-        case PutQuarantine(mark):
-            place = _place(mark.address, epoch)
-            return ((MARK, {**place, "reason": mark.reason, "since": mark.since}),)
-        case _:
-            return _letter_writes(operation, epoch)
-
-
-def _letter_writes(
-    operation: Post | Take | Defer | Bury | Exhume | Answer | ForgetReplies, epoch: int
-) -> tuple[_Write, ...]:
-    match operation:
-        case Post(letter):
-            return ((POST, {**letter_row(letter)._asdict(), "epoch": epoch}),)
-        case Defer(letter):
-            return ((DEFER, {**letter_row(letter)._asdict(), "epoch": epoch}),)
-        case Take(target, name, stamp):
-            place = {**_place(target, epoch), "id": name, "stamp": stamp}
-            return ((TAKE_AWAY, place),)
-        case Answer(reply):
-            return ((ANSWER, {**reply_row(reply)._asdict(), "epoch": epoch}),)
-        case Bury():
-            place = {**attrs.asdict(operation), "epoch": epoch}
-            return ((BURY, place), (TAKE_AWAY, place))
-        case Exhume() | ForgetReplies():
-            statement = EXHUME if isinstance(operation, Exhume) else FORGET_REPLIES
-            return ((statement, {**attrs.asdict(operation), "epoch": epoch}),)
-
-
-def _columns(row: Row, epoch: int) -> Parameters:
-    return {
-        "partition": row.partition,
-        "manager": row.manager,
-        "key": row.key,
-        "kind": row.kind,
-        "rev": row.rev,
-        "epoch": epoch,
-        "version": row.version,
-        "parent_manager": row.parent_manager,
-        "parent_key": row.parent_key,
-        "on_parent_stop": row.on_parent_stop,
-        "checksum": checksum(row),
-        "body": row.body,
-    }
-
-
-def _place(address: Address, epoch: int) -> Parameters:
-    return {
-        "partition": address.partition,
-        "manager": address.manager,
-        "key": key_to_text(address.key),
-        "epoch": epoch,
-    }
 
 
 class _Missed(Exception):

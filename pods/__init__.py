@@ -25,6 +25,7 @@ from persistence import (
     MemoryStore,
     NewerRecord,
     PodsError,
+    PostgresPolicy,
     Quarantine,
     ReadPolicy,
     RecordError,
@@ -42,6 +43,7 @@ from persistence import (
     UnstorableState,
     UnsupportedField,
     UnsupportedStore,
+    open_store,
 )
 from supervision import (
     PARTITION_ATTRIBUTE,
@@ -190,6 +192,7 @@ __all__ = [
     "PodMismatch",
     "PodRef",
     "PodsError",
+    "PostgresPolicy",
     "Quarantine",
     "Quarantined",
     "ReadPolicy",
@@ -229,6 +232,7 @@ __all__ = [
     "handler",
     "lazy",
     "nested",
+    "open_store",
     "remove_node",
     "setup_telemetry",
     "upcast",

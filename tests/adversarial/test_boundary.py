@@ -78,7 +78,7 @@ async def _tell(target: AgentRef[Reviewer] | Address, context: PodContext) -> ob
 
 
 def _sibling(medium: Medium, folder: Path) -> Medium:
-    if medium.name == "memory":
+    if medium.name != "sqlite":
         return Medium.memory()
     (folder / "other").mkdir()
     return Medium.sqlite(str(folder / "other"))

@@ -7,10 +7,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import attrs
 from aiosqlite import Connection as AsyncDriver
+from asyncpg import Connection
+from asyncpg import Record as Columns
+from asyncpg.connection import LoggedQuery
 from sqlalchemy import event
 from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
 from sqlalchemy.pool import Pool
@@ -45,6 +49,8 @@ from pods import (
     nested,
 )
 from supervision import Instance
+from tests.postgres import at_once
+from tests.stores import url_of
 from tests.support import ManualClock, answer, eventually, spin
 
 __all__ = [
@@ -127,14 +133,16 @@ class Medium:
     """What is left when a process is gone: the rows of one test.
 
     Attributes:
-        name: ``memory`` or ``sqlite``.
+        name: ``memory``, ``sqlite`` or another of ``tests.stores``.
         make: makes a store on these rows.
-        folder: where the database is, if there is one.
+        folder: where the file is, if there is one.
+        url: of the database, if there is one.
     """
 
     name: str
     make: Callable[[], Store]
     folder: str | None = None
+    url: str | None = None
 
     @classmethod
     def memory(cls) -> Medium:
@@ -144,7 +152,19 @@ class Medium:
     @classmethod
     def sqlite(cls, folder: str) -> Medium:
         url = f"sqlite+aiosqlite:///{folder}/podvisor.db"
-        return cls("sqlite", lambda: open_store(url), folder)
+        return cls("sqlite", lambda: open_store(url), folder, url)
+
+    @classmethod
+    @contextmanager
+    def of(cls, name: str, folder: Path) -> Generator[Medium]:
+        """Give an empty medium for as long as the block lasts."""
+        if name == "memory":
+            yield cls.memory()
+        elif name == "sqlite":
+            yield cls.sqlite(str(folder))
+        else:
+            with url_of(name, folder) as url:
+                yield cls(name, lambda: open_store(url), str(folder), url)
 
     def store(self) -> WatchedStore:
         return WatchedStore(self.make())
@@ -180,12 +200,15 @@ class Medium:
         What the database gets would decode well: its checksum must tell. Memory has no
         checksum, so it gets what is no JSON.
         """
-        if self.folder is None:
+        if self.url is None:
             store = self.make()
             assert isinstance(store, MemoryStore)
             place = (address.manager, key_to_text(address.key))
             rows = store._partitions[address.partition].rows[place]  # pyright: ignore[reportPrivateUsage]
             rows[kind.value] = rows[kind.value]._replace(body=b"\xff")
+            return
+        if self.name == "postgres":
+            self._spoil_in_postgres(address, kind)
             return
         with (
             closing(sqlite3.connect(f"{self.folder}/podvisor.db")) as database,
@@ -203,6 +226,18 @@ class Medium:
                 ),
             )
             assert done.rowcount == 1
+
+    def _spoil_in_postgres(self, address: Address, kind: RecordKind) -> None:
+        assert self.url is not None
+        key = key_to_text(address.key).replace("'", "''")
+        rows = at_once(
+            self.url,
+            f"SELECT set_config('podvisor.partition', '{address.partition}', true)",
+            "UPDATE podvisor_records SET body = '{}'"  # noqa: S608  a test's own text
+            f" WHERE manager = '{address.manager}' AND key = '{key}'"
+            f" AND kind = '{kind.value}' RETURNING 1",
+        )
+        assert len(rows) == 1
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[Store]:
@@ -235,12 +270,18 @@ async def records(
 
 @contextmanager
 def statements() -> Generator[list[str]]:
-    """Log every statement of every new connection to SQLite, with its parameters."""
+    """Log every statement of every new connection, with its parameters."""
     log: list[str] = []
 
+    def write(query: LoggedQuery) -> None:
+        log.append(f"{query.query} {query.args}")
+
     def listen(connection: AsyncAdapt_dbapi_connection, _: object) -> None:
-        async def trace(driver: AsyncDriver) -> None:
-            await driver.set_trace_callback(log.append)  # pyright: ignore[reportUnknownMemberType]
+        async def trace(driver: AsyncDriver | Connection[Columns]) -> None:
+            if isinstance(driver, AsyncDriver):
+                await driver.set_trace_callback(log.append)  # pyright: ignore[reportUnknownMemberType]
+            else:
+                driver.add_query_logger(write)
 
         connection.run_async(trace)
 

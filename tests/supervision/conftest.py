@@ -1,26 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 
-from persistence import MemoryStore, open_store
 from supervision import Host, HostPolicy
+from tests.stores import STORES, stored
 from tests.support import MakeStore, ManualClock
 
 __all__ = ["clock", "host", "make"]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+@pytest.fixture(params=STORES)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
     """Open the same data of either store, as often as asked."""
-    if request.param == "memory":
-        store = MemoryStore()
-        return lambda: store
-    url = f"sqlite+aiosqlite:///{tmp_path}/podvisor.db"
-    open_store(url)  # the first one imports SQLAlchemy; here no loop runs yet
-    return lambda: open_store(url)
+    with stored(request.param, tmp_path) as make_store:
+        yield make_store
 
 
 @pytest.fixture

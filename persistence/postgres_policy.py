@@ -1,0 +1,31 @@
+"""Settings of the store in PostgreSQL; they cost no import of a database library."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["PostgresPolicy"]
+
+_SECONDS = attrs.validators.gt(0.0)
+_COUNT = attrs.validators.and_(
+    attrs.validators.instance_of(int), attrs.validators.ge(1)
+)
+
+
+@attrs.frozen(kw_only=True)
+class PostgresPolicy:
+    """How long the store waits for a server, and how many connections it holds.
+
+    Attributes:
+        connect_timeout: seconds until a server that does not answer is given up.
+        statement_timeout: seconds until the server ends a statement, and a transaction
+            in which nothing happens: a host that froze in one keeps no lock for ever.
+        grace: seconds beyond ``statement_timeout`` until the store stops to wait for a
+            server that says nothing at all.
+        readers: connections that read; one more writes.
+    """
+
+    connect_timeout: float = attrs.field(default=10.0, validator=_SECONDS)
+    statement_timeout: float = attrs.field(default=30.0, validator=_SECONDS)
+    grace: float = attrs.field(default=5.0, validator=_SECONDS)
+    readers: int = attrs.field(default=3, validator=_COUNT)

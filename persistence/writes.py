@@ -1,0 +1,102 @@
+"""What an operation is in statements and parameters, the same for every SQL database.
+
+A unit's parameters carry its epoch, so that each statement asks who owns the partition.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from .address import Address, key_to_text
+from .letter_rows import letter_row, reply_row
+from .letter_statements import (
+    ANSWER,
+    BURY,
+    DEFER,
+    DROP_MAIL,
+    DROP_REPLIES,
+    EXHUME,
+    FORGET_REPLIES,
+    POST,
+    TAKE_AWAY,
+)
+from .letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
+from .records import Delete, LiftQuarantine, Operation, PutQuarantine, Save
+from .rows import Row, checksum, row_of
+from .statements import DELETE, INSERT, LIFT, MARK, UPDATE
+
+__all__ = ["MUST_HIT", "Parameters", "Write", "writes"]
+
+Parameters: TypeAlias = dict[str, str | int | float | bytes]
+Write: TypeAlias = tuple[str, Parameters]
+
+MUST_HIT = frozenset({INSERT, UPDATE, ANSWER})
+"""Statements that change one row each, or the writer's belief was stale."""
+
+
+def writes(operation: Operation, epoch: int) -> tuple[Write, ...]:
+    """Say what carries an operation out, in order."""
+    if isinstance(operation, Save):  # nearly all are, and a match is slower
+        record = operation.record
+        statement = INSERT if record.rev == 1 else UPDATE
+        return ((statement, _columns(row_of(record), epoch)),)
+    match operation:
+        case Delete(address):
+            place = _place(address, epoch)
+            return tuple((one, place) for one in (DELETE, DROP_MAIL, DROP_REPLIES))
+        case LiftQuarantine(address):
+            return ((LIFT, _place(address, epoch)),)
+        case PutQuarantine(mark):
+            place = _place(mark.address, epoch)
+            return ((MARK, {**place, "reason": mark.reason, "since": mark.since}),)
+        case _:
+            return _letter_writes(operation, epoch)
+
+
+def _letter_writes(
+    operation: Post | Take | Defer | Bury | Exhume | Answer | ForgetReplies, epoch: int
+) -> tuple[Write, ...]:
+    match operation:
+        case Post(letter):
+            return ((POST, {**letter_row(letter)._asdict(), "epoch": epoch}),)
+        case Defer(letter):
+            return ((DEFER, {**letter_row(letter)._asdict(), "epoch": epoch}),)
+        case Take(target, name, stamp):
+            place = {**_place(target, epoch), "id": name, "stamp": stamp}
+            return ((TAKE_AWAY, place),)
+        case Answer(reply):
+            return ((ANSWER, {**reply_row(reply)._asdict(), "epoch": epoch}),)
+        case Bury():
+            place = {**attrs.asdict(operation), "epoch": epoch}
+            return ((BURY, place), (TAKE_AWAY, place))
+        case Exhume() | ForgetReplies():
+            statement = EXHUME if isinstance(operation, Exhume) else FORGET_REPLIES
+            return ((statement, {**attrs.asdict(operation), "epoch": epoch}),)
+
+
+def _columns(row: Row, epoch: int) -> Parameters:
+    return {
+        "partition": row.partition,
+        "manager": row.manager,
+        "key": row.key,
+        "kind": row.kind,
+        "rev": row.rev,
+        "epoch": epoch,
+        "version": row.version,
+        "parent_manager": row.parent_manager,
+        "parent_key": row.parent_key,
+        "on_parent_stop": row.on_parent_stop,
+        "checksum": checksum(row),
+        "body": row.body,
+    }
+
+
+def _place(address: Address, epoch: int) -> Parameters:
+    return {
+        "partition": address.partition,
+        "manager": address.manager,
+        "key": key_to_text(address.key),
+        "epoch": epoch,
+    }
