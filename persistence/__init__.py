@@ -43,6 +43,7 @@ from .errors import (
     UnsupportedStore,
     shorten,
 )
+from .layout import FilesPolicy
 from .letters import (
     Answer,
     Bury,
@@ -91,6 +92,7 @@ __all__ = [
     "Defer",
     "Delete",
     "Exhume",
+    "FilesPolicy",
     "ForgetReplies",
     "Handle",
     "InvalidKey",
@@ -144,12 +146,15 @@ __all__ = [
 ]
 
 
-def open_store(url: str | Path) -> Store:
+def open_store(url: str | Path, *, policy: FilesPolicy | None = None) -> Store:
     """Make the store that a URL names; it is not connected before its ``open``.
 
     Args:
         url: ``sqlite+aiosqlite:///FILE``, ``memory://``, or the path of an SQLite file,
-            which may have any characters in its name.
+            which may have any characters in its name. A URL with ``{partition}`` in it,
+            ``sqlite+aiosqlite:///data/{partition}/podvisor.db``, names a file for each
+            partition.
+        policy: bounds of a store with a file for each partition.
 
     Raises:
         UnsupportedStore: the URL names no store that this release can use.
@@ -158,6 +163,10 @@ def open_store(url: str | Path) -> Store:
         url = f"sqlite+aiosqlite:///{quote(str(url))}"
     if url == "memory://":
         return MemoryStore()
+    if url.startswith("sqlite") and ("{" in url or "}" in url):
+        from .files import FilesStore  # noqa: PLC0415  it brings SQLAlchemy
+
+        return FilesStore(url, policy=policy or FilesPolicy())
     from .sql import SqlStore  # noqa: PLC0415  a host in memory needs no SQLAlchemy
 
     return SqlStore(url)

@@ -9,9 +9,13 @@ from tests.pods.support import Medium
 __all__ = ["medium"]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "files"])
 def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Medium:
     """Rows that outlive hosts, on each of the stores."""
-    return (
-        Medium.memory() if request.param == "memory" else Medium.sqlite(str(tmp_path))
-    )
+    match request.param:
+        case "memory":
+            return Medium.memory()
+        case "sqlite":
+            return Medium.sqlite(str(tmp_path))
+        case _:
+            return Medium.files(str(tmp_path))

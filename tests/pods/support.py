@@ -127,14 +127,14 @@ class Medium:
     """What is left when a process is gone: the rows of one test.
 
     Attributes:
-        name: ``memory`` or ``sqlite``.
+        name: ``memory``, ``sqlite`` or ``files``.
         make: makes a store on these rows.
-        folder: where the database is, if there is one.
+        file: path of the database, by its partition if each has one.
     """
 
     name: str
     make: Callable[[], Store]
-    folder: str | None = None
+    file: str | None = None
 
     @classmethod
     def memory(cls) -> Medium:
@@ -144,7 +144,12 @@ class Medium:
     @classmethod
     def sqlite(cls, folder: str) -> Medium:
         url = f"sqlite+aiosqlite:///{folder}/podvisor.db"
-        return cls("sqlite", lambda: open_store(url), folder)
+        return cls("sqlite", lambda: open_store(url), f"{folder}/podvisor.db")
+
+    @classmethod
+    def files(cls, folder: str) -> Medium:
+        url = f"sqlite+aiosqlite:///{folder}/{{partition}}/podvisor.db"
+        return cls("files", lambda: open_store(url), url.partition("///")[2])
 
     def store(self) -> WatchedStore:
         return WatchedStore(self.make())
@@ -180,17 +185,15 @@ class Medium:
         What the database gets would decode well: its checksum must tell. Memory has no
         checksum, so it gets what is no JSON.
         """
-        if self.folder is None:
+        if self.file is None:
             store = self.make()
             assert isinstance(store, MemoryStore)
             place = (address.manager, key_to_text(address.key))
             rows = store._partitions[address.partition].rows[place]  # pyright: ignore[reportPrivateUsage]
             rows[kind.value] = rows[kind.value]._replace(body=b"\xff")
             return
-        with (
-            closing(sqlite3.connect(f"{self.folder}/podvisor.db")) as database,
-            database,
-        ):
+        path = self.file.replace("{partition}", address.partition)
+        with closing(sqlite3.connect(path)) as database, database:
             done = database.execute(
                 "UPDATE podvisor_records SET body = ?"
                 " WHERE partition = ? AND manager = ? AND key = ? AND kind = ?",
