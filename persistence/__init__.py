@@ -6,6 +6,7 @@ SQLAlchemy is imported when the first database is opened, and not before.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from .address import (
@@ -43,6 +44,7 @@ from .errors import (
     UnsupportedStore,
     shorten,
 )
+from .layout import FilesPolicy
 from .letters import (
     Answer,
     Bury,
@@ -92,6 +94,7 @@ __all__ = [
     "Defer",
     "Delete",
     "Exhume",
+    "FilesPolicy",
     "ForgetReplies",
     "Handle",
     "InvalidKey",
@@ -146,14 +149,22 @@ __all__ = [
 ]
 
 
-def open_store(url: str | Path, *, policy: PostgresPolicy | None = None) -> Store:
+P = TypeVar("P")
+
+
+def open_store(
+    url: str | Path, *, policy: PostgresPolicy | FilesPolicy | None = None
+) -> Store:
     """Make the store that a URL names; it is not connected before its ``open``.
 
     Args:
         url: ``sqlite+aiosqlite:///FILE``, ``postgresql+asyncpg://HOST/NAME``,
             ``memory://``, or the path of an SQLite file, which may have any characters
-            in its name.
-        policy: timeouts and connections of a store in PostgreSQL.
+            in its name. A URL with ``{partition}`` in it,
+            ``sqlite+aiosqlite:///data/{partition}/podvisor.db``, names a file for each
+            partition.
+        policy: timeouts and connections of a store in PostgreSQL, or bounds of one with
+            a file for each partition.
 
     Raises:
         UnsupportedStore: the URL names no store that this release can use, or not one
@@ -162,9 +173,14 @@ def open_store(url: str | Path, *, policy: PostgresPolicy | None = None) -> Stor
     if isinstance(url, Path):
         url = f"sqlite+aiosqlite:///{quote(str(url))}"
     if url.startswith("postgres"):
-        return _postgres(url, policy or PostgresPolicy())
+        return _postgres(url, _of_kind(PostgresPolicy, policy, url))
+    if url.startswith("sqlite") and ("{" in url or "}" in url):
+        from .files import FilesStore  # noqa: PLC0415  it brings SQLAlchemy
+
+        return FilesStore(url, policy=_of_kind(FilesPolicy, policy, url))
     if policy is not None:
-        raise UnsupportedStore(url, "a PostgresPolicy is for PostgreSQL")
+        reason = f"it takes no {type(policy).__name__}"
+        raise UnsupportedStore(url, reason)
     if url == "memory://":
         return MemoryStore()
     from .sql import SqlStore  # noqa: PLC0415  a host in memory needs no SQLAlchemy
@@ -179,3 +195,13 @@ def _postgres(url: str, policy: PostgresPolicy) -> Store:
     from .postgres import PostgresStore  # noqa: PLC0415  likewise
 
     return PostgresStore(url, policy=policy)
+
+
+def _of_kind(kind: type[P], policy: object, url: str) -> P:
+    """Return the policy of a store, or the default one of its kind."""
+    if policy is None:
+        return kind()
+    if isinstance(policy, kind):
+        return policy
+    reason = f"it takes a {kind.__name__}, not a {type(policy).__name__}"
+    raise UnsupportedStore(url, reason)

@@ -1,8 +1,9 @@
-"""The one task that writes: group commit, fair between partitions.
+"""The tasks that write: group commit, fair between partitions, one per shard at a time.
 
 While a transaction is on its way, what arrives waits in a lane per partition. The next
 transaction takes one unit of each partition in turn, so that a hundred savers share one
-sync of the disk and a flood of one partition delays another by one unit.
+sync of the disk and a flood of one partition delays another by one unit. Partitions
+that the store keeps in different shards share no transaction and wait for none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .lanes import Lanes
 from .outcomes import attempt, fail, succeed, twin
 from .records import Claim, Save, Unit
 from .store import Store
+from .streams import Streams
 
 __all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
 
@@ -34,12 +36,14 @@ class CommitPolicy:
             the last unit may exceed it.
         max_queued: units that may wait in one partition; claims that may wait in all.
         max_body_bytes: bytes of one record.
+        max_shards: shards of the store that are written to at the same time.
     """
 
     max_units: int = attrs.field(default=512, validator=_AT_LEAST_ONE)
     max_batch_bytes: int = attrs.field(default=16 * 1024**2, validator=_AT_LEAST_ONE)
     max_queued: int = attrs.field(default=10_000, validator=_AT_LEAST_ONE)
     max_body_bytes: int = attrs.field(default=8 * 1024**2, validator=_AT_LEAST_ONE)
+    max_shards: int = attrs.field(default=16, validator=_AT_LEAST_ONE)
 
 
 @attrs.frozen(kw_only=True)
@@ -70,25 +74,36 @@ class _Job:
     future: asyncio.Future[None]
 
 
+_Waiting = dict[str, list[asyncio.Future[Claim]]]
+"""Claims that wait, by partition."""
+
+
+@attrs.define(eq=False)
+class _Shard:
+    """What waits for one shard of the store."""
+
+    units: Lanes[_Job] = attrs.field(factory=Lanes[_Job], init=False)
+    claims: _Waiting = attrs.field(factory=_Waiting, init=False)
+
+    def __len__(self) -> int:
+        return len(self.units) + len(self.claims)
+
+
 @attrs.define(eq=False, repr=False)
 class Writer:
-    """Accepts units from anywhere in the loop and saves them from one task.
+    """Accepts units from anywhere in the loop and saves them from tasks of its own.
 
-    The host runs ``run`` in a task of its own and ends it with ``close``. If that task
-    is cancelled instead, whatever was on its way fails with ``StoreClosed`` and its
-    outcome is unknown; the revision of the row tells it.
+    The host runs ``run`` in a task, which owns the others, and ends it with ``close``.
+    If that task is cancelled instead, whatever was on its way fails with
+    ``StoreClosed`` and its outcome is unknown; the revision of the row tells it.
     """
 
     _store: Store
     _policy: CommitPolicy = attrs.field(
         factory=CommitPolicy, kw_only=True, alias="policy"
     )
-    _queue: Lanes[_Job] = attrs.field(factory=Lanes[_Job], init=False)
-    _claims: dict[str, list[asyncio.Future[Claim]]] = attrs.field(
-        factory=dict[str, list[asyncio.Future[Claim]]], init=False
-    )
+    _streams: Streams[_Shard] = attrs.field(init=False)
     _claiming: int = attrs.field(default=0, init=False)
-    _wake: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _transactions: int = attrs.field(default=0, init=False)
     _committed: int = attrs.field(default=0, init=False)
@@ -96,8 +111,11 @@ class Writer:
     _failed: int = attrs.field(default=0, init=False)
     _largest: int = attrs.field(default=0, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._streams = Streams(_Shard, self._serve, tasks=self._policy.max_shards)
+
     def __repr__(self) -> str:
-        return f"<Writer queued={len(self._queue)} committed={self._committed}>"
+        return f"<Writer queued={self._queued()} committed={self._committed}>"
 
     def submit(self, unit: Unit) -> asyncio.Future[None]:
         """Queue a unit; the future resolves when it is durable.
@@ -120,10 +138,12 @@ class Writer:
                 size += length
         if self._closed:
             return self._refuse(future, StoreClosed())
-        if self._queue.depth(partition) >= self._policy.max_queued:
+        stream = self._streams.of(self._store.shard(partition))
+        units = stream.queue.units
+        if units.depth(partition) >= self._policy.max_queued:
             return self._refuse(future, _full("save", f"partition {partition!r}"))
-        self._queue.put(partition, _Job(unit, size, future))
-        self._wake.set()
+        units.put(partition, _Job(unit, size, future))
+        self._streams.wake(stream)
         return future
 
     def claim(self, partition: str) -> asyncio.Future[Claim]:
@@ -137,19 +157,20 @@ class Writer:
         elif self._claiming >= self._policy.max_queued:
             fail(future, _full("claim", "the host"))
         else:
-            self._claims.setdefault(partition, []).append(future)
+            stream = self._streams.of(self._store.shard(partition))
+            stream.queue.claims.setdefault(partition, []).append(future)
             self._claiming += 1
-            self._wake.set()
+            self._streams.wake(stream)
         return future
 
     def close(self) -> None:
         """Accept nothing more; ``run`` returns when the queue is empty."""
         self._closed = True
-        self._wake.set()
+        self._streams.close()
 
     def statistics(self) -> CommitStatistics:
         return CommitStatistics(
-            queued=len(self._queue),
+            queued=self._queued(),
             transactions=self._transactions,
             committed=self._committed,
             refused=self._refused,
@@ -160,20 +181,18 @@ class Writer:
     async def run(self) -> None:
         """Save what is submitted until ``close`` was called and the queue is empty."""
         try:
-            while True:
-                if self._claims:
-                    await self._claim(self._take_claims())
-                if batch := self._take():
-                    await self._commit(batch)
-                elif self._claims:
-                    continue
-                elif self._closed:
-                    return
-                else:
-                    self._wake.clear()
-                    await self._wake.wait()
+            await self._streams.run()
         finally:
             self._abandon()
+
+    async def _serve(self, shard: _Shard) -> None:
+        if shard.claims:
+            await self._claim(self._take_claims(shard))
+        if batch := self._take(shard):
+            await self._commit(batch)
+
+    def _queued(self) -> int:
+        return sum(len(shard.units) for shard in self._streams)
 
     def _refuse(
         self, future: asyncio.Future[None], error: StoreError
@@ -182,11 +201,11 @@ class Writer:
         fail(future, error)
         return future
 
-    def _take(self) -> list[_Job]:
+    def _take(self, shard: _Shard) -> list[_Job]:
         batch: list[_Job] = []
         room = self._policy.max_batch_bytes
         while len(batch) < self._policy.max_units and room > 0:
-            job = self._queue.take()
+            job = shard.units.take()
             if job is None:
                 break
             if not job.future.done():
@@ -243,16 +262,16 @@ class Writer:
                 fail(job.future, twin("save", error))
         self._failed += len(batch)
 
-    def _take_claims(self) -> dict[str, list[asyncio.Future[Claim]]]:
-        batch: dict[str, list[asyncio.Future[Claim]]] = {}
-        for partition in list(self._claims)[: self._policy.max_units]:
-            waiting = self._claims.pop(partition)
+    def _take_claims(self, shard: _Shard) -> _Waiting:
+        batch = _Waiting()
+        for partition in list(shard.claims)[: self._policy.max_units]:
+            waiting = shard.claims.pop(partition)
             self._claiming -= len(waiting)
             if not all(future.done() for future in waiting):
                 batch[partition] = waiting
         return batch
 
-    async def _claim(self, batch: dict[str, list[asyncio.Future[Claim]]]) -> None:
+    async def _claim(self, batch: _Waiting) -> None:
         error: Exception = StoreClosed()
         try:
             if batch:
@@ -268,12 +287,13 @@ class Writer:
 
     def _abandon(self) -> None:
         self._closed = True
-        while (job := self._queue.take()) is not None:
-            self._fail([job], StoreClosed())
-        for waiting in self._claims.values():
-            for future in waiting:
-                fail(future, StoreClosed())
-        self._claims.clear()
+        for shard in self._streams:
+            while (job := shard.units.take()) is not None:
+                self._fail([job], StoreClosed())
+            for waiting in shard.claims.values():
+                for future in waiting:
+                    fail(future, StoreClosed())
+            shard.claims.clear()
 
 
 def _full(operation: str, where: str) -> StoreUnavailable:

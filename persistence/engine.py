@@ -11,29 +11,32 @@ costs as much as twenty statements.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 import attrs
 from aiosqlite import Connection as Driver
-from sqlalchemy import Connection, event
+from sqlalchemy import AdaptedConnection, Connection, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from .errors import StoreUnavailable, UnsupportedStore
+from .schema import SCHEMA_VERSION, metadata
+from .statements import TABLES, VERSION
 
 __all__ = ["Engines", "check_url", "transaction", "unavailable"]
 
 T = TypeVar("T")
 
 _BUSY_SECONDS = 5
-_READERS = 3
+_CLOSE_SECONDS = 1
 _PRAGMAS = (
     f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}",
     "PRAGMA journal_mode=WAL",
@@ -131,6 +134,30 @@ def transaction(
     return result
 
 
+@attrs.define(eq=False)
+class _Caller:
+    """Whoever waits for work in the driver's thread; the thread looks whether it left.
+
+    Attributes:
+        left: nobody waits any more.
+    """
+
+    left: bool = False
+
+    def wants(
+        self, work: Callable[[sqlite3.Connection], T]
+    ) -> Callable[[sqlite3.Connection], T]:
+        """Make work that is not begun once its caller has left."""
+
+        def wanted(database: sqlite3.Connection) -> T:
+            if self.left:
+                msg = "interrupted"
+                raise sqlite3.OperationalError(msg)
+            return work(database)
+
+        return wanted
+
+
 @attrs.frozen(eq=False)
 class Engines:
     """An open database: one connection that writes, a few that read."""
@@ -140,28 +167,54 @@ class Engines:
     reading: AsyncEngine
 
     @classmethod
-    def of(cls, url: URL) -> Engines:
+    def of(cls, url: URL, readers: int) -> Engines:
         """Make both engines; they are bound to a loop by what connects first."""
         writing = _engine(url, size=1)
-        reading = _engine(url, size=_READERS)
-        event.listen(writing.sync_engine, "begin", _take_the_write_lock)
+        reading = _engine(url, size=readers)
         return cls(url, writing, reading)
 
-    async def prepare(self, work: Callable[[Connection], None]) -> None:
-        """Run work with SQLAlchemy in one transaction under the write lock."""
+    async def alter(self, work: Callable[[Connection], T]) -> T:
+        """Run work with SQLAlchemy in one transaction under the write lock.
+
+        Raises:
+            UnsupportedStore: the file is no database, or its folder does not exist.
+            StoreUnavailable: the medium refuses.
+        """
         try:
-            async with self.writing.begin() as connection:
-                await connection.run_sync(work)
-        except DBAPIError as error:
+            connection = await self.writing.connect()
+            try:
+                return await _in_thread(
+                    connection,
+                    lambda database: _with_sqlalchemy(database, work),
+                    _Caller(),
+                )
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await connection.close()
+        except (DBAPIError, sqlite3.Error) as error:
             raise await self._why_not_open(error) from error
+
+    async def is_current(self) -> bool:
+        """Tell whether the tables of this release are there, without taking a lock."""
+        try:
+            return await self.visit(self.writing, "opening", _has_our_tables)
+        except StoreUnavailable:
+            return False  # who tries to make them learns why
 
     async def write(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work in a transaction, in one visit to the thread of the writer.
 
-        A cancelled call has an unknown outcome: the thread finishes what it began.
+        A cancelled call has an unknown outcome: it is interrupted, unless the thread
+        has come to the commit.
         """
-        return await self.visit(
-            self.writing, operation, lambda database: transaction(database, work)
+        caller = _Caller()
+        # Looked at once more behind the lock: its wait cannot be interrupted.
+        inside = caller.wants(work)
+        return await self._visit(
+            self.writing,
+            operation,
+            lambda database: transaction(database, inside),
+            caller,
         )
 
     async def read(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -172,8 +225,12 @@ class Engines:
         return await self.visit(self.reading, operation, work)
 
     async def close(self) -> None:
-        """Let go of every connection."""
-        with anyio.CancelScope(shield=True):
+        """Let go of every connection.
+
+        One that waits for another process's lock is left to its thread after a second;
+        the thread then closes it, and does nothing else.
+        """
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await self.reading.dispose()
             await self.writing.dispose()
 
@@ -184,19 +241,29 @@ class Engines:
         work: Callable[[sqlite3.Connection], T],
     ) -> T:
         """Run work in the thread of one of the engines' connections."""
+        return await self._visit(engine, operation, work, _Caller())
+
+    async def _visit(
+        self,
+        engine: AsyncEngine,
+        operation: str,
+        work: Callable[[sqlite3.Connection], T],
+        caller: _Caller,
+    ) -> T:
         try:
             connection = await engine.connect()
             try:
-                return await _in_thread(connection, work)
+                return await _in_thread(connection, caller.wants(work), caller)
             finally:
                 with anyio.CancelScope(shield=True):
                     await connection.close()
         except (DBAPIError, sqlite3.Error) as error:
             raise unavailable(operation, error) from error
 
-    async def _why_not_open(self, error: DBAPIError) -> Exception:
+    async def _why_not_open(self, error: Exception) -> Exception:
         folder = Path(self.url.database or "").parent
-        name = getattr(error.orig, "sqlite_errorname", "")
+        origin = error.orig if isinstance(error, DBAPIError) else error
+        name = getattr(origin, "sqlite_errorname", "")
         if name == "SQLITE_CANTOPEN" and not await anyio.Path(folder).is_dir():
             return UnsupportedStore(
                 str(self.url), f"there is no folder {str(folder)!r}"
@@ -204,6 +271,13 @@ class Engines:
         if name == "SQLITE_NOTADB":
             return UnsupportedStore(str(self.url), "the file is no SQLite database")
         return unavailable("opening the database", error)
+
+
+def _has_our_tables(database: sqlite3.Connection) -> bool:
+    rows = database.execute(TABLES).fetchall()
+    if {name for (name,) in rows} != metadata.tables.keys():
+        return False
+    return database.execute(VERSION).fetchall() == [(SCHEMA_VERSION,)]
 
 
 def _engine(url: URL, *, size: int) -> AsyncEngine:
@@ -221,10 +295,31 @@ def _engine(url: URL, *, size: int) -> AsyncEngine:
 
 
 def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
+    def configure(driver: Driver) -> Awaitable[None]:
+        return _execute(driver, _configure)
+
+    assert isinstance(connection, AdaptedConnection)  # noqa: S101  likewise
+    connection.run_async(configure)
+
+
+def _configure(database: sqlite3.Connection) -> None:
     for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+        database.execute(pragma)
+
+
+def _with_sqlalchemy(
+    database: sqlite3.Connection, work: Callable[[Connection], T]
+) -> T:
+    """Do work with SQLAlchemy under the write lock and commit it, or leave nothing."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: database,
+        poolclass=StaticPool,
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", _take_the_write_lock)
+    with engine.begin() as connection:
+        return work(connection)
 
 
 def _take_the_write_lock(connection: Connection) -> None:
@@ -232,15 +327,31 @@ def _take_the_write_lock(connection: Connection) -> None:
 
 
 async def _in_thread(
-    connection: AsyncConnection, work: Callable[[sqlite3.Connection], T]
+    connection: AsyncConnection,
+    work: Callable[[sqlite3.Connection], T],
+    caller: _Caller,
 ) -> T:
-    """Run work in the driver's own thread.
+    """Run work in the driver's own thread; interrupt it if the caller leaves.
 
-    aiosqlite has no public call for more than one statement at a time. SQLAlchemy
-    reaches into the driver in the same way to set the isolation level.
+    Without that, a cancelled statement would run on and keep its locks, and closing the
+    connection would wait for it.
     """
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
     assert isinstance(driver, Driver)  # noqa: S101  tells the type checkers what was opened
+    try:
+        return await _execute(driver, work)
+    except asyncio.CancelledError:
+        caller.left = True
+        await driver.interrupt()  # noqa: ASYNC102  it does not wait
+        raise
+
+
+async def _execute(driver: Driver, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run work in one visit to the thread of a connection.
+
+    aiosqlite has no public call for more than one statement at a time. SQLAlchemy
+    reaches into the driver in the same way to set the isolation level.
+    """
     result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
     return result

@@ -1,7 +1,8 @@
 """The tasks that read: thaws in batches, and listings beside them.
 
 A thousand instances that thaw at once cost a few statements instead of a thousand. A
-batch holds keys of one manager in one partition and never of two partitions.
+batch holds keys of one manager in one partition and never of two partitions. What is
+kept in different shards of the store is read side by side.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .lanes import Lanes
 from .outcomes import attempt, fail, succeed, twin
 from .records import Record
 from .store import Loaded, Store
+from .streams import Streams
 
 __all__ = ["ReadPolicy", "ReadStatistics", "Reader"]
 
@@ -38,12 +40,14 @@ class ReadPolicy:
     Attributes:
         max_keys: keys in one statement.
         max_queued: loads that may wait in one partition, and questions likewise.
-        listings: questions that are worked on at the same time.
+        listings: questions that are worked on at the same time in one shard.
+        max_shards: shards of the store that are read from at the same time.
     """
 
     max_keys: int = attrs.field(default=500, validator=_AT_LEAST_ONE)
     max_queued: int = attrs.field(default=10_000, validator=_AT_LEAST_ONE)
     listings: int = attrs.field(default=2, validator=_AT_LEAST_ONE)
+    max_shards: int = attrs.field(default=16, validator=_AT_LEAST_ONE)
 
 
 @attrs.frozen(kw_only=True)
@@ -125,8 +129,8 @@ class _Question(Generic[T]):
 class Reader:
     """Accepts reads from anywhere in the loop and does them in tasks of its own.
 
-    The host runs ``run`` in a task and ends it with ``close``. Thaws have a task to
-    themselves, so that a slow listing does not hold one up.
+    The host runs ``run`` in a task, which owns the others, and ends it with ``close``.
+    Thaws have tasks to themselves, so that a slow listing does not hold one up.
     """
 
     _store: Store
@@ -134,18 +138,24 @@ class Reader:
     _groups: dict[tuple[str, str], _Group] = attrs.field(
         factory=dict[tuple[str, str], _Group], init=False
     )
-    _turns: Lanes[_Group] = attrs.field(factory=Lanes[_Group], init=False)
+    _turns: Streams[Lanes[_Group]] = attrs.field(init=False)
     _depths: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
     _loading: int = attrs.field(default=0, init=False)
-    _questions: Lanes[_Pending] = attrs.field(factory=Lanes[_Pending], init=False)
-    _wake_loads: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _wake_questions: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _questions: Streams[Lanes[_Pending]] = attrs.field(init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _batches: int = attrs.field(default=0, init=False)
     _loaded: int = attrs.field(default=0, init=False)
     _unusable: int = attrs.field(default=0, init=False)
     _failed: int = attrs.field(default=0, init=False)
     _largest: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        shards = self._policy.max_shards
+        width = self._policy.listings
+        self._turns = Streams(Lanes[_Group], self._serve_load, tasks=shards)
+        self._questions = Streams(
+            Lanes[_Pending], self._serve_question, tasks=shards * width, width=width
+        )
 
     def __repr__(self) -> str:
         return f"<Reader loading={self._loading} asking={len(self._questions)}>"
@@ -168,10 +178,8 @@ class Reader:
         else:
             self._depths[partition] = depth + 1
             self._loading += 1
-            self._group(partition, address.manager).waiting.setdefault(
-                address.key, []
-            ).append(future)
-            self._wake_loads.set()
+            group = self._group(partition, address.manager)
+            group.waiting.setdefault(address.key, []).append(future)
         return future
 
     def ask(
@@ -187,18 +195,21 @@ class Reader:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             fail(future, StoreClosed())
-        elif self._questions.depth(partition) >= self._policy.max_queued:
+            return future
+        shard = None if partition == _HOST else self._store.shard(partition)
+        stream = self._questions.of(shard)
+        if stream.queue.depth(partition) >= self._policy.max_queued:
             fail(future, _full("listing", partition or "the host"))
         else:
-            self._questions.put(partition, _Question(call, future))
-            self._wake_questions.set()
+            stream.queue.put(partition, _Question(call, future))
+            self._questions.wake(stream)
         return future
 
     def close(self) -> None:
         """Accept nothing more; ``run`` returns when everything is answered."""
         self._closed = True
-        self._wake_loads.set()
-        self._wake_questions.set()
+        self._turns.close()
+        self._questions.close()
 
     def statistics(self) -> ReadStatistics:
         return ReadStatistics(
@@ -215,9 +226,8 @@ class Reader:
         """Answer until ``close`` was called and nothing waits any more."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._serve_loads())
-                for _ in range(self._policy.listings):
-                    group.create_task(self._serve_questions())
+                group.create_task(self._turns.run())
+                group.create_task(self._questions.run())
         finally:
             self._abandon()
 
@@ -225,21 +235,18 @@ class Reader:
         group = self._groups.get((partition, manager))
         if group is None:
             group = self._groups[partition, manager] = _Group(partition, manager)
-            self._turns.put(partition, group)
+            self._stand(group)
         return group
 
-    async def _serve_loads(self) -> None:
-        while True:
-            group = self._turns.take()
-            if group is not None:
-                batch = self._take(group)
-                if batch:
-                    await self._load(group, batch)
-            elif self._closed:
-                return
-            else:
-                self._wake_loads.clear()
-                await self._wake_loads.wait()
+    def _stand(self, group: _Group) -> None:
+        stream = self._turns.of(self._store.shard(group.partition))
+        stream.queue.put(group.partition, group)
+        self._turns.wake(stream)
+
+    async def _serve_load(self, turns: Lanes[_Group]) -> None:
+        group = turns.take()
+        if group is not None and (batch := self._take(group)):
+            await self._load(group, batch)
 
     def _take(self, group: _Group) -> Waiting:
         """Take a batch out of a group; what is left waits for another turn."""
@@ -255,7 +262,7 @@ class Reader:
         if not self._depths[group.partition]:
             del self._depths[group.partition]
         if group.waiting:
-            self._turns.put(group.partition, group)
+            self._stand(group)
         else:
             del self._groups[group.partition, group.manager]
         return batch
@@ -308,25 +315,19 @@ class Reader:
             for future in futures:
                 fail(future, twin("load", error))
 
-    async def _serve_questions(self) -> None:
-        while True:
-            question = self._questions.take()
-            if question is not None:
-                if not question.left():
-                    self._failed += not await question.put_to(self._store)
-            elif self._closed:
-                return
-            else:
-                self._wake_questions.clear()
-                await self._wake_questions.wait()
+    async def _serve_question(self, questions: Lanes[_Pending]) -> None:
+        question = questions.take()
+        if question is not None and not question.left():
+            self._failed += not await question.put_to(self._store)
 
     def _abandon(self) -> None:
         self._closed = True
         for group in self._groups.values():
             self._fail(group.waiting, StoreClosed())
         self._groups.clear()
-        while (question := self._questions.take()) is not None:
-            question.abandon()
+        for questions in self._questions:
+            while (question := questions.take()) is not None:
+                question.abandon()
 
 
 def _full(operation: str, where: str) -> StoreUnavailable:

@@ -30,6 +30,7 @@ class SqlStore(Store):
     """Keeps records in the database that ``sqlite+aiosqlite:///podvisor.db`` names.
 
     Attributes:
+        readers: connections that read beside the one that writes.
         engines: the open database, for what is below this class; ``None`` outside
             ``open`` … ``close``.
 
@@ -39,6 +40,7 @@ class SqlStore(Store):
     """
 
     _url: URL = attrs.field(converter=check_url)
+    _readers: int = attrs.field(default=3, kw_only=True, alias="readers")
     engines: Engines | None = attrs.field(default=None, init=False)
 
     def __repr__(self) -> str:
@@ -49,9 +51,10 @@ class SqlStore(Store):
         if self.engines is not None:
             return
         # SQLAlchemy looks at the working directory and imports its dialect: both block.
-        engines = await anyio.to_thread.run_sync(Engines.of, self._url)
+        engines = await anyio.to_thread.run_sync(Engines.of, self._url, self._readers)
         try:
-            await engines.prepare(prepare)
+            if not await engines.is_current():
+                await engines.alter(prepare)
         except BaseException:
             await engines.close()  # noqa: ASYNC102  it shields itself
             raise

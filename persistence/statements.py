@@ -25,14 +25,23 @@ __all__ = [
     "OWNED",
     "OWNER",
     "PARTITIONS",
+    "TABLES",
     "TAKE",
     "UPDATE",
+    "VERSION",
     "WITNESS",
 ]
 
 OWNED = """EXISTS (
     SELECT 1 FROM podvisor_owners WHERE partition = :partition AND epoch = :epoch
 )"""
+
+TABLES = """
+SELECT name FROM sqlite_schema
+WHERE type = 'table' AND name LIKE 'podvisor!_%' ESCAPE '!'
+"""
+
+VERSION = "SELECT version FROM podvisor_schema WHERE partition = ''"
 
 OWNER = "SELECT epoch FROM podvisor_owners WHERE partition = :partition"
 

@@ -8,7 +8,7 @@ suite in ``persistence.testing`` is the contract in executable form.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from .address import Address, Key
 from .errors import RecordError, StoreError
@@ -40,6 +40,14 @@ class Store(abc.ABC):
     @abc.abstractmethod
     async def close(self) -> None:
         """Let go of every connection; a second call does nothing."""
+
+    def shard(self, partition: str) -> Hashable:
+        """Say what a partition shares its transactions with; by default with all.
+
+        Calls that write to one shard are made one after the other, calls that write to
+        two of them side by side. The answer is the same for the life of the store.
+        """
+        return None
 
     @abc.abstractmethod
     async def claim(self, partitions: Sequence[str]) -> list[Claim]:

@@ -174,7 +174,8 @@ class InstanceManager(Generic[A_co]):
         shard = self._registry.shard(partition)
         live = list(shard.values())
         stored = await self._runtime.read(
-            lambda store: store.count(self.name, partition=partition)
+            lambda store: store.count(self.name, partition=partition),
+            partition=partition,
         )
         in_memory = sum(1 for i in live if i.rev > 0)
         return ManagerStatistics(
@@ -207,7 +208,8 @@ class InstanceManager(Generic[A_co]):
         found = await self._runtime.read(
             lambda store: store.keys(
                 self.name, partition=partition, after=after, limit=limit
-            )
+            ),
+            partition=partition,
         )
         texts = {key_to_text(key): key for key in found}
         start = "" if after is None else key_to_text(after)
@@ -228,7 +230,8 @@ class InstanceManager(Generic[A_co]):
             marks = list(known.quarantined.values())
         else:
             marks = await self._runtime.read(
-                lambda store: store.quarantined(partition=partition)
+                lambda store: store.quarantined(partition=partition),
+                partition=partition,
             )
         return tuple(m for m in marks if m.address.manager == self.name)
 

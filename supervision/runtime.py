@@ -309,11 +309,18 @@ class Runtime:
         await self.claims.owned(partition)
         return partition
 
-    async def read(self, call: Callable[[Store], Awaitable[T]]) -> T:
-        """Ask the store something, in a task of the library."""
+    async def read(
+        self, call: Callable[[Store], Awaitable[T]], *, partition: str = ""
+    ) -> T:
+        """Ask the store something, in a task of the library.
+
+        Args:
+            call: what to ask.
+            partition: whose turn it takes, and waits for; without one, the host's own.
+        """
         if not self.open:
             raise HostClosed
-        return await self.reader.ask(call)
+        return await self.reader.ask(call, partition=partition)
 
     # What the parts call.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import attrs
 
@@ -49,6 +49,9 @@ class RelayStore(Store):
 
     async def close(self) -> None:
         await self.inner.close()
+
+    def shard(self, partition: str) -> Hashable:
+        return self.inner.shard(partition)
 
     async def claim(self, partitions: Sequence[str]) -> list[Claim]:
         await self.passing("claim", *partitions)

@@ -210,10 +210,8 @@ class Medium:
         if self.name == "postgres":
             self._spoil_in_postgres(address, kind)
             return
-        with (
-            closing(sqlite3.connect(f"{self.folder}/podvisor.db")) as database,
-            database,
-        ):
+        path = self.url.partition("///")[2].replace("{partition}", address.partition)
+        with closing(sqlite3.connect(path)) as database, database:
             done = database.execute(
                 "UPDATE podvisor_records SET body = ?"
                 " WHERE partition = ? AND manager = ? AND key = ? AND kind = ?",

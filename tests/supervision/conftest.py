@@ -26,7 +26,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def host(make: MakeStore, clock: ManualClock) -> AsyncGenerator[Host]:
-    """Hold a host across the yield of a fixture, on either store."""
+    """Hold a host across the yield of a fixture, on any store."""
     policy = HostPolicy(shutdown_timeout=2.0, shutdown_grace=0.1)
     async with Host(store=make(), clock=clock, policy=policy) as running:
         yield running
