@@ -170,6 +170,11 @@ class Account(Generic[T]):
         elif self.debt:
             self.debt = max(0.0, self.debt + above * elapsed)
 
+    def pace(self) -> float:
+        """Return the seconds in which it works off one item, about."""
+        costs = (self.estimates or {}).values()
+        return sum(costs) / max(1, len(costs)) / max(1, self.seats)
+
     def _turn_over(self, period: Period) -> Stretch:
         old = self.stretch
         self.received += old.held

@@ -22,6 +22,7 @@ from .admission import Admission
 from .blame import History
 from .fairness import FairQueue
 from .instance import Instance, Seeker
+from .messages import HandlerSpec
 from .numbers import ShareNumbers
 from .phases import Phase
 from .shares import DispatchPolicy, Priority, Share
@@ -33,6 +34,9 @@ from .workers import Workers
 __all__ = ["DispatchStatistics", "Dispatcher"]
 
 log = logging.getLogger("podvisor.dispatcher")
+
+_FEW = 2
+"""Turns that are started together before it is known how long they take."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,9 +95,12 @@ class Dispatcher:
         self._clock = clock
         self._now = clock.monotonic
         self._fair: FairQueue[Seeker] = FairQueue(policy, share_of)
-        self.admission = Admission(policy, self._fair.share, self._fair.pace)
+        self.admission = Admission(policy, self._fair.share, self._pace)
         self._seats: dict[Instance, _Seat] = {}
         self._pumping = False
+        self._handed = 0
+        self._first_batch = self._batch = min(_FEW, policy.pump)
+        self._paused: float | None = None
         self._tick = 1
         self._inlined: list[Tally] = []
         self._accrual: Handle | None = None
@@ -132,6 +139,11 @@ class Dispatcher:
         self._fair.set_share(partition, share, self._now())
         self._pump_soon()
 
+    def _pace(self, partition: str) -> float:
+        """Return the seconds in which a partition works off one turn, about."""
+        account = self._fair.accounts.get(partition)
+        return self._policy.estimate if account is None else account.pace()
+
     # Turns in their callers' steps.
 
     def may_inline(self, tally: Tally) -> bool:
@@ -140,20 +152,23 @@ class Dispatcher:
         It may when it would be the next anyway: nothing of its partition waits, and no
         other that is behind it. What it takes is charged after this pass of the loop.
         """
-        fair = self._fair
-        account = fair.accounts.get(tally.partition)
-        if account is not None and (
-            account.waiting
-            or account.seats >= account.share.cap
-            or (fair.contending and account.tag > fair.tags.virtual)
-        ):
+        fair, policy = self._fair, self._policy
+        if (fair.waiting or fair.free < policy.seats) and not self._is_next(tally):
             return False
         if tally.tick != self._tick:
             self._begin_tick(tally)
         tally.inline += 1
         tally.began = self._now()
-        policy = self._policy
         return tally.inline <= policy.inline and tally.owed < policy.quantum
+
+    def _is_next(self, tally: Tally) -> bool:
+        fair = self._fair
+        account = fair.accounts.get(tally.partition)
+        if account is None:
+            return True
+        if account.waiting or account.seats >= account.share.cap:
+            return False
+        return not fair.contending or account.tag <= fair.tags.virtual
 
     def _begin_tick(self, tally: Tally) -> None:
         tally.tick = self._tick
@@ -175,17 +190,37 @@ class Dispatcher:
 
     # Turns that queue.
 
+    def arrive(self, instance: Instance) -> None:
+        """Give an idle instance that got mail a seat now if nothing stands before it.
+
+        Only a worker's turn may begin here: it runs in a step of its own. Others queue,
+        and so do those that come while many have begun that did not run yet.
+        """
+        spec = _handler(instance)
+        if spec.coroutine is None or self._handed >= self._batch:
+            self.submit(instance)
+            return
+        now = self._now()
+        account = self._fair.account(instance.address.partition, now)
+        ticket = self._fair.begin(account, instance, now, kind=spec.name)
+        if ticket is None:
+            self.submit(instance)
+            return
+        self._give(instance, ticket)
+
     def submit(self, instance: Instance) -> None:
         """Queue an instance that has mail for a seat."""
         instance.phase = Phase.READY
-        mail, now = instance.mail, self._now()
-        kind, lane = None, Priority.NORMAL
-        if mail:
-            message = mail.head().message
-            kind = instance.kind.spec.handler_for(message, instance).name
-            lane = mail.urgency(now)
+        now = self._now()
         account = self._fair.account(instance.address.partition, now)
-        instance.ticket = self._fair.enter(account, instance, now, kind=kind, lane=lane)
+        mail = instance.mail
+        instance.ticket = self._fair.enter(
+            account,
+            instance,
+            now,
+            kind=_handler(instance).name,
+            lane=mail.urgency(now) if mail else Priority.NORMAL,
+        )
         self._pump_soon()
 
     def hasten(self, instance: Instance, priority: Priority) -> None:
@@ -244,20 +279,42 @@ class Dispatcher:
         """Start turns until nothing may start, or the loop has other things to do."""
         self._pumping = False
         now = self._now()
+        if self._paused is not None:
+            self._adapt(now - self._paused)
+            self._paused = None
         end = now + self._policy.quantum
-        for _ in range(self._policy.pump):
+        for _ in range(self._batch):
             ticket = self._fair.pick(now)
             if ticket is None:
+                if not self._fair.waiting:
+                    self._batch = self._first_batch
                 break
             self._begin(ticket)
             now = self._now()
             if now >= end:
-                self._pump_soon()
+                self._pause(now)
                 break
         else:
-            self._pump_soon()
+            self._pause(now)
         if self._fair.events:
             self._report()
+
+    def _pause(self, now: float) -> None:
+        """Let the loop do something else, and go on right after that."""
+        self._paused = now
+        self._pump_soon()
+
+    def _adapt(self, seconds: float) -> None:
+        """Start fewer turns at a time when a pass of the loop takes long, or more.
+
+        A worker's turn costs nothing when it is begun here, but the loop runs all that
+        were begun in one pass, and whoever arrives meanwhile waits for all of them. So
+        a rush begins with few, and grows while the passes are short.
+        """
+        if seconds > self._policy.quantum / 2:
+            self._batch = max(1, self._batch // 2)
+        elif seconds < self._policy.quantum / 8:
+            self._batch = min(self._policy.pump, 2 * self._batch)
 
     def _begin(self, ticket: Ticket[Seeker]) -> None:
         seeker = ticket.item
@@ -267,28 +324,37 @@ class Dispatcher:
             else:
                 seeker.set_result(None)
             return
-        seeker.phase = Phase.RUNNING
         seeker.ticket = None
         if self._turns.begins_sync(seeker):
+            seeker.phase = Phase.RUNNING
             try:
-                self._turns.run_sync(seeker)
+                self._turns.run_sync(seeker, ticket.started + self._policy.quantum)
             finally:
                 self._fair.complete(ticket, self._now())
             return
-        seat = self._seats[seeker] = _Seat(ticket)
-        seat.task = self._workers.run(functools.partial(self._work, seeker, seat))
+        self._give(seeker, ticket)
+
+    def _give(self, instance: Instance, ticket: Ticket[Seeker]) -> None:
+        """Let a worker run a turn."""
+        instance.phase = Phase.RUNNING
+        seat = self._seats[instance] = _Seat(ticket)
+        self._handed += 1
+        seat.task = self._workers.run(functools.partial(self._work, instance, seat))
         if self._accrual is None:
             self._accrue_later()
 
     async def _work(self, instance: Instance, seat: _Seat) -> None:
+        self._handed -= 1
         try:
-            await self._turns.run_async(instance)
+            until = seat.ticket.started + self._policy.quantum
+            await self._turns.run_async(instance, until)
         finally:
             if self._seats.get(instance) is seat:
                 del self._seats[instance]
             if seat.held:
                 self._fair.complete(seat.ticket, self._now())
-            self._pump_soon()
+            if self._fair.waiting or self._fair.events:
+                self._pump_soon()
 
     def _accrue_later(self) -> None:
         self._accrual = self._clock.call_later(self._policy.accrual, self._accrue)
@@ -310,3 +376,10 @@ class Dispatcher:
                     event.partition, seats=event.seats, debt=round(event.debt, 3)
                 ),
             )
+
+
+def _handler(instance: Instance) -> HandlerSpec:
+    """Find the handler of the message that is next."""
+    message = None if not instance.mail else instance.mail.head().message
+    spec = instance.kind.spec
+    return spec.handlers.get(type(message)) or spec.handler_for(message, instance)

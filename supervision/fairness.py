@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 from .accounts import Account, Place, Resource, Ticket
 from .blame import History, Stretch
 from .heaps import TagHeap
-from .numbers import ShareEvent, ShareEventKind, ShareNumbers
+from .numbers import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of
 from .shares import DispatchPolicy, Share
 from .tags import Tags
 
@@ -74,10 +74,8 @@ class FairQueue(Generic[T]):
         self._sweep: deque[Account[T]] = deque()
 
     def __repr__(self) -> str:
-        return (
-            f"<FairQueue free={self.free} waiting={self.waiting} "
-            f"accounts={len(self.accounts)}>"
-        )
+        known = len(self.accounts)
+        return f"<FairQueue free={self.free} waiting={self.waiting} accounts={known}>"
 
     # Partitions.
 
@@ -167,6 +165,27 @@ class FairQueue(Generic[T]):
             self._unblock(account, now)
         return ticket
 
+    def begin(
+        self, account: Account[T], item: T, now: float, *, kind: object = None
+    ) -> Ticket[T] | None:
+        """Give a seat at once to an item that would be picked next anyway.
+
+        Returns:
+            Its ticket; ``None``: it has to ``enter``.
+        """
+        if (
+            self.contending
+            or self.free <= 0
+            or account.waiting
+            or account.seats >= account.share.cap
+        ):
+            return None
+        self._touch(account, now)
+        ticket = Ticket(account, item, kind, _NORMAL, now, None, waiting=False)
+        self.tags.start(account)
+        self._hold(account, ticket, now)
+        return ticket
+
     def pick(self, now: float) -> Ticket[T] | None:
         """Give a seat to the next item; ``None`` when nothing may have one."""
         while self.free > 0:
@@ -194,7 +213,8 @@ class FairQueue(Generic[T]):
             self._note_burst(account, now)
         if account.waiting:
             self._offer(account, now)
-        self._rest()
+        elif not self.waiting:
+            self._rest()
 
     def cancel(self, ticket: Ticket[T], now: float) -> bool:
         """Take an item out of the queue; say whether it was still waiting."""
@@ -252,13 +272,16 @@ class FairQueue(Generic[T]):
         self._touch(account, now)
         account.remove_head(ticket)
         self.waiting -= 1
+        self._hold(account, ticket, now)
+        if account.seats > account.share.cap:
+            self._note_burst(account, now)
+        self._offer(account, now)
+
+    def _hold(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
         self.tags.serve(account, ticket, now)
         account.seats += 1
         account.dispatched += 1
         self.free -= 1
-        if account.seats > account.share.cap:
-            self._note_burst(account, now)
-        self._offer(account, now)
 
     # Where a partition stands.
 
@@ -296,7 +319,7 @@ class FairQueue(Generic[T]):
         elif place in _AT_ITS_CAP and not account.capped:
             account.capped = True
             account.cap_hits += 1
-            self._report(account, ShareEventKind.CAP_HIT, now)
+            self.events.append(event_of(account, ShareEventKind.CAP_HIT, now))
 
     def _rest(self) -> None:
         # The end of a busy period, as in the paper: nobody is ahead of anybody.
@@ -361,47 +384,12 @@ class FairQueue(Generic[T]):
         account.bursting = above
         account.bursts += above
         kind = ShareEventKind.BURST_BEGUN if above else ShareEventKind.BURST_ENDED
-        self._report(account, kind, now)
-
-    def _report(self, account: Account[T], kind: ShareEventKind, now: float) -> None:
-        self.events.append(
-            ShareEvent(
-                kind=kind,
-                partition=account.partition,
-                at=now,
-                seats=account.seats,
-                debt=account.debt,
-            )
-        )
-
-    def pace(self, partition: str) -> float:
-        """Return the seconds in which a partition works off one item, about."""
-        account = self.accounts.get(partition)
-        if account is None or account.estimates is None:
-            return self._policy.estimate
-        costs = account.estimates.values()
-        return sum(costs) / len(costs) / max(1, account.seats)
+        self.events.append(event_of(account, kind, now))
 
     def numbers(self, account: Account[T], now: float) -> ShareNumbers:
         """Return what a partition has got so far, and how it stands."""
         self._touch(account, now)
-        stretch = account.stretch
-        lag = (self.tags.virtual - account.tag) * account.share.weight
-        return ShareNumbers(
-            partition=account.partition,
-            share=account.share,
-            place=account.place,
-            seats=account.seats,
-            waiting=account.waiting,
-            received=account.received + stretch.held,
-            waited_for_seats=account.waited_for_seats + stretch.waited,
-            waited_for_itself=account.waited_for_itself + stretch.own,
-            dispatched=account.dispatched,
-            cap_hits=account.cap_hits,
-            bursts=account.bursts,
-            debt=account.debt,
-            lag=lag if account.waiting else 0.0,
-        )
+        return numbers_of(account, self.tags.virtual)
 
     def history(self, now: float) -> History:
         """Return what partitions held and waited in the last minute, up to date."""

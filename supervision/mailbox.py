@@ -89,10 +89,9 @@ class Mailbox:
         self._lanes: dict[Priority, deque[Envelope]] | None = None
 
     def __len__(self) -> int:
-        waiting = len(self._normal)
-        for lane in () if self._lanes is None else self._lanes.values():
-            waiting += len(lane)
-        return waiting
+        if self._lanes is None:
+            return len(self._normal)
+        return len(self._normal) + sum(map(len, self._lanes.values()))
 
     def __iter__(self) -> Iterator[Envelope]:
         yield from self._normal
@@ -107,7 +106,7 @@ class Mailbox:
         self._tally.put()
         priority = envelope.priority
         if priority is None:
-            priority = _priority_of(type(envelope.message))
+            priority = _priority_of(envelope.message)
         if priority is Priority.NORMAL:
             self._normal.append(envelope)
         else:
@@ -118,12 +117,14 @@ class Mailbox:
 
     def head(self) -> Envelope:
         """Return the message that is next; there must be one."""
-        return self._first()[1][0]
+        lane = self._normal if self._lanes is None else self._first()[1]
+        return lane[0]
 
     def take(self) -> Envelope:
         """Remove the message that is next; there must be one."""
         self._tally.take()
-        return self._first()[1].popleft()
+        lane = self._normal if self._lanes is None else self._first()[1]
+        return lane.popleft()
 
     def urgency(self, now: float) -> Priority:
         """Return the priority of the next message: the highest, when it waited enough.
@@ -146,7 +147,7 @@ class Mailbox:
         return min(found, key=lambda pair: pair[1][0].enqueued + penalties[pair[0]])
 
 
-def _priority_of(message: type[object]) -> Priority:
-    # A message may have a field of that name, or come from before there was a default.
-    found: object = getattr(message, "priority", None)
+def _priority_of(message: object) -> Priority:
+    # A message may have a field of that name, or its class none at all.
+    found: object = getattr(type(message), "priority", None)
     return found if isinstance(found, Priority) else Priority.NORMAL

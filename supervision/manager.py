@@ -6,7 +6,6 @@ else. A key of another partition looks like a key that does not exist.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from typing import Generic, NoReturn, TypeVar
 
@@ -23,20 +22,16 @@ from persistence import (
 )
 
 from .agent import AgentSpec
-from .checks import check_limit, check_seconds
+from .asking import Asking
+from .checks import check_limit
 from .context import PLAIN
-from .errors import AskCycle, AskTimeout, NotPicklable
+from .errors import NotPicklable
 from .instance import Instance
 from .kind import Kind, ManagerPolicy
-from .mailbox import Envelope
-from .messages import Message
 from .phases import Durability, Phase
 from .ref import AgentRef, Referable
 from .registry import Registry
 from .runtime import Runtime
-from .shares import Priority
-from .staging import Delivery
-from .tenancy import RequestContext
 
 __all__ = ["InstanceManager", "ManagerStatistics"]
 
@@ -63,7 +58,7 @@ class ManagerStatistics:
     queued: int
 
 
-class InstanceManager(Generic[A_co]):
+class InstanceManager(Asking, Generic[A_co]):
     """A named home for the instances of one agent class; ``host.manager`` makes it."""
 
     def __init__(
@@ -291,99 +286,6 @@ class InstanceManager(Generic[A_co]):
         """Find the live instance of a ref's address, or publish one."""
         return self._runtime.resolve(address)
 
-    async def ask(
-        self,
-        ref: AgentRef[object],
-        message: Message[object],
-        seconds: float | None,
-        priority: Priority | None,
-        delivery: Delivery | None = None,
-    ) -> object:
-        """Deliver a message and wait for the reply."""
-        runtime = self._runtime
-        if seconds is not None:
-            check_seconds(seconds)
-        instance = ref.instance
-        if instance is None or instance.phase is Phase.STOPPED:
-            instance = ref.instance = runtime.resolve(ref.address)
-        runtime.post.accept(instance, message, ref.caller)
-        instance.partition.counters.asks += 1
-        envelope = Envelope(
-            message, request=_request_of(ref), delivery=delivery, priority=priority
-        )
-        if runtime.telemetry.tracing:
-            partition = instance.address.partition
-            with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
-                return await self._carry(ref, instance, envelope, seconds)
-        return await self._carry(ref, instance, envelope, seconds)
-
-    async def ask_once(
-        self,
-        ref: AgentRef[object],
-        message: Message[object],
-        seconds: float | None,
-        priority: Priority | None,
-        key: str,
-    ) -> object:
-        """Deliver a message that is handled once, and wait for the reply."""
-        if seconds is None:
-            seconds = self._kind.policy.ask_timeout
-        return await self._runtime.requests.ask(
-            ref.address,
-            message,
-            key,
-            check_seconds(seconds),
-            functools.partial(self.ask, ref, message, seconds, priority),
-        )
-
-    async def post(self, ref: AgentRef[object], message: Message[object]) -> None:
-        """Deliver a durable message; from inside a turn, with its commit."""
-        post = self._runtime.post
-        if ref.caller is not None and ref.caller.running is not None:
-            post.post_later(ref.caller, ref.address, message)
-        else:
-            await post.post_now(ref.address, message)
-
-    async def _carry(
-        self,
-        ref: AgentRef[object],
-        instance: Instance,
-        envelope: Envelope,
-        seconds: float | None,
-    ) -> object:
-        """Let an accepted ask be handled: here and now if it may, else in its turn."""
-        runtime = self._runtime
-        if instance.phase is Phase.IDLE:
-            spec = instance.kind.spec.handlers[type(envelope.message)]
-            tally = instance.partition.tally
-            if spec.coroutine is None and runtime.dispatcher.may_inline(tally):
-                try:
-                    value = runtime.turns.inline(instance, spec, envelope)
-                finally:
-                    tally.owed += instance.used - tally.began
-                if envelope.reply is None:
-                    return value
-                return await self._reply(envelope.reply, envelope, instance, seconds)
-        return await self._queue(ref, instance, envelope, seconds)
-
-    def tell(
-        self,
-        ref: AgentRef[object],
-        message: Message[object],
-        priority: Priority | None,
-    ) -> None:
-        """Deliver a message; from inside a turn, when the turn is committed."""
-        runtime = self._runtime
-        if ref.caller is not None and ref.caller.running is not None:
-            runtime.post.send_later(ref.caller, ref.address, message, priority)
-            return
-        instance = runtime.resolve(ref.address)
-        runtime.post.accept(instance, message)
-        envelope = Envelope(message, request=ref.request, priority=priority)
-        if runtime.telemetry.tracing:
-            envelope.span = runtime.post.sending(instance)
-        runtime.post.hand_in(instance, envelope)
-
     def attach(self, ref: AgentRef[object], by: int) -> None:
         """Count one attachment more or less; it belongs to the address."""
         partition = (
@@ -397,65 +299,9 @@ class InstanceManager(Generic[A_co]):
         else:
             partition.attached.pop(ref.address, None)
 
-    async def _queue(
-        self,
-        ref: AgentRef[object],
-        instance: Instance,
-        envelope: Envelope,
-        seconds: float | None,
-    ) -> object:
-        runtime = self._runtime
-        caller = ref.caller
-        if caller is not None and caller.running is not None:
-            before = () if caller.current is None else caller.current.chain
-            envelope.chain = (*before, caller.address)
-            if instance.address in envelope.chain:
-                raise AskCycle(instance.address, envelope.chain)
-        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        envelope.reply = reply
-        envelope.enqueued = runtime.clock.monotonic()
-        runtime.post.put(instance, envelope)
-        parked = caller is not None and runtime.dispatcher.park(caller)
-        try:
-            return await self._reply(reply, envelope, instance, seconds)
-        finally:
-            if parked and caller is not None:
-                # The turn goes on, cancelled or not, and needs its seat for that.
-                await runtime.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
-
-    async def _reply(
-        self,
-        reply: asyncio.Future[object],
-        envelope: Envelope,
-        instance: Instance,
-        seconds: float | None,
-    ) -> object:
-        if seconds is None:
-            seconds = self._kind.policy.ask_timeout
-        name = type(envelope.message).__qualname__
-        error = AskTimeout(instance.address, name, seconds)
-        timer = self._runtime.clock.call_later(
-            seconds, functools.partial(envelope.fail, error)
-        )
-        try:
-            return await reply
-        finally:
-            timer.cancel()
-
     def _address(self, key: Key, partition: str) -> Address:
         return Address(check_partition(partition), self.name, check_key(key))
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
         # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
         return instance.ref()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
-
-
-def _request_of(ref: AgentRef[object]) -> RequestContext | None:
-    """Return the request that a message speaks for: that of the turn, if there is one.
-
-    An agent may keep a ref from one turn to the next, which serves somebody else.
-    """
-    caller = ref.caller
-    if caller is not None and caller.current is not None:
-        return caller.current.request
-    return ref.request

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import enum
+from typing import TypeVar
 
 import attrs
 
-from .accounts import Place
+from .accounts import Account, Place
 from .shares import Share
 
-__all__ = ["ShareEvent", "ShareEventKind", "ShareNumbers"]
+__all__ = ["ShareEvent", "ShareEventKind", "ShareNumbers", "event_of", "numbers_of"]
+
+T = TypeVar("T")
 
 
 class ShareEventKind(enum.Enum):
@@ -75,3 +78,35 @@ class ShareNumbers:
     bursts: int
     debt: float
     lag: float
+
+
+def event_of(account: Account[T], kind: ShareEventKind, now: float) -> ShareEvent:
+    """Say what happened to an account whose sums are up to date."""
+    return ShareEvent(
+        kind=kind,
+        partition=account.partition,
+        at=now,
+        seats=account.seats,
+        debt=account.debt,
+    )
+
+
+def numbers_of(account: Account[T], virtual: float) -> ShareNumbers:
+    """Read an account whose sums are up to date, at a virtual time."""
+    stretch = account.stretch
+    lag = (virtual - account.tag) * account.share.weight
+    return ShareNumbers(
+        partition=account.partition,
+        share=account.share,
+        place=account.place,
+        seats=account.seats,
+        waiting=account.waiting,
+        received=account.received + stretch.held,
+        waited_for_seats=account.waited_for_seats + stretch.waited,
+        waited_for_itself=account.waited_for_itself + stretch.own,
+        dispatched=account.dispatched,
+        cap_hits=account.cap_hits,
+        bursts=account.bursts,
+        debt=account.debt,
+        lag=lag if account.waiting else 0.0,
+    )

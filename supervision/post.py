@@ -41,17 +41,12 @@ class Post:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def accept(
-        self, instance: Instance, message: object, sender: Instance | None = None
-    ) -> None:
+    def accept(self, instance: Instance, message: object) -> None:
         """Check that an instance takes a message now, before anything changes.
-
-        What a handler sends to its own children may use the reserve of the host.
 
         Raises:
             NotHandled: no handler takes it.
-            MailboxFull: there is no room in its mailbox.
-            Overloaded: there is no room for its partition, or on the host.
+            MailboxFull: there is no room.
         """
         spec = instance.kind.spec
         if type(message) not in spec.handlers:
@@ -62,19 +57,34 @@ class Post:
         if waiting >= instance.kind.policy.mailbox:
             instance.partition.counters.rejected += 1
             raise MailboxFull(instance.address, instance.kind.policy.mailbox)
-        tally, admission = instance.partition.tally, self._runtime.dispatcher.admission
-        if tally.queued or admission.queued >= admission.policy.backlog:
-            own = sender is not None and instance.parent is sender
-            refusal = admission.look(tally, exempt=own)
-            if refusal is not None:
-                instance.partition.counters.rejected += 1
-                raise Overloaded(instance.address, refusal.scope, refusal.retry_after)
+
+    def admit(self, instance: Instance, sender: Instance | None) -> None:
+        """Check that one more message may wait, before anything changes.
+
+        What a handler sends to its own children may use the reserve of the host.
+
+        Args:
+            instance: who gets it.
+            sender: the instance whose handler sends it, if one does.
+
+        Raises:
+            Overloaded: there is no room for its partition, or on the host.
+        """
+        tally = instance.partition.tally
+        admission = tally.admission
+        if not tally.queued and admission.queued < admission.policy.backlog:
+            return
+        own = sender is not None and instance.parent is sender
+        refusal = admission.look(tally, exempt=own)
+        if refusal is not None:
+            instance.partition.counters.rejected += 1
+            raise Overloaded(instance.address, refusal.scope, refusal.retry_after)
 
     def put(self, instance: Instance, envelope: Envelope) -> None:
         """Put an accepted message into the mailbox and see that it is handled."""
         priority = instance.enqueue(envelope)
         if instance.phase is Phase.IDLE:
-            self._runtime.dispatcher.submit(instance)
+            self._runtime.dispatcher.arrive(instance)
         elif instance.phase is Phase.READY and priority is not Priority.BACKGROUND:
             self._runtime.dispatcher.hasten(instance, priority)
 
@@ -89,7 +99,8 @@ class Post:
         target = self._target(address)
         if not target.live:
             self._runtime.may_start(target.partition, address)
-        self.accept(target, message, sender)
+        self.accept(target, message)
+        self.admit(target, sender)
         span = self.sending(target) if self._runtime.telemetry.tracing else None
         current = sender.current
         request = None if current is None else current.request

@@ -71,9 +71,8 @@ class Runtime:
         self.crew = Crew()
         self.workers = Workers()
         self.claims = Claims(self.writer, policy.serves, self._taken)
-        quantum = policy.dispatch.quantum
         self.endings = Endings(self.writer, self.reader, clock, self)
-        self.turns = Turns(self.endings, self.telemetry, clock, self, quantum)
+        self.turns = Turns(self.endings, self.telemetry, clock, self)
         self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers, clock)
         self.idle = Idle(clock, self._stop)
         self.departures = Departures(self, self._stop, self.idle.forget)

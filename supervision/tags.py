@@ -40,22 +40,34 @@ class Tags(Generic[T]):
 
     def serve(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
         """Charge what an item that gets a seat is expected to use of it."""
-        self.virtual = max(self.virtual, account.tag)
-        estimates = account.estimates
-        if estimates is None:
-            expected = self._first_estimate
-        else:
-            expected = estimates.get(ticket.kind, self._first_estimate)
+        tag = account.tag
+        self.virtual = max(self.virtual, tag)
+        expected = self._first_estimate
+        if account.estimates is not None:
+            expected = account.estimates.get(ticket.kind, expected)
         ticket.started = now
         ticket.charged = expected
-        self.charge(account, expected)
+        account.tag = tag = tag + expected / account.share.weight
+        self._furthest = max(self._furthest, tag)
 
     def correct(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
-        """Charge what an item really used, in place of what was expected."""
+        """Charge what an item really used, in place of what was expected.
+
+        A partition that waits for its own cap falls behind, since the others go on;
+        were the whole of that kept, it would take every seat as soon as the cap is
+        lifted. So the most that it may be behind is what one of its items costs.
+        """
         used = self.cost(ticket, now)
-        expected = self._learn(account, ticket.kind, used)
-        self.charge(account, used - ticket.charged)
-        self.bound(account, expected)
+        estimates = account.estimates
+        if estimates is None:
+            account.estimates = estimates = {}
+        mean = estimates.get(ticket.kind, used)
+        mean += _SMOOTHING * (used - mean)
+        estimates[ticket.kind] = mean = max(mean, _LEAST_COST)
+        weight = account.share.weight
+        tag = account.tag + (used - ticket.charged) / weight
+        account.tag = tag = max(tag, self.virtual - self.lag(mean) / weight)
+        self._furthest = max(self._furthest, tag)
 
     def accrue(self, account: Account[T], ticket: Ticket[T], now: float) -> bool:
         """Charge a running item for what it used beyond its estimate, if it did."""
@@ -66,14 +78,9 @@ class Tags(Generic[T]):
         self.charge(account, beyond)
         return True
 
-    def bound(self, account: Account[T], mean: float) -> None:
-        """Bound how far a partition that was served may be behind: one mean cost.
-
-        While it waits for its own cap the others go on; were the whole of that kept,
-        it would take every seat as soon as the cap is lifted.
-        """
-        least = self.virtual - mean / account.share.weight
-        account.tag = max(account.tag, least)
+    def lag(self, mean: float) -> float:
+        """Return by how much a partition may be behind, in seconds of service."""
+        return mean
 
     def cost(self, ticket: Ticket[T], now: float) -> float:
         """Return what an item has used of its seat so far, in seconds."""
@@ -87,7 +94,7 @@ class Tags(Generic[T]):
     def spend(self, account: Account[T], seconds: float) -> None:
         """Charge what a partition used without a seat, as if it had had its turn."""
         self.start(account)
-        self.virtual = account.tag
+        self.virtual = max(self.virtual, account.tag)
         self.charge(account, seconds)
 
     def rescale(self, account: Account[T], share: Share) -> None:
@@ -99,11 +106,3 @@ class Tags(Generic[T]):
     def rest(self) -> None:
         """End a busy period: when nothing waits or runs, nobody is ahead of anybody."""
         self.virtual = max(self.virtual, self._furthest)
-
-    def _learn(self, account: Account[T], kind: object, used: float) -> float:
-        if account.estimates is None:
-            account.estimates = {}
-        before = account.estimates.get(kind, used)
-        after = max(_LEAST_COST, before + _SMOOTHING * (used - before))
-        account.estimates[kind] = after
-        return after

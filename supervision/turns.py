@@ -18,7 +18,7 @@ from persistence import (
 )
 
 from .endings import Endings
-from .errors import MailboxFull
+from .errors import MailboxFull, Overloaded
 from .failures import as_told
 from .instance import Instance
 from .mail_errors import MailroomFull, UnstorableMessage
@@ -33,7 +33,13 @@ __all__ = ["Turns"]
 
 Coroutine: TypeAlias = Callable[..., Awaitable[object]]
 
-_REFUSALS = (UnstorableState, UnstorableMessage, MailboxFull, MailroomFull)
+_REFUSALS = (
+    UnstorableState,
+    UnstorableMessage,
+    MailboxFull,
+    MailroomFull,
+    Overloaded,
+)
 """Errors of what a handler wanted stored or sent: they answer the asker, no crash."""
 
 
@@ -41,18 +47,12 @@ class Turns:
     """Runs the handlers of one host's agents."""
 
     def __init__(
-        self,
-        endings: Endings,
-        telemetry: Telemetry,
-        clock: Clock,
-        hooks: Hooks,
-        quantum: float,
+        self, endings: Endings, telemetry: Telemetry, clock: Clock, hooks: Hooks
     ) -> None:
         self._endings = endings
         self._telemetry = telemetry
         self._clock = clock
         self._hooks = hooks
-        self._quantum = quantum
 
     def inline(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope
@@ -83,24 +83,28 @@ class Turns:
         message = instance.mail.head().message
         return instance.kind.spec.handler_for(message, instance).coroutine is None
 
-    def run_sync(self, instance: Instance) -> None:
-        """Handle the mail at the head whose handlers are ``def``."""
+    def run_sync(self, instance: Instance, until: float) -> None:
+        """Handle the mail at the head whose handlers are ``def``.
+
+        After ``until``, a monotonic time, no further message is taken.
+        """
         turn = self._begin(instance)
-        end = self._clock.monotonic() + self._quantum
         for _ in range(instance.kind.policy.batch):
             if not (envelope := self._next(instance, only_sync=True)):
                 break
             spec = instance.kind.spec.handler_for(envelope.message, instance)
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
-            if turn.crash is not None or self._used_up(instance, end):
+            if turn.crash is not None or self._used_up(instance, until):
                 break
         self._endings.finish(turn)
 
-    async def run_async(self, instance: Instance) -> None:
-        """Handle mail in a worker's task, whatever its handlers are."""
+    async def run_async(self, instance: Instance, until: float) -> None:
+        """Handle mail in a worker's task, whatever its handlers are.
+
+        After ``until``, a monotonic time, no further message is taken.
+        """
         turn = self._begin(instance)
         STAMP.set(instance.partition.name)  # the worker takes it off again
-        end = self._clock.monotonic() + self._quantum
         try:
             for _ in range(instance.kind.policy.batch):
                 if not (envelope := self._next(instance, only_sync=False)):
@@ -114,7 +118,7 @@ class Turns:
                 self._refuse_or_go_on(turn, envelope, value)
                 if turn.crash is not None or _cancelled():
                     break
-                if self._used_up(instance, end):
+                if self._used_up(instance, until):
                     break
         finally:
             self._endings.finish(turn)
@@ -168,9 +172,9 @@ class Turns:
                 return envelope
         return None
 
-    def _used_up(self, instance: Instance, end: float) -> bool:
+    def _used_up(self, instance: Instance, until: float) -> bool:
         """Say whether a turn takes no further message; no clock is read for nothing."""
-        return bool(instance.mail) and self._clock.monotonic() >= end
+        return bool(instance.mail) and self._clock.monotonic() >= until
 
     def _refuse_or_go_on(self, turn: Turn, envelope: Envelope, value: object) -> None:
         if not turn.answers or turn.answers[-1][0] is not envelope:

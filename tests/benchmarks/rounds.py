@@ -1,85 +1,181 @@
-"""Who is next: the decision core of the dispatcher, without clock, loop or I/O.
-
-A *lane* is what the dispatcher knows of one partition: the instances that have mail
-and wait for a seat, in order of arrival, and how many seats are taken. The policy
-below is round robin over the lanes that have work and stand below their cap; the seam
-is ``enter`` / ``pick`` / ``leave``, so another policy is another class.
-"""
+"""The trivial dispatcher, which the real one is held to: rotation, uncharged."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import functools
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Callable
 
 import attrs
 
-__all__ = ["Lane", "RoundRobin"]
+from persistence import Clock
+from supervision.admission import Admission
+from supervision.dispatcher import DispatchStatistics
+from supervision.instance import Instance, Seeker
+from supervision.phases import Phase
+from supervision.shares import DispatchPolicy, Priority, Share
+from supervision.tally import Tally
+from supervision.turns import Turns
+from supervision.workers import Workers
 
-T = TypeVar("T")
+__all__ = ["Rotation"]
 
 
 @attrs.define(eq=False)
-class Lane(Generic[T]):
-    """The queue and the seats of one partition.
-
-    Attributes:
-        partition: whose lane it is.
-        cap: most seats it may hold at a time.
-        waiting: items that want a seat, oldest first.
-        seats: seats held now.
-        inline: turns run in their callers' steps during loop tick ``tick``.
-    """
-
-    partition: str
+class _Lane:
     cap: int
-    waiting: deque[T] = attrs.field(factory=deque[T])
+    waiting: deque[Seeker] = attrs.field(factory=deque["Seeker"])
     seats: int = 0
     queued: bool = False
     inline: int = 0
     tick: int = 0
 
 
-class RoundRobin(Generic[T]):
-    """One item per lane in turn; a lane at its cap is passed over without a scan."""
+@attrs.define(eq=False)
+class _Seat:
+    lane: _Lane
+    task: asyncio.Task[None] | None = None
+    held: bool = True
 
-    def __init__(self, seats: int) -> None:
-        self.free = seats
-        self._ring: deque[Lane[T]] = deque()
 
-    def __repr__(self) -> str:
-        return f"<RoundRobin free={self.free} lanes={len(self._ring)}>"
+class Rotation:
+    """Round robin over partitions behind the seam of the dispatcher."""
 
-    def enter(self, lane: Lane[T], item: T, *, first: bool = False) -> None:
-        """Queue an item at the tail of its lane, or at its head."""
-        if first:
-            lane.waiting.appendleft(item)
-        else:
-            lane.waiting.append(item)
+    def __init__(
+        self,
+        policy: DispatchPolicy,
+        turns: Turns,
+        workers: Workers,
+        clock: Clock,
+        share_of: Callable[[str], Share] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._turns = turns
+        self._workers = workers
+        self.admission = Admission(policy, lambda _: policy.share, lambda _: 0.0)
+        self._free = policy.seats
+        self._ring: deque[_Lane] = deque()
+        self._lanes: dict[str, _Lane] = {}
+        self._seats: dict[Instance, _Seat] = {}
+        self._pumping = False
+        self._tick = 1
+        self._ticking = False
+        self._context = contextvars.Context()
+
+    def tally(self, partition: str) -> Tally:
+        self._lanes[partition] = _Lane(self._policy.share.cap)
+        return Tally(partition, self.admission)
+
+    def statistics(self) -> DispatchStatistics:
+        return DispatchStatistics(
+            free=self._free,
+            running=len(self._seats),
+            parked=0,
+            waiting=0,
+            queued=self.admission.queued,
+            refused=0,
+        )
+
+    def may_inline(self, tally: Tally) -> bool:
+        lane = self._lanes[tally.partition]
+        if lane.waiting or lane.seats >= lane.cap:
+            return False
+        if lane.tick != self._tick:
+            lane.tick = self._tick
+            lane.inline = 0
+            if not self._ticking:
+                self._ticking = True
+                loop = asyncio.get_running_loop()
+                loop.call_soon(self._next_tick, context=self._context)
+        lane.inline += 1
+        return lane.inline <= self._policy.inline
+
+    def _next_tick(self) -> None:
+        self._tick += 1
+        self._ticking = False
+
+    def arrive(self, instance: Instance) -> None:
+        self.submit(instance)
+
+    def submit(self, instance: Instance) -> None:
+        instance.phase = Phase.READY
+        self._enter(self._lanes[instance.address.partition], instance)
+        self._pump_soon()
+
+    def hasten(self, instance: Instance, priority: Priority) -> None:
+        """All are alike."""
+
+    def park(self, instance: Instance) -> bool:
+        return False
+
+    def cancel(self, instance: Instance) -> bool:
+        seat = self._seats.get(instance)
+        return seat is not None and seat.task is not None and seat.task.cancel()
+
+    def _enter(self, lane: _Lane, seeker: Seeker) -> None:
+        lane.waiting.append(seeker)
         self._offer(lane)
 
-    def pick(self) -> tuple[Lane[T], T] | None:
-        """Take the next item and a seat for it; ``None`` when nothing may run."""
-        if self.free <= 0:
+    def _offer(self, lane: _Lane) -> None:
+        if not lane.queued and lane.waiting and lane.seats < lane.cap:
+            lane.queued = True
+            self._ring.append(lane)
+
+    def _pick(self) -> tuple[_Lane, Seeker] | None:
+        if self._free <= 0:
             return None
         while self._ring:
             lane = self._ring.popleft()
             lane.queued = False
             if not lane.waiting or lane.seats >= lane.cap:
                 continue
-            item = lane.waiting.popleft()
+            seeker = lane.waiting.popleft()
             lane.seats += 1
-            self.free -= 1
+            self._free -= 1
             self._offer(lane)
-            return lane, item
+            return lane, seeker
         return None
 
-    def leave(self, lane: Lane[T]) -> None:
-        """Give a seat back."""
+    def _leave(self, lane: _Lane) -> None:
         lane.seats -= 1
-        self.free += 1
+        self._free += 1
         self._offer(lane)
 
-    def _offer(self, lane: Lane[T]) -> None:
-        if not lane.queued and lane.waiting and lane.seats < lane.cap:
-            lane.queued = True
-            self._ring.append(lane)
+    def _pump_soon(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._pump, context=self._context)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        for _ in range(self._policy.pump):
+            picked = self._pick()
+            if picked is None:
+                return
+            self._begin(*picked)
+        self._pump_soon()
+
+    def _begin(self, lane: _Lane, seeker: Seeker) -> None:
+        assert isinstance(seeker, Instance)
+        seeker.phase = Phase.RUNNING
+        if self._turns.begins_sync(seeker):
+            try:
+                self._turns.run_sync(seeker, float("inf"))
+            finally:
+                self._leave(lane)
+            return
+        seat = self._seats[seeker] = _Seat(lane)
+        seat.task = self._workers.run(functools.partial(self._work, seeker, seat))
+
+    async def _work(self, instance: Instance, seat: _Seat) -> None:
+        try:
+            await self._turns.run_async(instance, float("inf"))
+        finally:
+            if self._seats.get(instance) is seat:
+                del self._seats[instance]
+            if seat.held:
+                self._leave(seat.lane)
+            self._pump_soon()

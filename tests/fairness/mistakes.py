@@ -33,8 +33,15 @@ _Ticket = Ticket[Item]
 
 
 class IgnoresWeights(Tags[Item]):
-    def charge(self, account: _Account, seconds: float) -> None:
-        super().charge(account, seconds * account.share.weight)
+    def serve(self, account: _Account, ticket: _Ticket, now: float) -> None:
+        before = account.tag
+        super().serve(account, ticket, now)
+        account.tag = before + ticket.charged
+
+    def correct(self, account: _Account, ticket: _Ticket, now: float) -> None:
+        before = account.tag
+        super().correct(account, ticket, now)
+        account.tag = before + now - ticket.started - ticket.charged
 
 
 class ChargesPerDispatch(Tags[Item]):
@@ -48,8 +55,8 @@ class BanksItsIdleness(Tags[Item]):
 
 
 class BanksItsCap(Tags[Item]):
-    def bound(self, account: _Account, mean: float) -> None:
-        """Leave the tag where it was."""
+    def lag(self, mean: float) -> float:
+        return float("inf")
 
 
 class BanksEverything(BanksItsIdleness, BanksItsCap):

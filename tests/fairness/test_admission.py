@@ -150,16 +150,16 @@ def test_retry_after_grows_with_the_excess_and_the_cost() -> None:
 def test_the_pace_is_the_mean_cost_over_the_seats() -> None:
     """O10: what a partition works off in a second depends on what it has learned."""
     world = World(plain(9))
-    unknown = world.queue.pace("p")
+    unknown = world.account("p").pace()
     for _ in range(3):
         world.enter("p", 2.0, kind="a")
         world.enter("p", 4.0, kind="b")
     world.drain()
-    idle = world.queue.pace("p")
+    idle = world.account("p").pace()
     for _ in range(3):
         world.enter("p", 2.0, kind="a")
     world.pump()
 
-    assert unknown == 1.0
+    assert unknown == 0.0
     assert idle == pytest.approx(3.0)
-    assert world.queue.pace("p") == pytest.approx(1.0)
+    assert world.account("p").pace() == pytest.approx(1.0)

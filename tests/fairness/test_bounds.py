@@ -426,7 +426,6 @@ CAUGHT = [
     (time_is_shared_by_weight, with_tags(mistakes.ChargesPerDispatch)),
     (time_is_shared_by_weight, with_tags(mistakes.IgnoresWeights)),
     (shares_are_weighted_max_min, with_queue(mistakes.IgnoresCaps)),
-    (shares_are_weighted_max_min, with_tags(mistakes.IgnoresWeights)),
     (lifting_a_cap_gives_no_monopoly, with_tags(mistakes.BanksItsCap)),
     (bursts_are_bounded, with_queue(mistakes.IgnoresDebt)),
     (bursts_are_bounded, with_queue(mistakes.IgnoresCaps)),

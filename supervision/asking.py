@@ -1,0 +1,199 @@
+"""How refs deliver: at once if it may be, else through a mailbox and a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+from .checks import check_seconds
+from .errors import AskCycle, AskTimeout
+from .instance import Instance
+from .kind import Kind
+from .mailbox import Envelope
+from .messages import Message
+from .phases import Phase
+from .ref import AgentRef
+from .runtime import Runtime
+from .shares import Priority
+from .staging import Delivery
+from .tenancy import RequestContext
+
+__all__ = ["Asking"]
+
+_LATER = object()
+"""Stands for the reply to an ask that has to wait for its turn."""
+
+
+class Asking:
+    """The half of a manager that its refs call; the other half makes the two fields."""
+
+    _runtime: Runtime
+    _kind: Kind
+
+    async def ask(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        priority: Priority | None,
+        delivery: Delivery | None = None,
+    ) -> object:
+        """Deliver a message and wait for the reply."""
+        runtime = self._runtime
+        if seconds is not None:
+            check_seconds(seconds)
+        instance = ref.instance
+        if instance is None or instance.phase is Phase.STOPPED:
+            instance = ref.instance = runtime.resolve(ref.address)
+        runtime.post.accept(instance, message)
+        request = ref.request if ref.caller is None else _request_of(ref)
+        envelope = Envelope(message, request=request, delivery=delivery)
+        if priority is not None:
+            envelope.priority = priority
+        if runtime.telemetry.tracing:
+            partition = instance.address.partition
+            with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
+                value = self._at_once(instance, envelope)
+                if value is _LATER or envelope.reply is not None:
+                    return await self._later(ref, instance, envelope, seconds)
+                return value
+        value = self._at_once(instance, envelope)
+        if value is _LATER or envelope.reply is not None:
+            return await self._later(ref, instance, envelope, seconds)
+        return value
+
+    async def ask_once(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        priority: Priority | None,
+        key: str,
+    ) -> object:
+        """Deliver a message that is handled once, and wait for the reply."""
+        if seconds is None:
+            seconds = self._kind.policy.ask_timeout
+        return await self._runtime.requests.ask(
+            ref.address,
+            message,
+            key,
+            check_seconds(seconds),
+            functools.partial(self.ask, ref, message, seconds, priority),
+        )
+
+    async def post(self, ref: AgentRef[object], message: Message[object]) -> None:
+        """Deliver a durable message; from inside a turn, with its commit."""
+        post = self._runtime.post
+        if ref.caller is not None and ref.caller.running is not None:
+            post.post_later(ref.caller, ref.address, message)
+        else:
+            await post.post_now(ref.address, message)
+
+    def _at_once(self, instance: Instance, envelope: Envelope) -> object:
+        """Handle an accepted ask here and now, if it may be.
+
+        Returns:
+            The reply, unless the envelope has a future of it now; ``_LATER``: it was
+            not handled.
+        """
+        runtime = self._runtime
+        if instance.phase is not Phase.IDLE:
+            return _LATER
+        spec = instance.kind.spec.handlers[type(envelope.message)]
+        tally = instance.partition.tally
+        if spec.coroutine is not None or not runtime.dispatcher.may_inline(tally):
+            return _LATER
+        instance.partition.counters.asks += 1
+        try:
+            return runtime.turns.inline(instance, spec, envelope)
+        finally:
+            tally.owed += instance.used - tally.began
+
+    async def _later(
+        self,
+        ref: AgentRef[object],
+        instance: Instance,
+        envelope: Envelope,
+        seconds: float | None,
+    ) -> object:
+        """Wait for a reply: that of a commit, or that of a turn that is to come."""
+        if envelope.reply is not None:
+            return await self._reply(envelope.reply, envelope, instance, seconds)
+        return await self._queue(ref, instance, envelope, seconds)
+
+    def tell(
+        self,
+        ref: AgentRef[object],
+        message: Message[object],
+        priority: Priority | None,
+    ) -> None:
+        """Deliver a message; from inside a turn, when the turn is committed."""
+        runtime = self._runtime
+        if ref.caller is not None and ref.caller.running is not None:
+            runtime.post.send_later(ref.caller, ref.address, message, priority)
+            return
+        instance = runtime.resolve(ref.address)
+        runtime.post.accept(instance, message)
+        runtime.post.admit(instance, None)
+        envelope = Envelope(message, request=ref.request, priority=priority)
+        if runtime.telemetry.tracing:
+            envelope.span = runtime.post.sending(instance)
+        runtime.post.hand_in(instance, envelope)
+
+    async def _queue(
+        self,
+        ref: AgentRef[object],
+        instance: Instance,
+        envelope: Envelope,
+        seconds: float | None,
+    ) -> object:
+        runtime = self._runtime
+        caller = ref.caller
+        runtime.post.admit(instance, caller)
+        if caller is not None and caller.running is not None:
+            before = () if caller.current is None else caller.current.chain
+            envelope.chain = (*before, caller.address)
+            if instance.address in envelope.chain:
+                raise AskCycle(instance.address, envelope.chain)
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        envelope.reply = reply
+        instance.partition.counters.asks += 1
+        envelope.enqueued = runtime.clock.monotonic()
+        runtime.post.put(instance, envelope)
+        parked = caller is not None and runtime.dispatcher.park(caller)
+        try:
+            return await self._reply(reply, envelope, instance, seconds)
+        finally:
+            if parked and caller is not None:
+                # The turn goes on, cancelled or not, and needs its seat for that.
+                await runtime.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
+
+    async def _reply(
+        self,
+        reply: asyncio.Future[object],
+        envelope: Envelope,
+        instance: Instance,
+        seconds: float | None,
+    ) -> object:
+        if seconds is None:
+            seconds = self._kind.policy.ask_timeout
+        name = type(envelope.message).__qualname__
+        error = AskTimeout(instance.address, name, seconds)
+        timer = self._runtime.clock.call_later(
+            seconds, functools.partial(envelope.fail, error)
+        )
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+
+
+def _request_of(ref: AgentRef[object]) -> RequestContext | None:
+    """Return the request that a message speaks for: that of the turn, if there is one.
+
+    An agent may keep a ref from one turn to the next, which serves somebody else.
+    """
+    caller = ref.caller
+    if caller is not None and caller.current is not None:
+        return caller.current.request
+    return ref.request
