@@ -57,7 +57,8 @@ async def apply_units(server: Server, units: Sequence[Unit]) -> list[StoreError 
     except (
         StoreUnavailable
     ) as error:  # the first half is saved: each has its own answer
-        return [*first, *[error] * (len(units) - middle)]
+        rest = units[middle:]
+        return [*first, *(StoreUnavailable("save", error.reason) for _ in rest)]
 
 
 def _is_of_a_value(error: Exception) -> bool:

@@ -24,12 +24,14 @@ class Wire:
         silent: what the server says is kept back.
         cut_at_commit: ``before``: a commit does not reach the server and the connection
             is cut; ``after``: it does, and the answer does not come back.
+        commits_left: commits that are let through before that.
     """
 
     url: str = ""
     open: bool = True
     silent: bool = False
     cut_at_commit: str = ""
+    commits_left: int = 0
     _ends: set[asyncio.StreamWriter] = attrs.field(
         factory=set[asyncio.StreamWriter], init=False
     )
@@ -62,12 +64,18 @@ class Wire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await _read(reader):
-            if self.cut_at_commit and data.endswith(_COMMIT):
+            if self._is_to_be_cut(data):
                 if self.cut_at_commit == "before":
                     self.cut()
                     return
                 self.silent = True
             writer.write(data)
+
+    def _is_to_be_cut(self, data: bytes) -> bool:
+        if not self.cut_at_commit or not data.endswith(_COMMIT):
+            return False
+        self.commits_left -= 1
+        return self.commits_left < 0
 
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 
 import anyio
+import attrs
 import pytest
 
-from persistence import Claim, PostgresPolicy, Store, StoreUnavailable
+from persistence import Claim, PostgresPolicy, Save, Store, StoreUnavailable
 from persistence.postgres import PostgresStore
 from persistence.postgres_server import Server, Undo, Unsettled
 from persistence.postgres_statements import LOCK
-from persistence.testing import opened, save, state
+from persistence.testing import opened, save, state, unit
 from supervision import Host
 from tests.postgres import fresh_schema, outside
 from tests.proxy import Wire, wired
@@ -162,6 +163,26 @@ async def test_what_became_of_a_lost_commit_is_found_out(
         assert outcome[0] is None
     else:
         assert outcome == "the connection broke"
+
+
+async def test_an_outage_after_half_a_batch_is_told_to_the_other_half(
+    wire: Wire,
+) -> None:
+    """P1: a unit that is saved is not reported as lost with those that are not."""
+    record = attrs.evolve(state("huge"), version=2**70)
+    async with opened(lambda: PostgresStore(wire.url), "acme") as store:
+        wire.commits_left = 1
+        wire.cut_at_commit = "before"
+        answers = await store.apply(
+            [save("a"), unit(Save(record)), save("b"), save("c")]
+        )
+        wire.cut_at_commit = ""
+        found = await store.load("workers", ["a", "b", "c"], partition="acme")
+
+    assert [bool(one) for one in found] == [True, False, False]
+    assert answers[0] is None
+    assert {type(answer) for answer in answers[1:]} == {StoreUnavailable}
+    assert len({id(answer) for answer in answers}) == 4
 
 
 async def test_a_lost_commit_that_nobody_can_ask_about_is_called_unknown(
