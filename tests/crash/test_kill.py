@@ -9,7 +9,7 @@ from .ledger import Ledger
 __all__: list[str] = []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_what_was_acknowledged_survives_kill_9() -> None:
     """A9, G15, row 4: 300 kills, in recovery too; states and topologies are whole."""
     figures = crash("kill", "--size", "300")
