@@ -280,10 +280,17 @@ class Writer:
                         succeed(future, claim)
         except Exception as failure:  # noqa: BLE001  the writer outlives every failure
             error = failure
+            await self._claim_apart(batch)
         finally:
             for future in (future for waiting in batch.values() for future in waiting):
                 if not future.done():
                     fail(future, twin("claim", error))
+
+    async def _claim_apart(self, batch: _Waiting) -> None:
+        """Claim one by one; what a damaged page keeps from that costs itself only."""
+        for partition in list(batch) if len(batch) > 1 else ():
+            waiting = batch.pop(partition)
+            await self._claim(_Waiting({partition: waiting}))
 
     def _abandon(self) -> None:
         self._closed = True

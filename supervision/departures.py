@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -131,15 +132,17 @@ def refuse_mail(instance: Instance, error: BaseException) -> None:
 
 
 def report(instance: Instance, event: str, error: BaseException) -> None:
-    """Log what happened to an instance, with no word of its state."""
+    """Log what happened to an instance, with no word of its state.
+
+    A handler of the application that raises does not keep the instance from going on.
+    """
     code = {"code": error.code} if isinstance(error, PodsError) else {}
-    log.error(
-        event,
-        extra=partition_extra(
-            instance.address.partition,
-            manager=instance.kind.name,
-            key=str(instance.address.key),
-            error=type(error).__qualname__,
-            **code,
-        ),
+    extra = partition_extra(
+        instance.address.partition,
+        manager=instance.kind.name,
+        key=str(instance.address.key),
+        error=type(error).__qualname__,
+        **code,
     )
+    with contextlib.suppress(Exception):
+        log.error(event, extra=extra)

@@ -7,6 +7,7 @@ neighbours' (source of the idea: Erlang/OTP supervisors, which count per supervi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 
@@ -132,14 +133,13 @@ class Supervisor:
         self._lifecycle.settled(instance)
 
     def _report(self, instance: Instance, error: BaseException, where: str) -> None:
-        log.error(
-            "instance.crashed",
-            exc_info=error,
-            extra=partition_extra(
-                instance.address.partition,
-                manager=instance.kind.name,
-                key=str(instance.address.key),
-                where=where,
-                error=type(error).__qualname__,
-            ),
+        extra = partition_extra(
+            instance.address.partition,
+            manager=instance.kind.name,
+            key=str(instance.address.key),
+            where=where,
+            error=type(error).__qualname__,
         )
+        # A log handler of the application that raises must not undo the decision.
+        with contextlib.suppress(Exception):
+            log.error("instance.crashed", exc_info=error, extra=extra)

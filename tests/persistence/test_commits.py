@@ -377,3 +377,17 @@ def test_a_bound_below_one_is_refused(setting: str) -> None:
     """A7: a policy that would stop the writer cannot be made."""
     with pytest.raises(ValueError, match=setting):
         CommitPolicy(**{setting: 0})
+
+
+async def test_a_claim_that_fails_costs_no_other_partition() -> None:
+    """P1: claims that share a transaction are tried apart when it fails."""
+    store = FaultyStore()
+    async with writing(store) as writer:
+        store.chokes_on = lambda thing: thing == "globex"
+
+        claims = {name: writer.claim(name) for name in ("acme", "globex", "umbrella")}
+        await asyncio.wait(claims.values())
+
+        assert claims["acme"].result().epoch == 1
+        assert claims["umbrella"].result().epoch == 1
+        assert isinstance(claims["globex"].exception(), StoreUnavailable)

@@ -29,6 +29,7 @@ from tests.support import (
     Crash,
     CrashLater,
     MakeStore,
+    ManualClock,
     Read,
     Tick,
     Wait,
@@ -345,3 +346,27 @@ async def test_a_keyboard_interrupt_goes_through_and_undoes_the_message(
         await ref.ask(Awkward(KeyboardInterrupt))
 
     assert await ref.ask(Add()) == 1
+
+
+class Raising(logging.Handler):
+    """A handler of the application that is broken."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise RuntimeError("the disk of the logs is full")
+
+
+async def test_a_log_handler_that_raises_keeps_nobody_from_a_restart(
+    host: Host, clock: ManualClock
+) -> None:
+    """P3: what becomes of an instance does not hang on its crash being logged."""
+    counters = host.manager("counters", Counter)
+    ref = await counters.get("one", partition="acme")
+    broken = Raising()
+    logging.getLogger("podvisor").addHandler(broken)
+    try:
+        await answer(ref.ask(Crash()))
+        clock.advance(10)
+
+        assert await ref.ask(Add(2)) == 2
+    finally:
+        logging.getLogger("podvisor").removeHandler(broken)
