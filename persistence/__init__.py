@@ -5,6 +5,7 @@ SQLAlchemy is imported when the first database is opened, and not before.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -59,6 +60,7 @@ from .letters import (
     Take,
 )
 from .memory import MemoryStore
+from .migration import Migration
 from .postgres_policy import PostgresPolicy
 from .reads import Reader, ReadPolicy, ReadStatistics
 from .records import (
@@ -105,6 +107,7 @@ __all__ = [
     "LiftQuarantine",
     "Loaded",
     "MemoryStore",
+    "Migration",
     "NewerRecord",
     "Operation",
     "PodsError",
@@ -144,6 +147,8 @@ __all__ = [
     "check_partition",
     "key_from_text",
     "key_to_text",
+    "migrate_store",
+    "migration_script",
     "open_store",
     "shorten",
 ]
@@ -205,3 +210,43 @@ def _of_kind(kind: type[P], policy: object, url: str) -> P:
         return policy
     reason = f"it takes a {kind.__name__}, not a {type(policy).__name__}"
     raise UnsupportedStore(url, reason)
+
+
+def migrate_store(store: Store, *, dry_run: bool = False) -> AsyncGenerator[Migration]:
+    """Bring the databases of a store up to date, each in a transaction of its own.
+
+    One that cannot be used is reported and does not keep the others from it. Two
+    processes may do it at once. A host that still runs on an older release loses its
+    partitions.
+
+    Args:
+        store: what ``open_store`` made; it need not be open.
+        dry_run: look only.
+
+    Returns:
+        One report per database, in the order of their partitions.
+
+    Raises:
+        UnsupportedStore: the store has no tables, or alembic is not installed.
+        StoreError: the databases cannot be listed.
+    """
+    from .upgrade import upgrade  # noqa: PLC0415  it brings SQLAlchemy
+
+    return upgrade(store, dry_run=dry_run)
+
+
+def migration_script(url: str, *, since: int = 0) -> str:
+    """Write down, as SQL, what a migration does; nothing is connected to.
+
+    Args:
+        url: of the store; only the kind of its database matters.
+        since: version of the tables that are there; 0 for an empty database.
+
+    Raises:
+        UnsupportedStore: the kind of database has no tables, or alembic is not
+            installed.
+        ValueError: there is no such version.
+    """
+    from .upgrade import script  # noqa: PLC0415  likewise
+
+    return script(url, since)

@@ -211,11 +211,12 @@ class SchemaMismatch(StoreError):
     code = "PV-E206"
     found: str
     wanted: str
+    advice: str
 
     def text(self) -> str:
         return (
             f"The database has podvisor tables of schema {self.found}, this release "
-            f"needs {self.wanted}. Use the release that made them, or a new database."
+            f"needs {self.wanted}. {self.advice}"
         )
 
 

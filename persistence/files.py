@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ import attrs
 
 from .address import Address, Key
 from .clock import Clock, SystemClock
-from .errors import StoreError, StoreUnavailable, UnsupportedStore
+from .errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedStore
 from .layout import FileLayout, FilesPolicy, url_of
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .memory import MemoryStore
@@ -31,6 +32,7 @@ __all__ = ["FilesStore"]
 
 T = TypeVar("T")
 
+_PAGE = 1_000
 _READERS = 2
 """Connections that read one file beside its writer: one to thaw, one to list."""
 
@@ -91,6 +93,20 @@ class FilesStore(Store):
 
     async def close(self) -> None:
         await self._shelf.close()
+
+    async def databases(self) -> AsyncGenerator[tuple[str, SqlStore]]:
+        """Go through the databases, with the partition of each; none is opened.
+
+        The store need not be open.
+        """
+        after = ""
+        while page := await self._in_thread(
+            "listing of partitions", partial(_list, self._layout, after, _PAGE)
+        ):
+            for partition in page:
+                path = self._layout.path_of(partition)
+                yield partition, SqlStore(url_of(path), readers=_READERS)
+            after = page[-1]
 
     async def claim(self, partitions: Sequence[str]) -> list[Claim]:
         claims: list[Claim] = []
@@ -215,6 +231,9 @@ class FilesStore(Store):
             await store.open()
         except UnsupportedStore as error:
             raise StoreUnavailable("opening the database", error.reason) from error
+        except SchemaMismatch as error:
+            advice = error.advice.replace(url_of(path), self._url)
+            raise SchemaMismatch(error.found, error.wanted, advice) from error
         try:
             await _check_owner(store, partition)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, inspect, text
@@ -78,7 +79,7 @@ async def set_up(server: Server) -> None:
         SchemaMismatch: the tables were made by another release, or lack the wall.
         StoreUnavailable: the server does not answer.
     """
-    await alter(server, _prepare)
+    await alter(server, partial(_prepare, url=server.target.shown))
 
 
 async def alter(server: Server, work: Callable[[Connection], T]) -> T:
@@ -124,10 +125,10 @@ async def _check(connection: AsyncConnection, shown: str) -> None:
         log.warning("store.unwalled", extra={_PARTITION: "-", "store": shown})
 
 
-def _prepare(connection: Connection) -> None:
+def _prepare(connection: Connection, url: str) -> None:
     """Make the tables and their wall, or check both."""
     before = set(inspect(connection).get_table_names())
-    prepare(connection)
+    prepare(connection, url)
     walled = set(connection.execute(_WALLED).scalars())
     open_ones = [
         name for name in metadata.tables if name != stamps.name and name not in walled
@@ -136,6 +137,7 @@ def _prepare(connection: Connection) -> None:
         raise SchemaMismatch(
             f"version {SCHEMA_VERSION} without row-level security on {found[0]}",
             "it on every table of tenants",
+            "Restore the database from a backup; nothing was changed.",
         )
     for name in open_ones:
         for statement in wall_of(name):

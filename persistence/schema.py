@@ -22,6 +22,7 @@ from sqlalchemy import (
 __all__ = [
     "EVERYONE",
     "SCHEMA_VERSION",
+    "TEXT",
     "metadata",
     "owners",
     "quarantine",

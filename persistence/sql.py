@@ -6,16 +6,19 @@ back is believed only if its checksum, which covers the identity of the row, is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import anyio.to_thread
 import attrs
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from . import letter_queries, queries
 from .address import Address, Key, key_to_text
 from .engine import Engines, check_url
-from .errors import StoreClosed, StoreError
+from .errors import StoreClosed, StoreError, UnsupportedStore
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .migrate import prepare
 from .records import Claim, Quarantine, StoredBytes, Unit
@@ -23,6 +26,8 @@ from .store import Loaded, Store
 from .transactions import apply_units
 
 __all__ = ["SqlStore"]
+
+T = TypeVar("T")
 
 
 @attrs.define(eq=False, repr=False)
@@ -54,11 +59,29 @@ class SqlStore(Store):
         engines = await anyio.to_thread.run_sync(Engines.of, self._url, self._readers)
         try:
             if not await engines.is_current():
-                await engines.alter(prepare)
+                await engines.alter(partial(prepare, url=str(self._url)))
         except BaseException:
             await engines.close()  # noqa: ASYNC102  it shields itself
             raise
         self.engines = engines
+
+    async def alter(self, work: Callable[[Connection], T]) -> T:
+        """Do work on the tables, of any version, in one transaction.
+
+        The store need not be open.
+
+        Raises:
+            UnsupportedStore: there is no such database.
+            StoreUnavailable: nothing of the work was kept.
+        """
+        file = anyio.Path(self._url.database or "")
+        if not self._url.query and not await file.exists():
+            raise UnsupportedStore(str(self._url), "there is no such file")
+        engines = await anyio.to_thread.run_sync(Engines.of, self._url, 1)
+        try:
+            return await engines.alter(work)
+        finally:
+            await engines.close()  # noqa: ASYNC102  it shields itself
 
     async def close(self) -> None:
         engines, self.engines = self.engines, None

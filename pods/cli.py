@@ -7,12 +7,14 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 from persistence import PodsError
+
+from . import _migrate
 
 __all__ = ["main"]
 
@@ -37,18 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: the arguments are wrong (2), or ask for help or the version (0).
     """
     arguments = _parser().parse_args(argv)
-    database: Path | None = arguments.db
-    plain: bool = arguments.plain
+    run: Callable[[argparse.Namespace], int] = arguments.run
     code = 0
     try:
-        run: _Run = _demo_module().run
-        run(database, plain=plain)
+        code = run(arguments)
     except* PodsError as found:
         code = _complain(str(_first(found)))
     except* AssertionError as found:
         code = _complain(f"the demo failed: {_first(found)}.")
     except* KeyboardInterrupt:
-        advice = "" if database is None else "; the same command goes on from here"
+        kept = getattr(arguments, "db", None) is not None
+        advice = "; the same command goes on from here" if kept else ""
         code = _complain(f"interrupted{advice}.", code=130)
     return code
 
@@ -78,7 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--plain", action="store_true", help="no colours and no moving bars"
     )
+    demo.set_defaults(run=_demo)
+    _migrate.add_command(commands.add_parser)
     return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    database: Path | None = arguments.db
+    plain: bool = arguments.plain
+    run: _Run = _demo_module().run
+    run(database, plain=plain)
+    return 0
 
 
 def _version() -> str:

@@ -405,6 +405,7 @@ EXEMPT: dict[Argument, str] = {
     ("Signals.numbers", "partition"): _OWNER,
     ("Signals.spans", "partition"): _OWNER,
     ("NodeSnapshot.of", "address"): _VALUE,
+    ("Store.shard", "partition"): _STORE,
 }
 EXEMPT.update(
     {
@@ -462,6 +463,7 @@ EXEMPT.update(
             "Quarantine": ("address",),
             "Schedule": ("key", "manager", "message", "name"),
             "DeadLetter": ("key", "manager", "message", "partition"),
+            "Migration": ("partition",),
             "Topology": ("pod",),
         }.items()
         for which in whichs

@@ -41,7 +41,11 @@ ERRORS: list[tuple[PodsError, type[Exception], list[str]]] = [
     (StaleOwner("acme", 4), StoreError, ["'acme'", "epoch 4"]),
     (StoreClosed(), StoreError, ["not open"]),
     (UnsupportedStore("x:y", "it is odd"), ValueError, ["'x:y'", "it is odd"]),
-    (SchemaMismatch("version 1", "version 2"), StoreError, ["version 1", "version 2"]),
+    (
+        SchemaMismatch("version 1", "version 2", "Run x."),
+        StoreError,
+        ["version 1", "version 2", "Run x."],
+    ),
     (StateTooLarge(ADDRESS, 11, 10), StoreError, [str(ADDRESS), "11", "10"]),
     (RecordError(ADDRESS, "it is odd"), ValueError, [str(ADDRESS), "it is odd"]),
     (CorruptRecord(ADDRESS, "it is odd"), RecordError, [str(ADDRESS), "it is odd"]),

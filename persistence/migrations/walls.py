@@ -1,0 +1,25 @@
+"""What revisions do on PostgreSQL alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+
+__all__ = ["is_postgresql", "wall_in"]
+
+
+def is_postgresql(op: Operations) -> bool:
+    """Tell whether the tables are in PostgreSQL, or the script is for it."""
+    return op.get_context().dialect.name == "postgresql"
+
+
+def wall_in(op: Operations, *tables: str) -> None:
+    """Put tables of tenants behind row-level security, where there is such a thing."""
+    if is_postgresql(op):
+        from persistence.postgres_wall import wall_of  # noqa: PLC0415  only there
+
+        for table in tables:
+            for statement in wall_of(table):
+                op.execute(statement)
