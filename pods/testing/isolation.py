@@ -80,8 +80,8 @@ def _shared_books(host: Host, first: str, second: str) -> Iterator[str]:
         return
     if ours.counters is theirs.counters:
         yield "both partitions count in the same numbers"
-    if ours.lane is theirs.lane:
-        yield "both partitions wait in the same lane"
+    if ours.context is theirs.context:
+        yield "both partitions run in the same context"
 
 
 def _objects(agent: Agent) -> Iterator[tuple[str, object]]:

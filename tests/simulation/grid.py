@@ -14,7 +14,6 @@ from pods import (
     AgentRef,
     Host,
     Message,
-    OutcomeUnknown,
     Quarantined,
     StaleRevision,
     StartFailed,
@@ -127,7 +126,7 @@ class _Work:
         name = self.model.begin("the only one", ref.address)
         try:
             await ref.ask(make(name))
-        except (OutcomeUnknown, StartFailed, Quarantined):
+        except (StartFailed, Quarantined):
             return
         except (StoreUnavailable, StaleRevision):
             self.model.end(name, Outcome.UNDONE)
@@ -140,8 +139,6 @@ class _Work:
             return
         try:
             await pod.mutate([add_node("extra", eager(Ledger, manager="ledgers"))])
-        except OutcomeUnknown:
-            self.mutated = Outcome.UNKNOWN
         except (StoreUnavailable, StaleRevision):
             self.mutated = Outcome.UNDONE
         else:

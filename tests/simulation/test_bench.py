@@ -7,7 +7,6 @@ from pods import (
     Agent,
     AgentRef,
     Message,
-    OutcomeUnknown,
     StoreUnavailable,
     handler,
 )
@@ -94,7 +93,7 @@ async def test_the_last_commit_before_a_crash_is_kept(podvisor_host: HostBench) 
         meter = await meters.get("m", partition="acme")
         podvisor_host.crash_after(2)
         assert await meter.ask(Add()) == 1
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(StoreUnavailable):
             await meter.ask(Add())
 
         reopened = await podvisor_host.crash_and_reopen()

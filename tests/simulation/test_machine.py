@@ -229,3 +229,25 @@ async def test_other_loops_keep_their_threads(file: Path) -> None:
         meter = await meters.get("m", partition="acme")
 
         assert await meter.ask(Add()) == 1
+
+
+def test_a_reader_whose_rollback_failed_reads_again() -> None:
+    """Row 3: a connection that a bad disk has left inside a transaction is mended."""
+
+    async def scenario(simulation: Simulation) -> int:
+        async with simulation.host() as host:
+            meters = host.manager("meters", Meter)
+            meter = await meters.get("m", partition="acme")
+            await meter.ask(Add())
+            for key in range(40):
+                simulation.faults.fail(Fault(Trouble.IOERR), after=key)
+                try:
+                    await meters.get(f"k{key}", partition="acme")
+                except StoreError:
+                    simulation.faults.heal()
+            simulation.faults.heal()
+            await meters.stop("m", partition="acme")
+            meter = await meters.get("m", partition="acme")
+            return await meter.ask(Add())
+
+    assert simulate(scenario, 1) == 2
