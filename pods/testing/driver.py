@@ -63,12 +63,14 @@ class SimulatedDriver:
         random: decides how long they take.
         faults: decides which of them fail.
         slow: share of the visits that take seconds.
+        delayed: visits that have taken seconds.
     """
 
     loop: SimulatedLoop
     random: Random
     faults: Faults = attrs.field(factory=Faults)
     slow: float = 0.0
+    delayed: int = 0
     _open: dict[_Connection, str] = attrs.field(
         factory=dict["_Connection", str], init=False
     )
@@ -137,6 +139,7 @@ class SimulatedDriver:
     def visit_seconds(self) -> float:
         """Draw how long a visit takes."""
         if self.slow and self.random.random() < self.slow:
+            self.delayed += 1
             return self.random.uniform(0.1, _SLOWEST)
         return self.loop.moment()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from pods import (
+    AgentCrashed,
     AgentNotFound,
     AskCycle,
     AskTimeout,
@@ -45,7 +46,15 @@ LEFT_OPEN = (
     NodeMisplaced,
 )
 """Errors after which the caller does not know whether the operation was done."""
-REFUSED = (Refused, MailboxFull, AskCycle, StaleRevision, StaleOwner, MutationRefused)
+REFUSED = (
+    AgentCrashed,
+    Refused,
+    MailboxFull,
+    AskCycle,
+    StaleRevision,
+    StaleOwner,
+    MutationRefused,
+)
 PATIENCE = 300.0
 """Virtual seconds in which everything answers when nothing fails."""
 

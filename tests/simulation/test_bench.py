@@ -18,7 +18,6 @@ from pods.testing.plugin import (
     podvisor_partitions,
     podvisor_store,
 )
-from tests.support import Read
 
 __all__ = ["podvisor_host", "podvisor_partitions", "podvisor_store"]
 
@@ -133,13 +132,14 @@ async def test_time_passes_when_it_is_told_to(podvisor_host: HostBench) -> None:
 async def test_an_orderly_restart_keeps_everything(podvisor_host: HostBench) -> None:
     """A9: managers and state are as they were."""
     async with podvisor_host as host:
-        counters = host.manager("counters", Meter)
-        await counters.get("c", partition="acme")
+        meters = host.manager("meters", Meter)
+        meter = await meters.get("m", partition="acme")
+        assert await meter.ask(Add()) == 1
 
         reopened = await podvisor_host.reopen()
 
-        again = await reopened.manager_named("counters").get("c", partition="acme")
-        assert await again.ask(Read()) == 0
+        again = await reopened.manager_named("meters").get("m", partition="acme")
+        assert await again.ask(Add()) == 2
 
 
 async def test_what_is_stuck_is_named(

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from persistence import Unit, Writer, transactions
+from persistence import Unit, Writer, transactions, writes
 from supervision.instance import Instance
 from supervision.post import Post
 from supervision.turns import Turns
@@ -72,14 +72,19 @@ def test_a_save_that_asks_for_no_owner_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Row 1, B5: without the fence a process that was taken over writes on."""
-    for name in ("INSERT", "UPDATE", "MOVE"):
-        statement = getattr(transactions, name)
+    for module, name in (
+        (writes, "INSERT"),
+        (writes, "UPDATE"),
+        (transactions, "UPDATE"),
+        (transactions, "MOVE"),
+    ):
+        statement = getattr(module, name)
         weak = re.sub(r"(AND|WHERE) EXISTS \(.*?\)", "", statement, flags=re.DOTALL)
         weak = weak.replace("AND rev = :rev - 1", "")
         weak = weak.replace("INSERT INTO", "INSERT OR REPLACE INTO")
         assert weak != statement
-        monkeypatch.setattr(transactions, name, weak)
-    monkeypatch.setattr(transactions, "_MUST_HIT", frozenset[str]())
+        monkeypatch.setattr(module, name, weak)
+    monkeypatch.setattr(transactions, "MUST_HIT", frozenset[str]())
     monkeypatch.setattr(transactions, "_apply_together", _no)
 
     assert "lost" in found_by(range(SEEDS), CONTESTED)
