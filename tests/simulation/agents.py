@@ -31,16 +31,18 @@ class Watch:
         self._inside: dict[object, object] = {}
         self.overlaps: list[str] = []
 
-    def enter(self, agent: Agent) -> None:
-        """Note that a handler begins to wait."""
+    def enter(self, agent: Agent) -> object:
+        """Note that a handler begins to wait; return the place it has taken."""
         address = agent.context.address
-        if self._inside.setdefault(address, agent) is not agent:
+        place = (agent.context._runtime, address)  # pyright: ignore[reportPrivateUsage]  two processes may each have one
+        if self._inside.setdefault(place, agent) is not agent:
             self.overlaps.append(f"two live instances of {address}")
+        return place
 
-    def leave(self, address: object, agent: Agent) -> None:
+    def leave(self, place: object, agent: Agent) -> None:
         """Note that it has ended."""
-        if self._inside.get(address) is agent:
-            del self._inside[address]
+        if self._inside.get(place) is agent:
+            del self._inside[place]
 
     def clear(self) -> None:
         """Forget everything: another life, or another run."""
@@ -113,8 +115,7 @@ class Ledger(Agent):
 
     @handler
     async def do_slowly(self, message: DoSlowly) -> int:
-        address = self.context.address
-        watch.enter(self)
+        place = watch.enter(self)
         try:
             self.count += 1
             await asyncio.sleep(message.seconds / 2)
@@ -123,7 +124,7 @@ class Ledger(Agent):
             self.checked += 1
             return self.count
         finally:
-            watch.leave(address, self)
+            watch.leave(place, self)
 
     @handler
     def forward(self, message: Forward) -> int:

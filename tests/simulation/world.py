@@ -19,6 +19,7 @@ from pods import (
     Message,
     PodRef,
     StoreError,
+    UnknownNode,
     add_node,
     eager,
     lazy,
@@ -331,8 +332,13 @@ class World:
         """Read every ledger that an operation was meant for, released if need be."""
         found: dict[Address, Report] = {}
         for address in self.model.addresses():
-            if address not in self.model.removing:
+            if address in self.model.removing:
+                continue
+            try:
                 ref = await self._ref(address)
+            except UnknownNode:
+                found[address] = Report((), 0, 0)
+            else:
                 found[address] = await ref.ask(Read(), timeout=PATIENCE)
         return found
 
