@@ -12,6 +12,7 @@ costs as much as twenty statements.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -343,7 +344,8 @@ async def _in_thread(
         return await _execute(driver, work)
     except asyncio.CancelledError:
         caller.left = True
-        await driver.interrupt()  # noqa: ASYNC102  it does not wait
+        with contextlib.suppress(ValueError):  # somebody has closed it meanwhile
+            await driver.interrupt()  # noqa: ASYNC102  it does not wait
         raise
 
 

@@ -61,9 +61,10 @@ class PodRef(AgentRef[P_co]):
             Quarantined: it, or what it requires, may not start.
             StartFailed: it, or what it requires, could not be started.
         """
-        state = await self._state()
-        spec = state.topology.resolve(node, at=self.address)
-        instance = await self._reconciler().ensure(state, spec)
+        async with self.attached():  # it must not hibernate half-way
+            state = await self._state()
+            spec = state.topology.resolve(node, at=self.address)
+            instance = await self._reconciler().ensure(state, spec)
         return instance.ref(caller=self.caller, request=self.request)
 
     @overload
@@ -104,7 +105,8 @@ class PodRef(AgentRef[P_co]):
 
         It never raises for a node: the report names what failed and what waits for it.
         """
-        return await self._reconciler().reconcile(await self._state())
+        async with self.attached():
+            return await self._reconciler().reconcile(await self._state())
 
     async def mutate(self, changes: Sequence[Change]) -> MutationReport:
         """Add and remove nodes of the running pod, all of it or nothing.
@@ -124,8 +126,9 @@ class PodRef(AgentRef[P_co]):
             StoreError: it could not be stored; nothing was changed.
         """
         wanted = _changes(changes)
-        state = await self._state()
-        return await self._reconciler().mutate(state, wanted)
+        async with self.attached():
+            state = await self._state()
+            return await self._reconciler().mutate(state, wanted)
 
     async def _stage(self, changes: Sequence[Change]) -> MutationReport:
         """Change the topology with the turn that goes on; for ``PodContext.mutate``."""

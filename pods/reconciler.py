@@ -100,6 +100,11 @@ class Reconciler:
         parent = self._look.parent(state, spec)
         return None if parent is None else (parent, spec.on_parent_stop)
 
+    def busy(self, instance: Instance) -> bool:
+        """Say whether a pod's nodes are being brought up."""
+        state = self._states.get(instance)
+        return state is not None and state.healing is not None
+
     def started(self, instance: Instance) -> None:
         """Bring the eager nodes up, and finish what a crash has interrupted."""
         state = self._states[instance]

@@ -89,6 +89,8 @@ class Startup:
     async def _arrive(
         self, instance: Instance, parent: Instance | None, spec: NodeSpec
     ) -> None:
+        if not instance.live:  # stopped while a node before it was waited for
+            raise StartFailed(instance.address, "reconcile", "it was stopped again")
         if parent is None:
             await self._runtime.live(instance)
         else:

@@ -25,7 +25,7 @@ from persistence import (
     Store,
     Unit,
 )
-from supervision import Runtime
+from supervision import HostClosed, Runtime
 
 from .errors import MutationRefused
 from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
@@ -59,11 +59,12 @@ class Surgery:
             asyncio.get_running_loop().create_future()
         )
         before, state.queue = state.queue, asyncio.get_running_loop().create_future()
-        self._runtime.crew.start(
-            functools.partial(self._in_turn, state, changes, done, before, state.queue),
+        task = self._runtime.crew.hold(
+            functools.partial(self._in_turn, state, changes, done, before),
             f"mutate {state.pod.address}",
             state.pod.address.partition,
         )
+        task.add_done_callback(functools.partial(_over, done, state.queue))
         return await done
 
     async def _in_turn(
@@ -72,7 +73,6 @@ class Surgery:
         changes: Sequence[Change],
         done: asyncio.Future[MutationReport],
         before: asyncio.Future[None] | None,
-        after: asyncio.Future[None],
     ) -> None:
         try:
             if before is not None:
@@ -84,8 +84,6 @@ class Surgery:
         else:
             if not done.done():
                 done.set_result(report)
-        finally:
-            after.set_result(None)
 
     async def _mutated(
         self, state: PodState, changes: Sequence[Change]
@@ -287,6 +285,17 @@ class Surgery:
             raise
         state.rev += 1
         state.stored = stored
+
+
+def _over(
+    done: asyncio.Future[MutationReport],
+    after: asyncio.Future[None],
+    _: asyncio.Task[None],
+) -> None:
+    """Let the next mutation begin; tell the caller of one that a shutdown cut off."""
+    after.set_result(None)
+    if not done.done():
+        done.set_exception(HostClosed())
 
 
 def _children_of(parent: Address, store: Store) -> Awaitable[list[Address]]:

@@ -19,6 +19,7 @@ from persistence import (
 
 from .agent import Agent, AgentSpec
 from .checks import check_limit
+from .completion import finish
 from .errors import (
     DuplicateManager,
     HostClosed,
@@ -117,12 +118,7 @@ class Host:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        import anyio  # noqa: PLC0415  a tenth of the import time of the whole package
-
-        report = ShutdownReport(hibernated=0)
-        # A cancelled scope around the host must not keep it from saving.
-        with anyio.CancelScope(shield=True):
-            report = await self.stop()  # noqa: ASYNC102  it has deadlines of its own
+        report = await self.stop()  # noqa: ASYNC102  no cancellation stops it half-way
         if report.clean:
             return
         incomplete = ShutdownIncomplete(report.unsaved, report.stuck)
@@ -242,12 +238,13 @@ class Host:
         """Hibernate everything, say what could not be saved, and close the store.
 
         It takes at most ``shutdown_timeout`` and ``shutdown_grace`` of the policy, and
-        what the store needs to finish its last commit. A second call does nothing.
+        what the store needs to finish its last commit. A cancelled call goes on to the
+        end, and is cancelled then. A second call does nothing.
         """
         runtime = self._runtime
-        if not runtime.open:
+        if not runtime.open or runtime.stopping.closing:
             return ShutdownReport(hibernated=0)
-        return await Shutdown(runtime).run()
+        return await finish(Shutdown(runtime).run, "podvisor-shutdown")
 
 
 def _check_agent(agent: object) -> None:

@@ -73,6 +73,10 @@ class Extension(Protocol):
         """
         ...
 
+    def busy(self, instance: Instance) -> bool:
+        """Say whether it has something under way that hibernation would undo."""
+        ...
+
     def started(self, instance: Instance) -> None:
         """Note that it is live."""
         ...

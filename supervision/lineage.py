@@ -71,6 +71,7 @@ def is_busy(instance: Instance) -> bool:
         member.address in member.partition.attached
         or member.queued > 0
         or member.running is not None
+        or (member.kind.extension is not None and member.kind.extension.busy(member))
         for member in _downwards(instance)
     )
 

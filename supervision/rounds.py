@@ -13,11 +13,11 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from persistence import Address, Letter, PodsError, SpoiledLetter, Store
+from persistence import Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
 from .letterbox import LetterBox, box_of
 from .partitions import Partition
-from .telemetry import partition_extra
+from .telemetry import NO_PARTITION, partition_extra
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -43,12 +43,30 @@ class Rounds:
         self._policy = runtime.policy.mail
         self._clock = runtime.clock
         self._deliver = deliver
+        self._waking: Handle | None = None
 
     def __repr__(self) -> str:
         return "<Rounds>"
 
     async def wake(self) -> None:
-        """Find the partitions that have letters, and look at each when it is time."""
+        """Find the partitions that have letters, and look at each when it is time.
+
+        If the store cannot say, it is asked again: nobody else would wake them.
+        """
+        try:
+            await self._find()
+        except PodsError as error:
+            extra = partition_extra(NO_PARTITION, code=error.code)
+            log.warning("letters.unread", extra=extra)
+            if self._runtime.open:
+                delay = self._policy.first_delay
+                self._waking = self._clock.call_later(delay, self._wake_again)
+
+    def _wake_again(self) -> None:
+        if self._runtime.open and not self._runtime.stopping.closing:
+            self._runtime.crew.start(self.wake, "wake", NO_PARTITION)
+
+    async def _find(self) -> None:
         after: str | None = None
         while True:
             page = await self._runtime.read(
@@ -82,6 +100,8 @@ class Rounds:
 
     def close(self) -> None:
         """End every timer."""
+        if self._waking is not None:
+            self._waking.cancel()
         for partition in self._runtime.partitions.values():
             if partition.box is not None and partition.box.timer is not None:
                 partition.box.timer.cancel()

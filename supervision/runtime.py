@@ -25,6 +25,7 @@ from persistence import (
 from . import lineage
 from .agent import Agent
 from .claims import Claims
+from .completion import finish
 from .departures import Departures
 from .dispatcher import Dispatcher
 from .endings import Endings
@@ -253,6 +254,8 @@ class Runtime:
 
     async def live(self, instance: Instance) -> Instance:
         """Wait until an instance is live and has all that ``get`` promises."""
+        if not instance.live:  # nobody would tell those who wait for this one
+            instance = self.resolve(instance.address)
         if instance.phase not in SETTLED:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if instance.waiters is None:
@@ -388,7 +391,11 @@ class Runtime:
 
     async def start(self) -> None:
         """Open the store and start the tasks that use it."""
-        await self.store.open()
+        try:
+            await finish(self.store.open, "podvisor-open")
+        except asyncio.CancelledError:
+            await finish(self.store.close, "podvisor-close")  # noqa: ASYNC102  it may be open
+            raise
         self._storage = {
             self.crew.hold(self.writer.run, "podvisor-writer"),
             self.crew.hold(self.reader.run, "podvisor-reader"),

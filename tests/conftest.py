@@ -28,10 +28,12 @@ def no_blocking_calls() -> Iterator[None]:
         # The tracer of a coverage run takes its own lock, wherever the code is.
         locks = watch.functions["threading.Lock.acquire"]
         locks.can_block_in("coverage/collector.py", "lock_data")
-        # The driver looks for a password and certificates at home when it connects.
         for function in watch.functions.values():
             function.can_block_in("supervision/schedules.py", "_zone")  # it says why
+            # The driver looks for a password and certificates at home when it connects.
             function.can_block_in(
                 "asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"
             )
+            # A simulated loop does the work of threads itself, in no time.
+            function.can_block_in("pods/testing/simulation.py", {"_run", "_end"})
         yield

@@ -42,7 +42,7 @@ SEATS = 100
 
 def decision_cost(partitions: int, queued: int, turns: int) -> float:
     """Return the microseconds of CPU time per dispatch and completion."""
-    dice = random.Random(1)  # noqa: S311  chance, not secrecy
+    dice = random.Random(1)
     policy = DispatchPolicy(seats=SEATS, share=Share(cap=20))
     queue: FairQueue[int] = FairQueue(policy)
     names = [f"partition-{n}" for n in range(partitions)]

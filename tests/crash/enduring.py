@@ -91,7 +91,7 @@ def endure_again_and_again(
         progress: called after each.
     """
     began = time.monotonic()
-    dice = random.Random(seed)  # noqa: S311  no secret
+    dice = random.Random(seed)
     ledger = Ledger()
     numbers: Counter[str] = Counter()
     for number in range(processes + 1):

@@ -130,7 +130,7 @@ def kill_again_and_again(
         progress: called after each kill.
     """
     began = time.monotonic()
-    run = _Run(url, make, random.Random(seed))  # noqa: S311  no secret
+    run = _Run(url, make, random.Random(seed))
     for _ in range(kills):
         run.kill_one()
         progress()

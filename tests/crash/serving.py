@@ -58,7 +58,7 @@ async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
     began = time.monotonic()
     async with Host(url, store=store) as host:
         say("opened", number=_micros(began))
-        work = _Work(homes(host), say, random.Random(seed))  # noqa: S311  no secret
+        work = _Work(homes(host), say, random.Random(seed))
         await work.look()
         say("looked", number=_micros(began))
         if not seed:

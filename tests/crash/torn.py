@@ -119,7 +119,7 @@ def tear_again_and_again(
         progress: called after each.
     """
     began = time.monotonic()
-    dice = random.Random(seed)  # noqa: S311  no secret
+    dice = random.Random(seed)
     original = folder / "original.db"
     written = _write(original)
     database, log = original.read_bytes(), _log_of(original).read_bytes()

@@ -134,7 +134,7 @@ def plain(seats: int) -> DispatchPolicy:
 
 def make_dice(seed: int) -> random.Random:
     """Make a source of chance that gives the same for the same seed."""
-    return random.Random(seed)  # noqa: S311  chance, not secrecy
+    return random.Random(seed)
 
 
 def spread(dice: random.Random, mean: float, longest: float) -> float:

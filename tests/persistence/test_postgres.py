@@ -571,7 +571,7 @@ class TestRefusals:
         self, make: Make
     ) -> None:
         """P1: 2,000 characters may be 6,000 bytes; an index row has 2,700."""
-        noise = random.Random(1)  # noqa: S311  keys, no secret
+        noise = random.Random(1)
         long = "".join(chr(noise.randrange(0x4E00, 0x9FA5)) for _ in range(2000))
         async with opened(make, "acme") as store:
             bad, good = await store.apply([save(long), save("k")])
@@ -605,7 +605,7 @@ class TestRefusals:
         self, make: Make, seed: int
     ) -> None:
         """A9: sent together, refused as if each had been sent alone."""
-        dice = random.Random(seed)  # noqa: S311  a replayable choice
+        dice = random.Random(seed)
         model = MemoryStore()
         await model.open()
         await model.claim(["acme", "globex"])

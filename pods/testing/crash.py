@@ -1,0 +1,40 @@
+"""The end of a process, as its host feels it: no clean-up, nothing saved."""
+
+from __future__ import annotations
+
+import asyncio
+
+from persistence import StoreClosed
+from supervision import Host
+
+__all__ = ["abandon"]
+
+_GRACE = 1.0
+"""Seconds that user code gets which does not end when it is cancelled."""
+_PASSES = 5
+"""Passes of the loop in which callbacks of what was cancelled run out."""
+
+
+async def abandon(host: Host) -> None:
+    """Leave a host as a killed process does; its storage must be dead already.
+
+    Whoever waits for an answer of it gets ``StoreClosed`` instead of waiting for ever;
+    every task of it has ended when this returns, and leaving its block does nothing.
+    """
+    runtime = host.runtime
+    runtime.open = False
+    runtime.stopping.closing = True
+    runtime.idle.close()
+    for instance in runtime.instances():
+        _ = runtime.stopping.stop(instance, discard=True)  # or it would be restarted
+    await _end_tasks(host)
+    for instance in runtime.instances():
+        runtime.departures.drop(instance, StoreClosed())
+    await _end_tasks(host)
+
+
+async def _end_tasks(host: Host) -> None:
+    await host.runtime.workers.end(_GRACE)
+    await host.runtime.crew.end(_GRACE)
+    for _ in range(_PASSES):
+        await asyncio.sleep(0)

@@ -1,0 +1,171 @@
+"""A whole run by its seed: trouble first, then a time when everything must answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from random import Random
+
+import attrs
+from sqlalchemy.pool import QueuePool
+
+from persistence.sql import SqlStore
+from pods.testing import LoopPolicy, Simulation, simulate
+
+from .agents import watch
+from .plan import Plan
+from .world import World
+
+__all__ = ["Run", "Violated", "run"]
+
+_QUIET = 9.0
+"""Virtual seconds after which slow operations have ended and sends have arrived."""
+
+
+class Violated(AssertionError):
+    """What a run has shown to be broken, a line each."""
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """What one run has gone through.
+
+    Attributes:
+        ticks: passes of the loop.
+        seconds: virtual time.
+        operations: asks of its clients.
+        faults: operations of the storage that were made to fail.
+        lives: processes that were killed or stopped, and the last one.
+    """
+
+    ticks: int
+    seconds: float
+    operations: int
+    faults: int
+    lives: int
+
+
+class _Failures(logging.Handler):
+    """Keeps what the library logs of jobs of its own that failed: none may."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == "task.failed":
+            error = record.exc_info[1] if record.exc_info else None
+            self.lines.append(f"task.failed {record.__dict__.get('task')}: {error!r}")
+
+
+def run(
+    seed: int,
+    trace: Callable[[str], object] | None = None,
+    *,
+    plan: Plan | None = None,
+) -> Run:
+    """Run one seed, with the plan that it draws unless another one is given.
+
+    Raises:
+        AssertionError: something does not hold.
+    """
+    plan = plan or Plan.draw(Random(f"{seed}/plan"))
+    with _failures() as failures:
+        watch.clear()
+
+        async def scenario(simulation: Simulation) -> Run:
+            return await _live_through(simulation, plan, failures.lines)
+
+        policy = LoopPolicy(hold=plan.hold)
+        return simulate(scenario, seed, policy=policy, trace=trace)
+
+
+async def _live_through(simulation: Simulation, plan: Plan, failures: list[str]) -> Run:
+    world = World(simulation, plan)
+    world.trouble()
+    simulation.driver.slow = plan.slow
+    await world.start()
+    async with asyncio.TaskGroup() as group:
+        for number in range(plan.clients):
+            group.create_task(world.client(f"client {number}"))
+        group.create_task(_disturb(world))
+    world.settling = True
+    simulation.faults.heal()
+    simulation.driver.slow = 0.0
+    found = [*watch.overlaps, *await _settle(world)]
+    found += [line for line in failures if line not in found]
+    if found:
+        raise Violated("\n".join(found))
+    return Run(
+        ticks=simulation.loop.ticks,
+        seconds=simulation.loop.time(),
+        operations=len(world.model.operations),
+        faults=simulation.faults.injected,
+        lives=world.life,
+    )
+
+
+async def _disturb(world: World) -> None:
+    """Let the clock jump, kill the process, or stop it in order, at odd moments."""
+    random = world.simulation.random
+    if world.plan.taken_over:
+        await asyncio.sleep(random.expovariate(2.0))
+        await world.take_over()
+    for seconds in world.plan.crashes:
+        await asyncio.sleep(seconds)
+        await world.process()
+        match random.randrange(4):
+            case 0:
+                world.simulation.jump(random.choice((-7200.0, 3600.0)))
+            case 1:
+                await world.stop()
+                await world.start()
+            case _:
+                await world.crash()
+
+
+async def _settle(world: World) -> list[str]:
+    """Check everything twice: as it is in memory, and as it is thawed."""
+    await asyncio.sleep(_QUIET)
+    if await world.retire():
+        await world.stop()
+        await world.start()  # it owns every partition that it is asked for
+    found: list[str] = []
+    host = (await world.process()).host
+    store = host.runtime.store
+    assert isinstance(store, SqlStore)
+    assert store.engines is not None
+    for engine in (store.engines.reading, store.engines.writing):
+        pool = engine.pool
+        assert isinstance(pool, QueuePool)
+        if held := pool.checkedout():
+            found.append(f"{held} connections are checked out while nothing happens")
+    before = await world.reports()
+    found += world.model.check(before) + await world.check_nodes()
+    found += await world.stop()
+    await world.start()
+    after = await world.reports()
+    found += [
+        f"changed by a restart: {address}: {before[address]} -> {after[address]}"
+        for address in before
+        if before[address] != after[address]
+    ]
+    return found + await world.stop()
+
+
+@contextmanager
+def _failures() -> Generator[_Failures]:
+    log = logging.getLogger("podvisor")
+    handler = _Failures()
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    try:
+        yield handler
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate

@@ -1,0 +1,119 @@
+"""Mistakes that are planted on purpose: a harness that finds none proves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from persistence import Unit, Writer, transactions, writes
+from supervision.instance import Instance
+from supervision.post import Post
+from supervision.turns import Turns
+from tests.simulation.plan import Plan
+from tests.simulation.runs import run
+
+__all__: list[str] = []
+
+SEEDS = 60
+
+
+CONTESTED = Plan(
+    clients=4,
+    steps=12,
+    partitions=("acme",),
+    keys=("k",),
+    taken_over=True,
+    fault_rate=0.0,
+    kinds=(),
+    slow=0.0,
+    hold=0.1,
+    crashes=(),
+    idle=None,
+    mailbox=1_000,
+    impatience=0.0,
+)
+"""Two processes that work on the same ledger."""
+
+
+def found_by(seeds: range, plan: Plan | None = None) -> str:
+    """Return what the first run says that fails."""
+    for seed in seeds:
+        try:
+            run(seed, plan=plan)
+        except AssertionError as error:
+            return f"seed {seed}: {error}"
+    return ""
+
+
+def _no(*_: object) -> bool:
+    return False
+
+
+@pytest.mark.timeout(60)
+def test_an_answer_before_the_commit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 1: a writer that does not wait for the disk loses what it acknowledged."""
+    submit = Writer.submit
+
+    def at_once(self: Writer, unit: Unit) -> asyncio.Future[None]:
+        _ = submit(self, unit)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    monkeypatch.setattr(Writer, "submit", at_once)
+
+    assert "lost" in found_by(range(SEEDS))
+
+
+@pytest.mark.timeout(60)
+def test_a_save_that_asks_for_no_owner_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Row 1, B5: without the fence a process that was taken over writes on."""
+    for module, name in (
+        (writes, "INSERT"),
+        (writes, "UPDATE"),
+        (transactions, "UPDATE"),
+        (transactions, "MOVE"),
+    ):
+        statement = getattr(module, name)
+        weak = re.sub(r"(AND|WHERE) EXISTS \(.*?\)", "", statement, flags=re.DOTALL)
+        weak = weak.replace("AND rev = :rev - 1", "")
+        weak = weak.replace("INSERT INTO", "INSERT OR REPLACE INTO")
+        assert weak != statement
+        monkeypatch.setattr(module, name, weak)
+    monkeypatch.setattr(transactions, "MUST_HIT", frozenset[str]())
+    monkeypatch.setattr(transactions, "_apply_together", _no)
+
+    assert "lost" in found_by(range(SEEDS), CONTESTED)
+
+
+def test_two_processes_on_the_same_rows_lose_nothing() -> None:
+    """Row 1, B5: with the fence, the same runs are clean."""
+    assert not found_by(range(5), CONTESTED)
+
+
+@pytest.mark.timeout(60)
+def test_a_turn_that_is_not_undone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 1: a handler that fails leaves nothing of what it changed."""
+    monkeypatch.setattr(Turns, "_undo", _no)
+
+    assert found_by(range(SEEDS))
+
+
+@pytest.mark.timeout(60)
+def test_mail_that_is_lost_on_the_way_to_a_successor_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Row 1: who asks an instance that hibernates gets an answer."""
+
+    def lose(_: Post, instance: Instance) -> None:
+        while instance.mail:
+            instance.mail.take()
+        instance.waiters = None
+
+    monkeypatch.setattr(Post, "rehome", lose)
+
+    assert found_by(range(SEEDS))
