@@ -316,6 +316,9 @@ def _with_sqlalchemy(
         "sqlite://",
         creator=lambda: database,
         poolclass=StaticPool,
+        # Its rollback could fail after the commit, and SQLAlchemy then closes what is
+        # not its own.
+        pool_reset_on_return=None,
         hide_parameters=True,
     )
     event.listen(engine, "begin", _take_the_write_lock)

@@ -364,6 +364,7 @@ class World:
         for node, (there, outcome) in self.model.nodes.items():
             if outcome is not Outcome.DONE:
                 continue
+            await self._ref(Address(node.partition, "teams", node.key[1]))
             pod = await self._pod(node.partition, str(node.key[1]))
             assert pod is not None
             await pod.reconcile()
