@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from .agent import Agent, AgentSpec
+from .blame import Blame
+from .blocking import BlockingPolicy, OnBlock
+from .children import OffloadFailed
 from .context import AgentContext, Traits
+from .directory import PolicyChange, TenantDirectory, Unknown
 from .dispatcher import DispatchStatistics
 from .errors import (
     AgentCrashed,
@@ -29,6 +33,15 @@ from .errors import (
     UnknownManager,
 )
 from .handle import PartitionHandle
+from .health import (
+    Cause,
+    Extent,
+    HealthPolicy,
+    HealthReport,
+    PartitionHealth,
+    PartitionLoad,
+    Verdict,
+)
 from .host import Host, HostStatistics
 from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
@@ -43,10 +56,13 @@ from .mail_errors import (
 )
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
+from .metering import HandlerTime
 from .numbers import ShareNumbers
+from .offload import OffloadPolicy
 from .otel import Signals, setup_telemetry
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
+from .pulse import Vitals
 from .ref import AgentRef, Attachment, Referable
 from .restarts import RestartPolicy
 from .runtime import Runtime
@@ -54,6 +70,7 @@ from .schedules import Schedule
 from .shares import DispatchPolicy, Priority, Share
 from .shutdown import ShutdownReport
 from .staging import Staged
+from .tables import affected_table, health_table
 from .telemetry import (
     PARTITION_ATTRIBUTE,
     Counters,
@@ -62,6 +79,9 @@ from .telemetry import (
     partition_extra,
 )
 from .tenancy import RequestContext
+from .tenant_errors import InvalidPolicy, UnknownTenant
+from .tenants import Setting, TenantPolicy
+from .watchdog import WatchdogPolicy
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 
@@ -78,13 +98,20 @@ __all__ = [
     "AskCycle",
     "AskTimeout",
     "Attachment",
+    "Blame",
+    "BlockingPolicy",
+    "Cause",
     "Counters",
     "DispatchPolicy",
     "DispatchStatistics",
     "DuplicateManager",
     "Durability",
     "Extension",
+    "Extent",
     "HandlerError",
+    "HandlerTime",
+    "HealthPolicy",
+    "HealthReport",
     "Host",
     "HostClosed",
     "HostPolicy",
@@ -93,6 +120,7 @@ __all__ = [
     "Instance",
     "InstanceManager",
     "InvalidArgument",
+    "InvalidPolicy",
     "InvalidSchedule",
     "Kind",
     "LetterNotFound",
@@ -107,14 +135,20 @@ __all__ = [
     "NotHandled",
     "NotPicklable",
     "NotServed",
+    "OffloadFailed",
+    "OffloadPolicy",
+    "OnBlock",
     "OnParentStop",
     "OutOfRuntime",
     "Overloaded",
     "ParentStopped",
     "PartitionFilter",
     "PartitionHandle",
+    "PartitionHealth",
+    "PartitionLoad",
     "PartitionMismatch",
     "Phase",
+    "PolicyChange",
     "Priority",
     "Quarantined",
     "Referable",
@@ -122,6 +156,7 @@ __all__ = [
     "RestartPolicy",
     "Runtime",
     "Schedule",
+    "Setting",
     "Share",
     "ShareNumbers",
     "ShutdownIncomplete",
@@ -131,10 +166,19 @@ __all__ = [
     "StartFailed",
     "StopTimeout",
     "TelemetryPolicy",
+    "TenantDirectory",
+    "TenantPolicy",
     "Traits",
+    "Unknown",
     "UnknownManager",
+    "UnknownTenant",
     "UnstorableMessage",
+    "Verdict",
+    "Vitals",
+    "WatchdogPolicy",
+    "affected_table",
     "handler",
+    "health_table",
     "partition_extra",
     "setup_telemetry",
     "upcast",

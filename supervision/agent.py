@@ -22,6 +22,7 @@ from persistence import Address, Codec, Record, build_codec
 from .errors import HandlerError, NotHandled, OutOfRuntime
 from .fields import check_fields
 from .messages import HandlerSpec, Message, read_handlers
+from .offloading import Offload
 from .ref import AgentRef
 from .upcasts import read_upcasts
 from .wire import Wire
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .context import AgentContext, Traits
     from .instance import Instance
 
-__all__ = ["Agent", "AgentSpec"]
+__all__ = ["Agent", "AgentSpec", "offloaded"]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
@@ -164,7 +165,10 @@ class AgentSpec:
         names = {k: v for c in reversed(agent.__mro__) for k, v in _local_names(c)}
         try:
             fields = _attributes(agent, names)
-            handlers = read_handlers(agent, names)
+            handlers = {
+                message: spec if spec.offload is None else offloaded(spec, spec.offload)
+                for message, spec in read_handlers(agent, names).items()
+            }
         except NameError as error:
             raise HandlerError(
                 agent.__qualname__,
@@ -240,6 +244,8 @@ class AgentSpec:
             if (found := self.handlers.get(base)) is not None:
                 if base is not kind:
                     self.handlers[kind] = found
+                if (moved := instance.partition.moved) is not None:
+                    return moved.get((instance.kind.name, found.name), found)
                 return found
         raise NotHandled(
             instance.address,
@@ -247,6 +253,17 @@ class AgentSpec:
             kind.__qualname__ if isinstance(message, Message) else f"a {kind.__name__}",
             tuple(sorted(m.__qualname__ for m in self.handlers)),
         )
+
+
+def offloaded(spec: HandlerSpec, offload: Offload) -> HandlerSpec:
+    """Return a handler that runs in a thread or a process of the host it runs on."""
+
+    async def run(agent: Agent, message: object) -> object:
+        live = agent._podvisor_live()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  the class above
+        return await live.kind.offloader.run(live, agent, moved, message)
+
+    moved = attrs.evolve(spec, coroutine=run, offload=offload)
+    return moved
 
 
 def _local_names(cls: type[object]) -> list[tuple[str, object]]:

@@ -99,7 +99,7 @@ class Asking:
         runtime = self._runtime
         if instance.phase is not Phase.IDLE:
             return _LATER
-        spec = instance.kind.spec.handlers[type(envelope.message)]
+        spec = instance.kind.spec.handler_for(envelope.message, instance)
         tally = instance.partition.tally
         if spec.coroutine is not None or not runtime.dispatcher.may_inline(tally):
             return _LATER

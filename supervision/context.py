@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar, overload
@@ -19,6 +20,8 @@ from .ref import AgentRef, Referable
 from .schedules import Schedule, timer_id, timing
 from .shares import Priority
 from .tenancy import RequestContext
+from .tenants import TenantPolicy
+from .threads import on_loop
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -69,6 +72,11 @@ class AgentContext:
         """The request that the current message belongs to, if the edge stamped one."""
         current = self._instance.current
         return None if current is None else current.request
+
+    @property
+    def policy(self) -> TenantPolicy:
+        """What this tenant may use; the same from the begin of a turn to its end."""
+        return self._instance.pinned()
 
     @property
     def incarnation(self) -> int:
@@ -182,9 +190,9 @@ class AgentContext:
         address = self._own(_address_of(target))
         post = self._runtime.post
         if durable:
-            post.post_later(self._instance, address, message)
+            on_loop(post.post_later, self._instance, address, message)
         else:
-            post.send_later(self._instance, address, message, priority)
+            on_loop(post.send_later, self._instance, address, message, priority)
 
     def schedule(  # noqa: PLR0913  three ways to say when
         self,
@@ -231,9 +239,10 @@ class AgentContext:
             timezone=timezone,
         )
         own_name = "" if name is None else timer_id(name)
-        self._runtime.post.post_later(
-            self._instance, address, message, timing=found, name=own_name
+        post_later = functools.partial(
+            self._runtime.post.post_later, timing=found, name=own_name
         )
+        on_loop(post_later, self._instance, address, message)
 
     def unschedule(self, name: str, *, target: AgentRef[object] | None = None) -> None:
         """Call a timer off, when and only when this turn is committed.
@@ -246,11 +255,7 @@ class AgentContext:
             AgentNotFound: the target is not in this partition.
         """
         address = self.address if target is None else self._own(_address_of(target))
-        instance = self._instance
-        off = self._runtime.mailroom.call_off(
-            instance.partition, (address, timer_id(name))
-        )
-        instance.staged = [*(instance.staged or ()), off]
+        on_loop(self._call_off, address, timer_id(name))
 
     async def schedules(self) -> tuple[Schedule, ...]:
         """List the timers of this instance that are stored, the next one first.
@@ -258,6 +263,11 @@ class AgentContext:
         What this very turn has scheduled is not among them yet.
         """
         return await self._runtime.mailroom.schedules(self.address)
+
+    def _call_off(self, address: Address, timer: str) -> None:
+        instance = self._instance
+        off = self._runtime.mailroom.call_off(instance.partition, (address, timer))
+        instance.staged = [*(instance.staged or ()), off]
 
     def _own(self, address: Address) -> Address:
         if check_partition(address.partition) != self.partition:

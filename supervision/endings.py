@@ -131,6 +131,7 @@ class Endings:
             turn.crash = (failure, "construction")
         instance.dirty = turn.start_dirty
         self.withdraw(turn)
+        self._note(turn)
         for envelope, _ in turn.answers:
             envelope.fail(error)
 
@@ -206,14 +207,24 @@ class Endings:
         for target, message in turn.outbox or ():
             self.hooks.deliver(target, message)
 
+    def _note(self, turn: Turn) -> None:
+        """Count how long the messages of a turn took that are answered now."""
+        partition, now = turn.instance.partition, self.clock.monotonic()
+        for envelope, _ in turn.answers:
+            partition.pulse.note(partition, now - envelope.enqueued, now)
+
     def _release(self, turn: Turn) -> None:
+        self._note(turn)
         for envelope, value in turn.answers:
             envelope.answer(value)
         if turn.outbox:
             self.send(turn)
         instance = turn.instance
         if turn.crash is None and not (
-            instance.mail or instance.dirty or instance.draining is not None
+            instance.mail
+            or instance.dirty
+            or instance.draining is not None
+            or instance.condemned is not None
         ):
             instance.phase = Phase.IDLE  # as ``settled`` would, in the common case
         else:

@@ -22,7 +22,10 @@ PodsError
 ├── InvalidArgument     PV-E324  TypeError     an argument of the wrong kind
 ├── HandlerError        PV-E330  TypeError     an agent class that cannot work
 ├── ShutdownIncomplete  PV-E340  RuntimeError  what could not be saved, by address
-└── MissingExtra        PV-E341  ImportError   something that an extra brings
+├── MissingExtra        PV-E341  ImportError   something that an extra brings
+├── InvalidPolicy       PV-E350  ValueError    a tenant's policy that cannot be
+├── UnknownTenant       PV-E351  LookupError   a partition that is not admitted
+└── OffloadFailed       PV-E352  RuntimeError  a child process gave no reply
 ```
 """
 

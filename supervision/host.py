@@ -20,6 +20,7 @@ from persistence import (
 from .agent import Agent, AgentSpec
 from .checks import check_limit
 from .completion import finish
+from .directory import TenantDirectory
 from .errors import (
     DuplicateManager,
     HostClosed,
@@ -27,9 +28,12 @@ from .errors import (
     NotPicklable,
     ShutdownIncomplete,
 )
+from .gauges import host_load
 from .handle import PartitionHandle
+from .health import HealthReport, Verdict, examine
 from .kind import ManagerPolicy
 from .manager import InstanceManager
+from .metering import HandlerTime, handler_times
 from .phases import Durability
 from .policies import HostPolicy
 from .restarts import RestartPolicy
@@ -77,6 +81,8 @@ class Host:
         url: the store: ``sqlite+aiosqlite:///FILE``, ``memory://``, or a ``Path``.
         store: a store object instead of a URL.
         policy: settings of what the instances share.
+        tenants: the policies of the partitions; by default every partition is
+            admitted, and all are treated alike.
         clock: where time comes from; for tests.
 
     Raises:
@@ -89,12 +95,15 @@ class Host:
         *,
         store: Store | None = None,
         policy: HostPolicy | None = None,
+        tenants: TenantDirectory | None = None,
         clock: Clock | None = None,
     ) -> None:
+        clock = clock or SystemClock()
         self._runtime = Runtime(
             open_store(url) if store is None else store,
             policy or HostPolicy(),
-            clock or SystemClock(),
+            clock,
+            TenantDirectory(clock=clock) if tenants is None else tenants,
         )
         self._started = False
 
@@ -125,6 +134,11 @@ class Host:
         if error is None:
             raise incomplete
         error.add_note(str(incomplete))
+
+    @property
+    def tenants(self) -> TenantDirectory:
+        """Who the tenants are, and the place to change what they may use."""
+        return self._runtime.oversight.tenants
 
     @property
     def runtime(self) -> Runtime:
@@ -233,6 +247,32 @@ class Host:
             running=dispatch.running,
             free_seats=dispatch.free,
         )
+
+    def health(self) -> HealthReport:
+        """Judge how every partition is served, over the last minute or two.
+
+        Who is affected and by what, whether the seats are shared as they should be, and
+        who held them while others waited. Call it on the loop; it waits for nothing.
+        """
+        policy = self._runtime.policy.health
+        return examine(host_load(self._runtime, policy.victims), policy)
+
+    def affected(self) -> Verdict:
+        """Say which partitions are affected: one, some or all, and by what."""
+        policy = self._runtime.policy.health
+        return examine(host_load(self._runtime, 0), policy).verdict
+
+    def loop_times(self, *, partition: str) -> tuple[HandlerTime, ...]:
+        """Say what each handler has used of the event loop for a partition.
+
+        Returns:
+            One value per manager and handler, the greatest user first.
+
+        Raises:
+            InvalidPartition: not a valid partition id.
+        """
+        known = self._runtime.partitions.get(check_partition(partition))
+        return () if known is None else handler_times(known.loop)
 
     async def stop(self) -> ShutdownReport:
         """Hibernate everything, say what could not be saved, and close the store.

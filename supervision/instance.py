@@ -25,6 +25,7 @@ from .ref import AgentRef
 from .shares import Priority
 from .staging import Staged
 from .tenancy import RequestContext
+from .tenants import TenantPolicy
 
 if TYPE_CHECKING:
     from .context import AgentContext
@@ -84,6 +85,8 @@ class Instance:
         family: parent and children; ``None`` for most.
         running: the handler that holds it now, for reports.
         ticket: its place in the dispatcher's queue.
+        policy: the policy that its turn began under.
+        condemned: why it goes into quarantine as soon as nothing is under way.
     """
 
     address: Address
@@ -111,6 +114,8 @@ class Instance:
     family: Family | None = None
     running: str | None = None
     ticket: Ticket[Seeker] | None = None
+    policy: TenantPolicy | None = None
+    condemned: str | None = None
 
     def __repr__(self) -> str:
         return f"<Instance {self.address} {self.phase.value} mail={self.queued}>"
@@ -143,6 +148,12 @@ class Instance:
         if self.family.parent is not None:
             return self.family.parent.address
         return self.family.lost_parent
+
+    def pinned(self) -> TenantPolicy:
+        """Return the policy of the turn that runs, or the present one between turns."""
+        if self.running is not None and self.policy is not None:
+            return self.policy
+        return self.partition.policy
 
     def kin(self) -> Family:
         """Return the family, made on first use."""
@@ -181,6 +192,17 @@ class Instance:
         if self.agent is not None:
             object.__setattr__(self.agent, "_podvisor_instance", None)
             self.agent = None
+
+    def replace_agent(self) -> None:
+        """Go on with a copy of the agent object, which nobody else holds.
+
+        The fields are the same objects still; the turn that is undone puts others in.
+        """
+        old = self.the_agent()
+        fresh = object.__new__(type(old))
+        vars(fresh).update(vars(old))
+        self.undress()
+        self.dress(fresh)
 
     def ref(
         self,

@@ -11,6 +11,7 @@ from attrs import validators
 from persistence import Address, Record
 
 from .agent import Agent, AgentSpec
+from .blocking import BlockingPolicy
 from .phases import Durability, OnParentStop
 from .ref import AgentRef, Port
 from .restarts import RestartPolicy
@@ -18,6 +19,7 @@ from .restarts import RestartPolicy
 if TYPE_CHECKING:
     from .context import AgentContext
     from .instance import Instance
+    from .offload import Offloader
 
 __all__ = ["Extension", "Kind", "ManagerPolicy"]
 
@@ -37,6 +39,8 @@ class ManagerPolicy:
         stop_timeout: seconds that a stop may take before it cancels the running turn.
         batch: messages that one turn handles at most.
         restart: what follows a crash.
+        blocking: what follows when a handler blocks the loop; ``None``: what
+            ``WatchdogPolicy`` says.
     """
 
     durability: Durability = Durability.TURN
@@ -50,6 +54,7 @@ class ManagerPolicy:
     stop_timeout: float = attrs.field(default=30.0, validator=validators.gt(0))
     batch: int = attrs.field(default=8, validator=validators.ge(1))
     restart: RestartPolicy = attrs.field(factory=RestartPolicy)
+    blocking: BlockingPolicy | None = None
 
 
 class Extension(Protocol):
@@ -112,6 +117,7 @@ class Kind:
         stored: whether its instances have rows.
         each_turn: whether every turn that changed something is saved by itself.
         extension: what its agent class adds to their life.
+        offloader: runs handlers outside the event loop.
     """
 
     name: str
@@ -123,3 +129,4 @@ class Kind:
     stored: bool
     each_turn: bool
     extension: Extension | None
+    offloader: Offloader

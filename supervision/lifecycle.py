@@ -225,7 +225,9 @@ class Lifecycle:
 
     def settled(self, instance: Instance) -> None:
         """Go on with an instance that has nothing under way."""
-        if instance.draining is not None and (
+        if instance.condemned is not None:
+            self.quarantine(instance, instance.condemned)
+        elif instance.draining is not None and (
             instance.draining <= 0 or not instance.queued
         ):
             self.begin_stop(instance)

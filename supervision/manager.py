@@ -77,6 +77,7 @@ class InstanceManager(Asking, Generic[A_co]):
             stored=policy.durability is not Durability.NONE,
             each_turn=policy.durability is Durability.TURN,
             extension=runtime.extension(traits.extension),
+            offloader=runtime.oversight.offloader,
         )
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from persistence import Key
 
 from .errors import HandlerError
 from .fields import check_fields
+from .offloading import Offload, check_importable, check_offload
 from .shares import Priority
 
 __all__ = ["HandlerSpec", "Message", "ParentStopped", "handler", "read_handlers"]
@@ -82,6 +83,7 @@ class HandlerSpec:
         raises: exceptions that answer the asker and are no crash.
         reply: the annotated type of what it returns.
         annotated: whether there is such an annotation.
+        offload: where it runs if not on the event loop.
     """
 
     name: str
@@ -90,11 +92,13 @@ class HandlerSpec:
     raises: tuple[type[Exception], ...]
     reply: object = None
     annotated: bool = False
+    offload: Offload | None = None
 
 
 @attrs.frozen
 class _Mark:
     raises: tuple[type[Exception], ...]
+    offload: Offload | None
 
 
 @overload
@@ -102,11 +106,17 @@ def handler(function: F, /) -> F: ...
 
 
 @overload
-def handler(*, raises: tuple[type[Exception], ...] = ()) -> Callable[[F], F]: ...
+def handler(
+    *, raises: tuple[type[Exception], ...] = (), offload: Offload | None = None
+) -> Callable[[F], F]: ...
 
 
 def handler(
-    function: F | None = None, /, *, raises: tuple[type[Exception], ...] = ()
+    function: F | None = None,
+    /,
+    *,
+    raises: tuple[type[Exception], ...] = (),
+    offload: Offload | None = None,
 ) -> F | Callable[[F], F]:
     """Mark a method as the handler of the message type its parameter is annotated with.
 
@@ -114,13 +124,27 @@ def handler(
     is listed in ``raises`` is an answer and nothing more; any other is a crash: the
     instance is rebuilt from its last turn under its manager's ``RestartPolicy``.
 
+    A ``def`` handler that takes long blocks everybody; say where else it may run. In a
+    thread it is a handler like any other. In a process it is a pure function::
+
+        class Reader(Agent):
+            @handler(offload="thread")
+            def parse(self, message: Parse) -> int: ...
+
+            @staticmethod
+            @handler(offload="process")
+            def score(message: Score) -> float: ...
+
+    There it has no ``self``; it, its message and its reply must pickle.
+
     Args:
         function: the method, ``def`` or ``async def``, with one parameter.
         raises: exception types that are answers.
+        offload: ``"thread"`` or ``"process"``; by default it runs on the event loop.
     """
 
     def mark(f: F) -> F:
-        setattr(f, _MARK, _Mark(raises))
+        setattr(f, _MARK, _Mark(raises, offload))
         return f
 
     return mark if function is None else mark(function)
@@ -145,21 +169,27 @@ def read_handlers(
     for base in cls.__mro__:
         own: dict[type[object], str] = {}
         for name, value in vars(base).items():
-            mark = getattr(value, _MARK, None)
+            static = isinstance(value, staticmethod)
+            function = value.__func__ if static else value
+            mark = getattr(function, _MARK, getattr(value, _MARK, None))
             if name in seen or not isinstance(mark, _Mark):
                 continue
             where = f"{base.__qualname__}.{name}"
-            coroutine = value if inspect.iscoroutinefunction(value) else None
-            hints = typing.get_type_hints(value, localns=dict(names))
+            check_offload(where, function, mark.offload, static=static)
+            coroutine = function if inspect.iscoroutinefunction(function) else None
+            hints = typing.get_type_hints(function, localns=dict(names))
             spec = HandlerSpec(
                 where,
-                value,
+                function,
                 coroutine,
                 mark.raises,
                 reply=hints.get("return"),
                 annotated="return" in hints,
+                offload=mark.offload,
             )
-            for message in _message_types(where, value, hints):
+            for message in _message_types(where, function, hints, static=static):
+                if mark.offload == "process":
+                    check_importable(where, message)
                 if message in own:
                     raise HandlerError(
                         where, f"{own[message]} handles {message.__qualname__} already"
@@ -171,12 +201,17 @@ def read_handlers(
 
 
 def _message_types(
-    where: str, function: Callable[..., object], hints: Mapping[str, object]
+    where: str,
+    function: Callable[..., object],
+    hints: Mapping[str, object],
+    *,
+    static: bool,
 ) -> list[type[object]]:
     parameters = list(inspect.signature(function).parameters)
-    if len(parameters) != 2:  # noqa: PLR2004  self and the message
-        raise HandlerError(where, "a handler takes self and one message")
-    annotation = hints.get(parameters[1])
+    if len(parameters) != (1 if static else 2):
+        wanted = "one message" if static else "self and one message"
+        raise HandlerError(where, f"a handler takes {wanted}")
+    annotation = hints.get(parameters[-1])
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     members: tuple[object, ...] = (
         typing.get_args(annotation) if union else (annotation,)
@@ -185,7 +220,7 @@ def _message_types(
     for message in members:
         if not (isinstance(message, type) and Message in message.__mro__):
             raise HandlerError(
-                where, f"annotate {parameters[1]!r} with a subclass of Message"
+                where, f"annotate {parameters[-1]!r} with a subclass of Message"
             )
         _check_reply(where, message, hints.get("return"))
         found.append(message)

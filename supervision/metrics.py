@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter_provider
 
 if TYPE_CHECKING:
+    from .metering import LoopTime
     from .runtime import Runtime
 
 __all__ = ["COUNTERS", "OTHER", "Metrics"]
@@ -36,11 +37,17 @@ COUNTERS: Mapping[str, tuple[str, str]] = {
     "saves": ("{commit}", "Commits of state."),
     "save_failures": ("{commit}", "Commits of state that the store refused."),
     "dead_letters": ("{message}", "Durable messages that nobody could handle."),
+    "blocks": ("{block}", "Times that a handler blocked the event loop."),
 }
 """Unit and description of the instrument of each field of ``Counters``."""
 
-Measure: TypeAlias = "Callable[[Runtime], Mapping[str, int]]"
+Measure: TypeAlias = "Callable[[Runtime], Mapping[str, float]]"
 """Reads one number per partition."""
+
+Step: TypeAlias = tuple[str, str, str]
+"""Whose step it was: partition, manager, handler."""
+
+_NO_TIME: Mapping[tuple[str, str], LoopTime] = {}
 
 
 class Metrics:
@@ -58,6 +65,7 @@ class Metrics:
         self._policy = runtime.telemetry.policy
         self._scope = runtime.telemetry.scope
         self._named: set[str] = set()
+        self._named_steps: set[Step] = set()
 
     def __repr__(self) -> str:
         return f"<Metrics named={len(self._named)}/{self._policy.top}>"
@@ -85,15 +93,55 @@ class Metrics:
             "Messages that wait in mailboxes.",
         )
 
+        meter.create_observable_counter(
+            "podvisor.loop.time",
+            [functools.partial(self._observe, _loop_time)],
+            "s",
+            "Time for which handlers held the event loop.",
+        )
+        meter.create_observable_counter(
+            "podvisor.handler.loop.time",
+            [self._observe_handlers],
+            "s",
+            "The same by manager and handler.",
+        )
+
+    def _observe_handlers(self, _: CallbackOptions) -> Iterable[Observation]:
+        """Give the first handlers points of their own; sum the rest by handler."""
+        runtime = self._runtime()
+        if runtime is None or not runtime.open:
+            return ()
+        sums: dict[Step, float] = {}
+        for partition in list(runtime.partitions.values()):
+            for (manager, handler), time in list((partition.loop or _NO_TIME).items()):
+                step = (partition.name, manager, handler)
+                if step not in self._named_steps:
+                    if len(self._named_steps) < self._policy.top:
+                        self._named_steps.add(step)
+                    else:
+                        step = (OTHER, manager, handler)
+                sums[step] = sums.get(step, 0.0) + time.seconds
+        return [
+            Observation(
+                seconds,
+                {
+                    **self._policy.attributes(partition),
+                    "podvisor.manager": manager,
+                    "podvisor.handler": handler,
+                },
+            )
+            for (partition, manager, handler), seconds in sums.items()
+        ]
+
     def _observe(self, measure: Measure, _: CallbackOptions) -> Iterable[Observation]:
         runtime = self._runtime()
         if runtime is None or not runtime.open:
             return ()
         return self._points(measure(runtime))
 
-    def _points(self, numbers: Mapping[str, int]) -> list[Observation]:
+    def _points(self, numbers: Mapping[str, float]) -> list[Observation]:
         points: list[Observation] = []
-        rest: list[int] = []
+        rest: list[float] = []
         for partition, number in numbers.items():
             if self._has_points(partition):
                 attributes = self._policy.attributes(partition)
@@ -113,6 +161,10 @@ class Metrics:
 def _counted(field: str, runtime: Runtime) -> Mapping[str, int]:
     partitions = list(runtime.partitions.values())
     return {p.name: getattr(p.counters, field) for p in partitions}
+
+
+def _loop_time(runtime: Runtime) -> Mapping[str, float]:
+    return {p.name: p.loop_seconds for p in list(runtime.partitions.values())}
 
 
 def _live(runtime: Runtime) -> Mapping[str, int]:

@@ -10,8 +10,14 @@ import attrs
 
 from persistence import Address, Claim, Key, Quarantine
 
+if TYPE_CHECKING:
+    from .messages import HandlerSpec
+
+from .metering import LoopTime
+from .pulse import Pulse
 from .tally import Tally
 from .telemetry import STAMP, Counters
+from .tenants import TenantPolicy
 
 if TYPE_CHECKING:
     from .letterbox import LetterBox
@@ -26,6 +32,7 @@ class Partition:
     Attributes:
         name: the partition id.
         tally: what the dispatcher counts of it.
+        policy: what its tenant may use, for the turns that begin from now on.
         context: the execution context its turns start from; it carries the stamp for
             logs and nothing else, so no tenant's context variables reach another.
         counters: its numbers since the host started.
@@ -37,10 +44,17 @@ class Partition:
         attached: how many hold an address from idle hibernation.
         box: what is known of its letters; ``None`` until there are some.
         births: agent objects made here since the host started.
+        pulse: how it has been answered lately.
+        halvings: how often its weight is halved at present.
+        refused: its tenant was removed; what is live goes on, and nothing starts.
+        moved: handlers that run in threads here, because they blocked the loop.
+        loop_seconds: what its handlers have used of the loop.
+        loop: the same by manager name and handler, from the first step on.
     """
 
     name: str
     tally: Tally
+    policy: TenantPolicy
     context: contextvars.Context = attrs.field(init=False)
     counters: Counters = attrs.field(factory=Counters)
     claim: Claim | None = None
@@ -50,6 +64,12 @@ class Partition:
     attached: dict[Address, int] = attrs.field(factory=dict[Address, int])
     box: LetterBox | None = None
     births: int = 0
+    pulse: Pulse = attrs.field(factory=Pulse)
+    loop_seconds: float = 0.0
+    halvings: int = 0
+    refused: bool = False
+    moved: dict[tuple[str, str], HandlerSpec] | None = None
+    loop: dict[tuple[str, str], LoopTime] | None = None
     quarantined: dict[tuple[str, Key], Quarantine] = attrs.field(
         factory=dict[tuple[str, Key], Quarantine]
     )

@@ -9,9 +9,12 @@ from attrs import validators
 
 from persistence import CommitPolicy, ReadPolicy
 
+from .health import HealthPolicy
 from .letterbox import MailPolicy
+from .offload import OffloadPolicy
 from .shares import DispatchPolicy
 from .telemetry import TelemetryPolicy
+from .watchdog import WatchdogPolicy
 
 __all__ = ["HostPolicy"]
 
@@ -24,10 +27,13 @@ class HostPolicy:
         dispatch: how the turns of all partitions share the host.
         commits: bounds of the writer.
         reads: bounds of the reader.
+        offload: how many handlers run outside the event loop.
         telemetry: where spans and metrics go.
         mail: durable messages, timers, and replies that are remembered.
         serves: says for a partition whether this host may take it; ``None``: all. Hosts
             that share a store need it, or each takes over what the others serve.
+        health: from when on a partition counts as affected.
+        watchdog: what is done about handlers that block the event loop.
         shutdown_timeout: seconds that an orderly shutdown may take before it cancels
             what still runs.
         shutdown_grace: seconds that cancelled turns get after that.
@@ -36,8 +42,11 @@ class HostPolicy:
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     commits: CommitPolicy = attrs.field(factory=CommitPolicy)
     reads: ReadPolicy = attrs.field(factory=ReadPolicy)
+    offload: OffloadPolicy = attrs.field(factory=OffloadPolicy)
     telemetry: TelemetryPolicy = attrs.field(factory=TelemetryPolicy)
     mail: MailPolicy = attrs.field(factory=MailPolicy)
     serves: Callable[[str], bool] | None = None
+    health: HealthPolicy = attrs.field(factory=HealthPolicy)
+    watchdog: WatchdogPolicy = attrs.field(factory=WatchdogPolicy)
     shutdown_timeout: float = attrs.field(default=10.0, validator=validators.gt(0))
     shutdown_grace: float = attrs.field(default=1.0, validator=validators.ge(0))

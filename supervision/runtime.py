@@ -27,6 +27,7 @@ from .agent import Agent
 from .claims import Claims
 from .completion import finish
 from .departures import Departures
+from .directory import TenantDirectory
 from .dispatcher import Dispatcher
 from .endings import Endings
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
@@ -37,6 +38,7 @@ from .lifecycle import Lifecycle
 from .mailbox import Envelope
 from .mailroom import Mailroom
 from .metrics import Metrics
+from .oversight import Oversight
 from .partitions import Partition
 from .phases import SETTLED, OnParentStop, Phase
 from .policies import HostPolicy
@@ -48,6 +50,7 @@ from .requests import Requests
 from .stopping import Stopping
 from .supervisor import Supervisor
 from .telemetry import NO_PARTITION, Telemetry
+from .tenant_errors import UnknownTenant
 from .turns import Turns
 from .workers import Crew, Workers
 
@@ -62,7 +65,9 @@ T = TypeVar("T")
 class Runtime:
     """The parts of one host. Two hosts share none of them."""
 
-    def __init__(self, store: Store, policy: HostPolicy, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, policy: HostPolicy, clock: Clock, tenants: TenantDirectory
+    ) -> None:
         self.policy = policy
         self.clock = clock
         self.store = store
@@ -71,10 +76,18 @@ class Runtime:
         self.reader = Reader(store, policy=policy.reads)
         self.crew = Crew()
         self.workers = Workers()
+        self.partitions: dict[str, Partition] = {}
+        self.oversight = Oversight(
+            policy, tenants, self.partitions, clock, self.telemetry
+        )
         self.claims = Claims(self.writer, policy.serves, self._taken)
         self.endings = Endings(self.writer, self.reader, clock, self)
-        self.turns = Turns(self.endings, self.telemetry, clock, self)
-        self.dispatcher = Dispatcher(policy.dispatch, self.turns, self.workers, clock)
+        meter, share_of = self.oversight.meter, self.oversight.pinning.share_of
+        self.turns = Turns(self.endings, self.telemetry, clock, meter, self)
+        self.dispatcher = Dispatcher(
+            policy.dispatch, self.turns, self.workers, clock, share_of
+        )
+        self.oversight.bind(self.dispatcher, self.dispatcher.set_share)
         self.idle = Idle(clock, self._stop)
         self.departures = Departures(self, self._stop, self.idle.forget)
         self.lifecycle = Lifecycle(
@@ -110,7 +123,6 @@ class Runtime:
         self.supervisor = Supervisor(self.lifecycle, self.writer, clock)
         self.managers: dict[str, InstanceManager[Agent]] = {}
         self.registries: dict[str, Registry] = {}
-        self.partitions: dict[str, Partition] = {}
         self._extensions: dict[Callable[[Runtime], Extension], Extension] = {}
         self._storage: set[asyncio.Task[None]] = set()
         self.open = False
@@ -157,10 +169,15 @@ class Runtime:
         return self._extensions[factory]
 
     def partition(self, name: str) -> Partition:
-        """Return what the host knows of a partition, from its first use on."""
+        """Return what the host knows of a partition, from its first use on.
+
+        Raises:
+            UnknownTenant: it is not known, and unknown ones are refused.
+        """
         found = self.partitions.get(check_partition(name))
         if found is None:
-            found = Partition(name, self.dispatcher.tally(name))
+            pinned = self.oversight.tenants.policy(name)
+            found = Partition(name, self.dispatcher.tally(name), pinned)
             self.partitions[name] = found
         return found
 
@@ -238,11 +255,14 @@ class Runtime:
         Raises:
             HostClosed: the host is not running.
             NotServed: the host was told to leave the partition to others.
+            UnknownTenant: the partition was removed from the directory.
             StaleOwner: the partition belongs to another host.
             Quarantined: the instance is in quarantine.
         """
         if not self.open or self.stopping.closing:
             raise HostClosed
+        if partition.refused:
+            raise UnknownTenant(partition.name)
         self.claims.check(partition)
         mark = partition.quarantined.get((address.manager, address.key))
         if mark is not None:
@@ -401,6 +421,7 @@ class Runtime:
             self.crew.hold(self.reader.run, "podvisor-reader"),
         }
         self.open = True
+        self.oversight.start()
         Metrics(self).register()
         if self.policy.mail.wake:
             self.crew.start(self.mailroom.rounds.wake, "wake", NO_PARTITION)
@@ -408,12 +429,14 @@ class Runtime:
     async def end(self) -> None:
         """Let the storage tasks finish what they have, then close the store."""
         self.open = False
+        self.oversight.close()
         self.idle.close()
         self.mailroom.rounds.close()
         self.writer.close()
         self.reader.close()
         if self._storage:
             await asyncio.wait(self._storage, timeout=self.policy.shutdown_timeout)
+        await self.oversight.offloader.end(self.policy.shutdown_grace)
         await self.crew.end(self.policy.shutdown_grace)
         await self.store.close()
 

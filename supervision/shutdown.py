@@ -62,6 +62,7 @@ class Shutdown:
         )
         unsaved = tuple(self._unsaved())
         await runtime.workers.end(0 if stuck else policy.shutdown_grace)
+        stuck += runtime.oversight.offloader.hung()
         await runtime.end()
         left = len(runtime.instances())
         report = ShutdownReport(

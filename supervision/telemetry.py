@@ -74,6 +74,7 @@ class Counters:
         saves: commits of state.
         save_failures: commits that the store refused.
         dead_letters: durable messages that nobody could handle.
+        blocks: times that a handler blocked the event loop.
     """
 
     asks: int = 0
@@ -89,6 +90,7 @@ class Counters:
     saves: int = 0
     save_failures: int = 0
     dead_letters: int = 0
+    blocks: int = 0
 
 
 @attrs.frozen(kw_only=True)

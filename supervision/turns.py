@@ -9,6 +9,7 @@ do the replies and the sends leave (with ``Durability.TURN``).
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ from .instance import Instance
 from .mail_errors import MailroomFull, UnstorableMessage
 from .mailbox import Envelope
 from .messages import HandlerSpec
+from .metering import Meter
 from .phases import Phase
 from .states import Mark, keep, mark, restore
 from .telemetry import STAMP, Telemetry
@@ -47,9 +49,15 @@ class Turns:
     """Runs the handlers of one host's agents."""
 
     def __init__(
-        self, endings: Endings, telemetry: Telemetry, clock: Clock, hooks: Hooks
+        self,
+        endings: Endings,
+        telemetry: Telemetry,
+        clock: Clock,
+        meter: Meter,
+        hooks: Hooks,
     ) -> None:
         self._endings = endings
+        self._meter = meter
         self._telemetry = telemetry
         self._clock = clock
         self._hooks = hooks
@@ -63,8 +71,8 @@ class Turns:
             The reply, or a future of it if the turn has something to commit.
         """
         instance.phase = Phase.RUNNING
-        instance.outbox = instance.staged = None
-        turn = Turn(instance, mark(instance), instance.dirty)
+        turn = self._begin(instance)
+        envelope.enqueued = instance.partition.tally.began
         value = self._step(turn, spec, envelope, inline=True)
         if not turn.answers:
             self._endings.finish(turn)
@@ -139,7 +147,7 @@ class Turns:
         STAMP.set(instance.partition.name)
         try:
             async with asyncio.timeout(limit):
-                await hook()
+                await self._meter.drive(instance, name, hook())
             turn.changed |= keep(instance, turn.start)
             turn.take()
             await self._endings.hook(turn)
@@ -156,6 +164,7 @@ class Turns:
 
     def _begin(self, instance: Instance) -> Turn:
         instance.outbox = instance.staged = None
+        instance.policy = instance.partition.policy
         return Turn(instance, mark(instance), instance.dirty)
 
     def _next(self, instance: Instance, *, only_sync: bool) -> Envelope | None:
@@ -192,13 +201,15 @@ class Turns:
         instance = turn.instance
         before = mark(instance) if turn.answers else turn.start
         instance.current, instance.running = envelope, spec.name
-        context = instance.partition.context.copy()
+        run = instance.partition.context.copy().run
+        timed, name = self._meter.run, spec.name
+        agent, message = instance.the_agent(), envelope.message
         try:
-            value = (
-                context.run(self._traced, spec, instance, envelope, ask=inline)
-                if self._telemetry.tracing
-                else context.run(spec.function, instance.the_agent(), envelope.message)
-            )
+            if self._telemetry.tracing:
+                traced = functools.partial(self._traced, ask=inline)
+                value = timed(instance, name, run, traced, spec, instance, envelope)
+            else:
+                value = timed(instance, name, run, spec.function, agent, message)
             turn.changed |= keep(instance, before)
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
@@ -220,11 +231,12 @@ class Turns:
         before = mark(instance) if turn.answers else turn.start
         instance.current, instance.running = envelope, spec.name
         try:
-            value = await (
+            call = (
                 self._traced_async(coroutine, instance, envelope)
                 if self._telemetry.tracing
                 else coroutine(instance.the_agent(), envelope.message)
             )
+            value = await self._meter.drive(instance, spec.name, call)
             turn.changed |= keep(instance, before)
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
@@ -271,7 +283,10 @@ class Turns:
         instance = turn.instance
         envelope = instance.current
         self._undo(turn, before)
-        instance.partition.counters.failed += 1
+        partition, now = instance.partition, self._clock.monotonic()
+        partition.counters.failed += 1
+        if envelope is not None:
+            partition.pulse.note(partition, now - envelope.enqueued, now)
         answered = isinstance(error, (*spec.raises, *_REFUSALS))
         if not answered:
             turn.crash = (error, spec.name)

@@ -13,6 +13,8 @@ from persistence import Address
 from pods import (
     Pod,
     RequestContext,
+    TenantDirectory,
+    TenantPolicy,
     add_node,
     eager,
     lazy,
@@ -80,6 +82,12 @@ async def _release(world: World, key: Hostile, partition: Hostile) -> object:
         key, partition=partition, actor="attacker", reason="curiosity"
     )
     return "released"
+
+
+def _put(partition: Hostile) -> object:
+    policy = TenantPolicy()
+    TenantDirectory().put(partition, policy, actor="attacker", reason="greed")
+    return "put"
 
 
 async def _add(world: World, **given: Hostile) -> object:
@@ -295,6 +303,9 @@ CASES: dict[Argument, Case] = {
     ("Host.manager_named", "name"): Case(
         _plain(lambda w, v: w.host.manager_named(v)), NAMES
     ),
+    ("Host.loop_times", "partition"): Case(
+        _plain(lambda w, v: w.host.loop_times(partition=v)), PARTITIONS
+    ),
     ("Host.partition", "of"): Case(
         _plain(lambda w, v: w.host.partition(v)), PARTITIONS
     ),
@@ -303,6 +314,19 @@ CASES: dict[Argument, Case] = {
     ),
     ("RequestContext", "partition"): Case(
         _plain(lambda _, v: RequestContext(partition=v)), PARTITIONS
+    ),
+    ("TenantDirectory.policy", "partition"): Case(
+        _plain(lambda _, v: TenantDirectory().policy(v)), PARTITIONS
+    ),
+    ("TenantDirectory.history", "partition"): Case(
+        _plain(lambda _, v: TenantDirectory().history(v)), PARTITIONS
+    ),
+    ("TenantDirectory.put", "partition"): Case(
+        _plain(lambda _, v: _put(v)), PARTITIONS
+    ),
+    ("TenantDirectory.remove", "partition"): Case(
+        _plain(lambda _, v: TenantDirectory().remove(v, actor="a", reason="b")),
+        PARTITIONS,
     ),
     ("add_node", "name"): Case(lambda w, v: _add(w, name=v), NAMES),
     ("add_node", "node"): Case(
@@ -401,6 +425,7 @@ _PURE = "a look-up in a mapping that the caller holds; a wrong name is a KeyErro
 EXEMPT: dict[Argument, str] = {
     ("Host.partitions", "after"): _LISTING,
     ("Host.partitions", "limit"): _LISTING,
+    ("health_table", "limit"): "rows of a table; any number is one",
     ("TelemetryPolicy.attributes", "partition"): _VALUE,
     ("Signals.numbers", "partition"): _OWNER,
     ("Signals.spans", "partition"): _OWNER,
@@ -460,6 +485,10 @@ EXEMPT.update(
             "NodeSnapshot": ("address", "after", "manager", "name", "owner", "pod"),
             "NodeResult": ("name",),
             "ParentStopped": ("key", "manager"),
+            "OffloadPolicy": ("limit",),
+            "PartitionLoad": ("partition", "target"),
+            "PolicyChange": ("after", "partition"),
+            "HandlerTime": ("manager",),
             "Quarantine": ("address",),
             "Schedule": ("key", "manager", "message", "name"),
             "DeadLetter": ("key", "manager", "message", "partition"),

@@ -32,6 +32,8 @@ async def test_every_counter_is_exported_and_described() -> None:
         *(f"podvisor.{name}" for name in counted),
         "podvisor.instances.live",
         "podvisor.mailbox.messages",
+        "podvisor.loop.time",
+        "podvisor.handler.loop.time",
     }
     assert found["podvisor.asks"] == 2
     assert found["podvisor.handled"] == 1

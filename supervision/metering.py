@@ -1,0 +1,199 @@
+"""Who uses the event loop, and who holds it right now.
+
+Every synchronous step of a handler is timed: a ``def`` handler is one step, an
+``async def`` handler makes one from each wait to the next. A step that runs another
+handler inside itself (an ask that is answered on the spot) is not charged for it.
+
+While a step runs, ``running`` names it. That is one attribute, set by the loop and read
+by the watchdog's thread, so the look is consistent without a lock.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from .instance import Instance
+
+__all__ = ["HandlerTime", "LoopTime", "Meter", "Running", "handler_times"]
+
+T = TypeVar("T")
+
+Running: TypeAlias = "tuple[Instance, str, float]"
+"""Whose step holds the loop, in which handler, and since when the loop is held."""
+
+Blocked: TypeAlias = "Callable[[Instance, str, float, LoopTime], None]"
+"""Is told whose step has blocked the loop, in which handler, for how many seconds."""
+
+
+@attrs.define(eq=False)
+class LoopTime:
+    """What one handler of one manager has used of the loop for one partition.
+
+    Attributes:
+        steps: steps that it made.
+        seconds: what they took, without the handlers that ran inside them.
+        longest: seconds of the longest.
+        blocks: steps that blocked the loop.
+        offences: monotonic times of the latest blocks; ``None``: there were none.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+    blocks: int = 0
+    offences: list[float] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class HandlerTime:
+    """Loop time of one handler in one partition since its host started.
+
+    Attributes:
+        manager: name of the manager.
+        handler: ``Class.method``, ``on_start`` or ``on_stop``.
+        steps: times that it held the loop.
+        seconds: for how long in all.
+        longest: seconds of the longest.
+        blocks: steps that were as long as ``WatchdogPolicy.warn_after``, or longer.
+    """
+
+    manager: str
+    handler: str
+    steps: int
+    seconds: float
+    longest: float
+    blocks: int
+
+
+def handler_times(
+    loop: Mapping[tuple[str, str], LoopTime] | None,
+) -> tuple[HandlerTime, ...]:
+    """Copy the times of a partition's handlers, the greatest first."""
+    found = [
+        HandlerTime(
+            manager=manager,
+            handler=handler,
+            steps=time.steps,
+            seconds=time.seconds,
+            longest=time.longest,
+            blocks=time.blocks,
+        )
+        for (manager, handler), time in list((loop or {}).items())
+    ]
+    return tuple(sorted(found, key=lambda time: -time.seconds))
+
+
+class Meter:
+    """Times the steps of one host's handlers.
+
+    Args:
+        now: monotonic seconds.
+        limit: seconds from which on a step blocks the loop.
+        blocked: what is told of such a step once it is over.
+
+    Attributes:
+        running: the step that holds the loop now.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_blocked",
+        "_limit",
+        "_named",
+        "_nested",
+        "_now",
+        "running",
+    )
+
+    def __init__(
+        self, now: Callable[[], float], limit: float, blocked: Blocked
+    ) -> None:
+        self._now = now
+        self._limit = limit
+        self._blocked = blocked
+        self._nested = 0.0  # seconds of the steps inside the one that runs
+        self._named = False  # one of those has blocked the loop, and was told of
+        self.running: Running | None = None
+
+    def __repr__(self) -> str:
+        return f"<Meter {'idle' if self.running is None else self.running[1]}>"
+
+    def run(
+        self,
+        instance: Instance,
+        handler: str,
+        call: Callable[..., T],
+        *arguments: object,
+    ) -> T:
+        """Make a call that is a step of a handler, or a part of one; time it."""
+        now = self._now
+        outer, nested = self.running, self._nested
+        began = now()
+        self._nested = 0.0
+        self.running = (instance, handler, began if outer is None else outer[2])
+        try:
+            return call(*arguments)
+        finally:
+            took = now() - began
+            own = took - self._nested
+            self._nested = 0.0 if outer is None else nested + took
+            self.running = outer
+            partition = instance.partition
+            partition.loop_seconds += own
+            loop = partition.loop
+            if loop is None:
+                loop = partition.loop = {}
+            time = loop.get((instance.kind.name, handler))
+            if time is None:
+                time = loop[instance.kind.name, handler] = LoopTime()
+            time.steps += 1
+            time.seconds += own
+            time.longest = max(time.longest, own)
+            if took >= self._limit:
+                self._judge(instance, handler, took, own, time)
+
+    @types.coroutine
+    def drive(
+        self, instance: Instance, handler: str, call: Awaitable[T]
+    ) -> Generator[object, object, T]:
+        """Await something in the running task, and time its steps.
+
+        What it waits for goes up to the task, and what the task answers comes down, as
+        they are; so timeouts, cancellation and scopes work as if this were not here.
+        """
+        inner = call.__await__()
+        step: Callable[..., object] = inner.send
+        given: object = None
+        while True:
+            try:
+                waits_for = self.run(instance, handler, step, given)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            finally:
+                given = None  # an exception must not be held by its own traceback
+            try:
+                given = yield waits_for
+                step = inner.send
+            except GeneratorExit:
+                inner.close()
+                raise
+            except BaseException as error:  # noqa: BLE001  it belongs to what is awaited
+                step, given = inner.throw, error
+
+    def _judge(
+        self, instance: Instance, handler: str, took: float, own: float, time: LoopTime
+    ) -> None:
+        """Find out whether this handler has blocked the loop, or one inside it."""
+        outermost = self.running is None
+        if own >= self._limit or (outermost and not self._named):
+            time.blocks += 1
+            self._named = not outermost
+            self._blocked(instance, handler, own if own >= self._limit else took, time)
+        elif outermost:
+            self._named = False

@@ -1,0 +1,98 @@
+"""What is done on the loop about a handler that has blocked it, once it is over."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+import attrs
+
+from persistence import Clock
+
+from .blocking import BlockingPolicy, OnBlock, decide_block
+from .instance import Instance
+from .metering import LoopTime
+from .partitions import Partition
+from .telemetry import partition_extra
+
+__all__ = ["Offences"]
+
+log = logging.getLogger("podvisor.watchdog")
+
+
+@attrs.define(eq=False)
+class Offences:
+    """Counts the blocks of each handler of each partition, and acts on them.
+
+    ``lower`` halves the weight of a partition for so many seconds; ``move`` lets a
+    handler run in a thread from then on, and says whether that can be done.
+    """
+
+    clock: Clock
+    default: BlockingPolicy
+    lower: Callable[[Partition, float], None]
+    move: Callable[[Instance, str], bool]
+
+    def ended(
+        self, instance: Instance, handler: str, seconds: float, time: LoopTime
+    ) -> None:
+        """Deal with a block that is over; the turn may go on.
+
+        Args:
+            instance: whose step it was.
+            handler: which handler's.
+            seconds: how long it held the loop.
+            time: what the handler has used of the loop for that partition.
+        """
+        partition = instance.partition
+        partition.counters.blocks += 1
+        policy = self._policy(instance)
+        now = self.clock.monotonic()
+        time.offences = [*(time.offences or ()), now][-policy.offences :]
+        action = self._act(
+            decide_block(policy, time.offences, now), instance, handler, time, policy
+        )
+        with contextlib.suppress(Exception):  # the application's log handler
+            log.warning(
+                "handler.blocked",
+                extra=partition_extra(
+                    partition.name,
+                    manager=instance.kind.name,
+                    agent=instance.kind.spec.agent.__qualname__,
+                    key=str(instance.address.key),
+                    handler=handler,
+                    seconds=round(seconds, 3),
+                    action=action.value,
+                ),
+            )
+
+    def _policy(self, instance: Instance) -> BlockingPolicy:
+        tenant = instance.pinned().blocking
+        return tenant or instance.kind.policy.blocking or self.default
+
+    def _act(
+        self,
+        action: OnBlock,
+        instance: Instance,
+        handler: str,
+        time: LoopTime,
+        policy: BlockingPolicy,
+    ) -> OnBlock:
+        """Do it; return what was really done."""
+        match action:
+            case OnBlock.WARN:
+                return action
+            case OnBlock.LOWER:
+                self.lower(instance.partition, policy.lowered_for)
+            case OnBlock.OFFLOAD:
+                if not self.move(instance, handler):
+                    return OnBlock.WARN
+            case OnBlock.QUARANTINE:
+                count = len(time.offences or ())
+                instance.condemned = (
+                    f"{handler} blocked the event loop {count} times within "
+                    f"{policy.window:g} s."
+                )
+        time.offences = None
+        return action

@@ -1,0 +1,127 @@
+"""How a change of a tenant's policy reaches what runs for it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from persistence import Clock, Handle
+
+from .directory import PolicyChange, TenantDirectory
+from .partitions import Partition
+from .shares import Share
+from .telemetry import Telemetry, partition_extra
+from .tenant_errors import UnknownTenant
+from .tenants import TenantPolicy
+
+__all__ = ["Pinning"]
+
+log = logging.getLogger("podvisor.tenants")
+
+_MAX_HALVINGS = 4
+"""A sixteenth of its weight is the least that a partition is lowered to."""
+
+
+@attrs.define(eq=False)
+class Pinning:
+    """Keeps the policies of one host's partitions up to date.
+
+    ``default`` is what a partition is due where its policy says nothing; ``set_share``
+    tells the dispatcher that it is due something else from now on.
+    """
+
+    directory: TenantDirectory
+    partitions: Mapping[str, Partition]
+    clock: Clock
+    telemetry: Telemetry
+    default: Share
+    set_share: Callable[[str, Share], None]
+    _lowered: dict[str, Handle] = attrs.field(factory=dict[str, Handle])
+    _unwatch: Callable[[], None] | None = None
+
+    def share_of(self, name: str) -> Share:
+        """Say what a partition is due."""
+        partition = self.partitions.get(name)
+        if partition is None:
+            return self._share(self.directory.policy(name), 0)
+        return self._share(partition.policy, partition.halvings)
+
+    def _share(self, policy: TenantPolicy, halvings: int) -> Share:
+        default = self.default
+        weight = default.weight if policy.weight is None else policy.weight
+        cap, hard_cap = policy.concurrency_cap, policy.hard_cap
+        if cap is None:
+            cap, hard_cap = default.cap, default.hard_cap
+        return Share(
+            weight=weight / 2**halvings,
+            cap=cap,
+            hard_cap=cap if hard_cap is None else hard_cap,
+            burst=default.burst if policy.burst is None else policy.burst,
+            backlog=default.backlog if policy.backlog is None else policy.backlog,
+        )
+
+    def _reshare(self, partition: Partition) -> None:
+        self.set_share(partition.name, self.share_of(partition.name))
+
+    def start(self) -> None:
+        """Follow the directory."""
+        self._unwatch = self.directory.watch(self._changed)
+
+    def close(self) -> None:
+        """Follow it no more, and forget whose weight is lowered."""
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        for timer in self._lowered.values():
+            timer.cancel()
+        self._lowered.clear()
+
+    def lower(self, partition: Partition, seconds: float) -> None:
+        """Halve the weight of a partition, for so many seconds from now."""
+        if partition.halvings < _MAX_HALVINGS:
+            partition.halvings += 1
+            self._reshare(partition)
+        if (running := self._lowered.pop(partition.name, None)) is not None:
+            running.cancel()
+        self._lowered[partition.name] = self.clock.call_later(
+            seconds, functools.partial(self._lift, partition)
+        )
+
+    def _lift(self, partition: Partition) -> None:
+        self._lowered.pop(partition.name, None)
+        partition.halvings = 0
+        self._reshare(partition)
+        with contextlib.suppress(Exception):  # as below
+            log.info("partition.weight_restored", extra=partition_extra(partition.name))
+
+    def _changed(self, change: PolicyChange) -> None:
+        self._report(change)
+        partition = self.partitions.get(change.partition)
+        if partition is None:
+            return
+        try:
+            partition.policy = self.directory.policy(change.partition)
+            partition.refused = False
+        except UnknownTenant:
+            partition.refused = True  # what is live goes on, and nothing starts
+            return
+        self._reshare(partition)
+
+    def _report(self, change: PolicyChange) -> None:
+        self.telemetry.mark("change", "policy", change.partition)
+        version = "-" if change.after is None else change.after.version
+        with contextlib.suppress(Exception):  # the application's log handler
+            log.warning(
+                "tenant.policy_changed",
+                extra=partition_extra(
+                    change.partition,
+                    number=change.number,
+                    version=version,
+                    actor=change.actor,
+                    reason=change.reason,
+                ),
+            )
