@@ -460,14 +460,14 @@ EXEMPT.update(
 )
 EXEMPT.update(
     {
-        (f"InstanceManager.{name}", which): _PORT
+        (name, which): _PORT
         for name, whichs in {
-            "ask": ("message", "ref"),
-            "ask_once": ("key", "message", "ref"),
-            "post": ("message", "ref"),
-            "tell": ("message", "ref"),
-            "attach": ("ref",),
-            "resolve": ("address",),
+            "Asking.ask": ("message", "ref"),
+            "Asking.ask_once": ("key", "message", "ref"),
+            "Asking.post": ("message", "ref"),
+            "Asking.tell": ("message", "ref"),
+            "InstanceManager.attach": ("ref",),
+            "InstanceManager.resolve": ("address",),
         }.items()
         for which in whichs
     }
