@@ -73,6 +73,18 @@ class Storm:
             world.queue.enter(account, Item(1.0), world.now, lane=RETURNING)
         )
 
+    def do_begin(self, n: int, partition: str) -> None:
+        """Arrive; wait for a seat only if something stands before it."""
+        world = self.world
+        account = world.account(partition)
+        ticket = world.queue.begin(account, Item(1.0), world.now)
+        if ticket is None:
+            ticket = world.enter(partition, 1.0)
+        else:
+            assert account.seats <= account.share.cap
+            world.hold(ticket)
+        self.tickets.append(ticket)
+
     def do_finish(self, n: int, partition: str) -> None:
         if self.world.running:
             self.world.finish()

@@ -69,14 +69,18 @@ class World:
         """Seat whoever may be seated."""
         begun: list[Ticket[Item]] = []
         while (ticket := self.queue.pick(self.now)) is not None:
-            self._count += 1
-            end = self.now + ticket.item.seconds
-            heapq.heappush(self.running, (end, self._count, ticket))
-            name = ticket.account.partition
-            self.served[name] = self.served.get(name, 0) + 1
+            self.hold(ticket)
             begun.append(ticket)
             self.on_dispatch(ticket)
         return begun
+
+    def hold(self, ticket: Ticket[Item]) -> None:
+        """Let an item that has a seat keep it for its time."""
+        self._count += 1
+        end = self.now + ticket.item.seconds
+        heapq.heappush(self.running, (end, self._count, ticket))
+        name = ticket.account.partition
+        self.served[name] = self.served.get(name, 0) + 1
 
     def advance(self, seconds: float) -> None:
         """Let time pass; what runs is charged once a second and ends when it is due."""
