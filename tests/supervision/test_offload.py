@@ -14,6 +14,7 @@ from supervision import (
     AgentContext,
     AskTimeout,
     BlockingPolicy,
+    Durability,
     Host,
     HostPolicy,
     InstanceManager,
@@ -306,6 +307,67 @@ async def test_a_thread_whose_turn_is_over_sends_nothing(clock: ManualClock) -> 
         await eventually(lambda: not host.runtime.oversight.offloader.hung())
 
         assert [type(error) for error in late.seen] == [OutOfRuntime]
+
+
+class Scribble(Message[None]):
+    """Write to the fields after the turn is over."""
+
+    entered: threading.Event = attrs.field(factory=threading.Event)
+    gate: threading.Event = attrs.field(factory=threading.Event)
+    done: threading.Event = attrs.field(factory=threading.Event)
+
+
+class Adopt(Message[None]):
+    pass
+
+
+class Scribbler(Agent):
+    n: int = 0
+
+    @handler
+    async def adopt(self, message: Adopt) -> None:
+        self.n = 1
+        await self.context.spawn("slow", "child")
+
+    @handler(offload="thread")
+    def scribble(self, message: Scribble) -> None:
+        message.entered.set()
+        message.gate.wait(LIMIT)
+        self.n = 100
+        message.done.set()
+
+    @handler
+    def count(self, message: Count) -> int:
+        return self.n
+
+
+async def test_what_a_thread_writes_after_its_turn_is_not_stored(
+    clock: ManualClock,
+) -> None:
+    """Holds 3, O13: also while the instance is on its way out, to be saved."""
+    message = Scribble()
+
+    class Slow(Agent):
+        async def on_stop(self) -> None:
+            message.gate.set()
+            await eventually(message.done.is_set)
+
+    async with Host("memory://", clock=clock) as host:
+        policy = ManagerPolicy(stop_timeout=1.0, durability=Durability.HIBERNATE)
+        scribblers = host.manager("scribblers", Scribbler, policy=policy)
+        host.manager("slow", Slow)
+        ref = await scribblers.get("one", partition="acme")
+        await ref.ask(Adopt())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(answer(ref.ask(message)))
+            await eventually(message.entered.is_set)
+            stop = group.create_task(scribblers.stop("one", partition="acme"))
+            await spin()
+            clock.advance(1)
+            await eventually(stop.done)
+
+        assert message.done.is_set()
+        assert await ref.ask(Count()) == 1
 
 
 async def test_a_thread_that_outlives_the_host_is_named_at_shutdown() -> None:
