@@ -470,8 +470,8 @@ async def described(url: str) -> list[list[tuple[object, ...]]]:
     queries = (
         (
             "SELECT table_name, column_name, ordinal_position, data_type, is_nullable,"
-            f" collation_name FROM information_schema.columns WHERE table_schema = {here}"
-            " ORDER BY 1, 3"
+            " collation_name FROM information_schema.columns"
+            f" WHERE table_schema = {here} ORDER BY 1, 3"
         ),
         (
             f"SELECT indexname, replace(indexdef, {here}, '') FROM pg_indexes"
