@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
+import anyio.to_thread
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
@@ -50,7 +51,7 @@ class _Tables(Protocol):
 
 async def upgrade(store: Store, *, dry_run: bool) -> AsyncGenerator[Migration]:
     """Bring the databases of a store up to date, or look at them only."""
-    _alembic(repr(store))
+    await anyio.to_thread.run_sync(_alembic, repr(store))  # its import blocks
     if isinstance(store, FilesStore):
         async for partition, one in store.databases():
             yield await _migrate(one, partition, dry_run=dry_run)

@@ -7,7 +7,13 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from persistence import Migration, migrate_store, migration_script, open_store
+from persistence import (
+    Migration,
+    PodsError,
+    migrate_store,
+    migration_script,
+    open_store,
+)
 
 __all__ = ["add_command"]
 
@@ -57,6 +63,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return asyncio.run(_migrate(url, check=check))
     try:
         sys.stdout.write(migration_script(url, since=since))
+    except PodsError:
+        raise
     except ValueError as error:
         sys.stderr.write(f"podvisor: {error}\n")
         return 2

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import attrs
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, create_mock_engine
+from sqlalchemy import Connection, create_engine, create_mock_engine
 from sqlalchemy.schema import ExecutableDDLElement
 
 from persistence import (
@@ -32,8 +33,10 @@ from persistence import (
     upgrade,
 )
 from persistence.migrations import REVISIONS, Revision
+from persistence.postgres import PostgresStore
 from persistence.schema import SCHEMA_VERSION, metadata
 from persistence.testing import Make, opened, save, state
+from tests.postgres import fresh_schema, outside
 
 __all__: list[str] = []
 
@@ -404,3 +407,83 @@ def test_a_host_does_not_import_alembic() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603  our own code
 
     assert done.returncode == 0
+
+
+class TestPostgres:
+    async def test_an_old_database_is_migrated_and_walled_in(self, url: str) -> None:
+        """A1: as a new one is, to the column, the index and the policy."""
+        with fresh_schema() as other:
+            async with opened(lambda: open_store(other)):
+                pass
+            wanted = await described(other)
+        await old_postgres(url)
+        with pytest.raises(SchemaMismatch, match="podvisor migrate"):
+            await open_store(url).open()
+
+        looked = [r async for r in migrate_store(open_store(url), dry_run=True)]
+        done = [r async for r in migrate_store(open_store(url))]
+        again = [r async for r in migrate_store(open_store(url))]
+        async with opened(lambda: open_store(url)) as store:
+            (claim,) = await store.claim(["acme"])
+            (stale, saved) = await store.apply(
+                [attrs.evolve(save("k"), epoch=n) for n in (7, claim.epoch)]
+            )
+
+        assert [(r.found, r.done, r.problem) for r in (*looked, *done, *again)] == [
+            (1, False, None),
+            (1, True, None),
+            (SCHEMA_VERSION, False, None),
+        ]
+        assert await described(url) == wanted
+        assert claim.epoch == 9
+        assert isinstance(stale, StaleOwner)
+        assert saved is None
+
+
+@pytest.fixture
+def url() -> Generator[str]:
+    with fresh_schema() as name:
+        yield name
+
+
+async def old_postgres(url: str) -> None:
+    """Make the tables of version 1 on a server, with an owner."""
+
+    def make(connection: Connection) -> None:
+        context = MigrationContext.configure(connection)
+        upgrade._take(context, REVISIONS[:1], 0)  # pyright: ignore[reportPrivateUsage]  likewise
+
+    store = open_store(url)
+    assert isinstance(store, PostgresStore)
+    await store.alter(make)
+    await outside(
+        url,
+        "ALTER TABLE podvisor_owners NO FORCE ROW LEVEL SECURITY",
+        "INSERT INTO podvisor_owners VALUES ('acme', 7)",
+        "ALTER TABLE podvisor_owners FORCE ROW LEVEL SECURITY",
+    )
+
+
+async def described(url: str) -> list[list[tuple[object, ...]]]:
+    """Describe what a schema holds, but for its name."""
+    here = "current_schema()"
+    queries = (
+        (
+            "SELECT table_name, column_name, ordinal_position, data_type, is_nullable,"
+            " collation_name FROM information_schema.columns"
+            f" WHERE table_schema = {here} ORDER BY 1, 3"
+        ),
+        (
+            f"SELECT indexname, replace(indexdef, {here}, '') FROM pg_indexes"
+            f" WHERE schemaname = {here} ORDER BY 1"
+        ),
+        (
+            "SELECT tablename, policyname, cmd, qual, with_check FROM pg_policies"
+            f" WHERE schemaname = {here} ORDER BY 1, 2"
+        ),
+        (
+            "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class"
+            f" WHERE relkind = 'r' AND relnamespace = {here}::regnamespace ORDER BY 1"
+        ),
+    )
+    return [await outside(url, query) for query in queries]
