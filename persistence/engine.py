@@ -223,7 +223,9 @@ class Engines:
 
         Each statement sees one state of the database, and no lock outlives it.
         """
-        return await self.visit(self.reading, operation, work)
+        return await self.visit(
+            self.reading, operation, lambda database: work(_afresh(database))
+        )
 
     async def close(self) -> None:
         """Let go of every connection.
@@ -272,6 +274,16 @@ class Engines:
         if name == "SQLITE_NOTADB":
             return UnsupportedStore(str(self.url), "the file is no SQLite database")
         return unavailable("opening the database", error)
+
+
+def _afresh(database: sqlite3.Connection) -> sqlite3.Connection:
+    """End a transaction whose rollback failed on a bad disk.
+
+    Whoever read in it would see the database as it was then, for ever.
+    """
+    if database.in_transaction:
+        database.rollback()
+    return database
 
 
 def _has_our_tables(database: sqlite3.Connection) -> bool:

@@ -22,13 +22,7 @@ __all__ = ["expose", "snapshot"]
 
 @contextmanager
 def snapshot(database: sqlite3.Connection) -> Generator[None]:
-    """Let all statements of the block see one state of the database.
-
-    A transaction that is still open is one whose rollback failed on a bad disk; without
-    the first line the connection could never read again.
-    """
-    if database.in_transaction:
-        database.rollback()
+    """Let all statements of the block see one state of the database."""
     database.execute("BEGIN")
     try:
         yield

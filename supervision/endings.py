@@ -1,8 +1,9 @@
 """How a turn ends: saved and then answered, refused, or in doubt.
 
 When the medium fails, nobody can say whether the transaction had happened before. The
-row can: only this host writes it, so it stands either where it stood or one revision
-further, and the turn ends as the row says.
+row can: only this host writes it, so it holds either what it held or what the turn has
+sent, and the turn ends as the row says. The revision alone would not do: an earlier
+save that nobody could look up may have left the same one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from persistence import (
 
 from .instance import Instance
 from .phases import Phase
-from .states import restore, save_unit, stored, stored_revision
+from .states import landed, restore, save_unit, stored, stored_revision
 from .turn import Hooks, Turn
 
 __all__ = ["Endings"]
@@ -69,13 +70,14 @@ class Endings:
 
     def _submit(self, turn: Turn) -> None:
         instance = turn.instance
-        self.writer.submit(turn.unit()).add_done_callback(
-            functools.partial(self._committed, turn, saving=instance.dirty),
+        unit = turn.unit()
+        self.writer.submit(unit).add_done_callback(
+            functools.partial(self._committed, turn, unit, saving=instance.dirty),
             context=instance.partition.context,
         )
 
     def _committed(
-        self, turn: Turn, saved: asyncio.Future[None], *, saving: bool
+        self, turn: Turn, unit: Unit, saved: asyncio.Future[None], *, saving: bool
     ) -> None:
         error = saved.exception()
         if error is None:
@@ -83,7 +85,7 @@ class Endings:
         elif saving and isinstance(error, StoreUnavailable):
             instance = turn.instance
             self.reader.load(instance.address).add_done_callback(
-                functools.partial(self._looked, turn, error),
+                functools.partial(self._looked, turn, unit, error),
                 context=instance.partition.context,
             )
         else:
@@ -98,6 +100,7 @@ class Endings:
     def _looked(
         self,
         turn: Turn,
+        unit: Unit,
         error: BaseException,
         rows: asyncio.Future[tuple[Record, ...]],
     ) -> None:
@@ -107,10 +110,9 @@ class Endings:
             self._fail(turn, error)
             self.hooks.reload(instance)
             return
-        found = stored_revision(rows.result())
-        if found == instance.rev + 1:
+        if landed(unit, rows.result()):
             self._durable(turn, saving=True)
-        elif found == instance.rev:
+        elif stored_revision(rows.result()) == instance.rev:
             self._refused(turn, error)
         else:
             self._refused(turn, StaleRevision(instance.address, instance.rev))
@@ -178,11 +180,8 @@ class Endings:
         def looked(
             error: BaseException, rows: asyncio.Future[tuple[Record, ...]]
         ) -> None:
-            landed = (
-                rows.exception() is None
-                and stored_revision(rows.result()) == instance.rev + 1
-            )
-            ended(None if landed else error)
+            saved = rows.exception() is None and landed(unit, rows.result())
+            ended(None if saved else error)
 
         def tried(saved: asyncio.Future[None]) -> None:
             error = saved.exception()

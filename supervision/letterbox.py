@@ -65,6 +65,7 @@ class LetterBox:
         named: stamps of the timers that were posted under this claim.
         held: targets some of whose letters could not be delivered; what comes for them
             now waits behind those.
+        returned: targets of letters that came back since the last reading began.
         behind: letters of an earlier time were not looked at yet.
         settled: stamps that were settled while a page is being read; ``None``: none is.
         again: read again when the reading that goes on is over.
@@ -79,6 +80,7 @@ class LetterBox:
     out: dict[Place, Envelope] = attrs.field(factory=dict[Place, Envelope])
     named: dict[Place, str] = attrs.field(factory=dict[Place, str])
     held: set[Address] = attrs.field(factory=set[Address])
+    returned: set[Address] = attrs.field(factory=set[Address])
     behind: bool = False
     settled: set[str] | None = None
     again: bool = False

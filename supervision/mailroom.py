@@ -207,6 +207,7 @@ class Mailroom:
         """Take back a letter that was not handled; it is delivered again later."""
         box = box_of(partition)
         box.out.pop((letter.target, letter.id), None)
+        box.returned.add(letter.target)
         self._hold(partition, letter.target)
 
     def failed(

@@ -171,6 +171,7 @@ class Rounds:
         still: set[Address] = set()
         box.next_due = math.inf
         box.again = False
+        box.returned.clear()
         try:
             await self._runtime.claim(partition.name)
             due = await self._deliver_due(partition, still)
@@ -182,18 +183,31 @@ class Rounds:
             box.settled = None
         if not self._runtime.open or not self._serves(partition):
             return
+        still |= box.returned  # this reading has passed them already
         if failed:
             box.held |= still
         else:
             box.held, box.behind = still, False
-        waiting = failed or bool(still)
-        box.delay = min(2 * self._pause(box), self._policy.max_delay) if waiting else 0
         if box.again and not failed:
+            box.delay = self._next_delay(box) if still else 0.0
             self.look(partition)
-            return
+        else:
+            self._look_later(partition, box, due, waiting=failed or bool(still))
+
+    def _look_later(
+        self, partition: Partition, box: LetterBox, due: float, *, waiting: bool
+    ) -> None:
+        """See to the next reading: when a letter is due, or somebody waits."""
+        box.delay = self._next_delay(box) if waiting else 0.0
         if waiting:
-            due = min(due, self._clock.wall() + self._pause(box))
+            now = self._clock.wall()
+            due = min(due, now + self._pause(box))
+            if box.next_due <= now:  # the reading that is over was to see to it
+                box.next_due = math.inf
         self.watch(partition, due)
+
+    def _next_delay(self, box: LetterBox) -> float:
+        return min(2 * self._pause(box), self._policy.max_delay)
 
     async def _deliver_due(self, partition: Partition, still: set[Address]) -> float:
         """Deliver what is due; return when the next letter is, Unix seconds."""

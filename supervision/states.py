@@ -15,6 +15,7 @@ from .instance import Instance
 __all__ = [
     "Mark",
     "keep",
+    "landed",
     "mark",
     "restore",
     "save_unit",
@@ -112,6 +113,14 @@ def stored(instance: Instance) -> None:
     instance.partition.counters.saves += 1
     if instance.kind.spec.codec.simple:
         instance.body = None
+
+
+def landed(unit: Unit, rows: tuple[Record, ...]) -> bool:
+    """Say whether the record that a unit wanted to save is among the stored ones."""
+    return any(
+        isinstance(operation, Save) and operation.record in rows
+        for operation in unit.operations
+    )
 
 
 def stored_revision(rows: tuple[Record, ...]) -> int:

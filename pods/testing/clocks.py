@@ -20,9 +20,9 @@ class SimulatedClock:
     ``kill`` ends all its timers, as the end of a process does.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, jumped: float = 0.0) -> None:
         self._loop = loop
-        self._jumped = 0.0
+        self._jumped = jumped
         self._dead = False
 
     def monotonic(self) -> float:

@@ -77,6 +77,7 @@ class Simulation:
         loop: the loop that everything runs on.
         driver: the databases.
         folder: where they are.
+        jumped: seconds by which the wall clock was set.
     """
 
     seed: int
@@ -84,6 +85,7 @@ class Simulation:
     driver: SimulatedDriver
     random: Random
     folder: Path
+    jumped: float = attrs.field(default=0.0, init=False)
     _life: int = attrs.field(default=0, init=False)
     _clocks: dict[Host, SimulatedClock] = attrs.field(
         factory=dict[Host, SimulatedClock], init=False
@@ -101,13 +103,14 @@ class Simulation:
 
     def host(self, policy: HostPolicy | None = None) -> Host:
         """Make a host on the database, not started yet."""
-        clock = SimulatedClock(self.loop)
+        clock = SimulatedClock(self.loop, jumped=self.jumped)
         host = Host(self.file, clock=clock, policy=policy)
         self._clocks[host] = clock
         return host
 
     def jump(self, seconds: float) -> None:
-        """Set every wall clock forward, or back."""
+        """Set the wall clock forward, or back; the next process has it, too."""
+        self.jumped += seconds
         for clock in self._clocks.values():
             clock.jump(seconds)
 

@@ -81,11 +81,17 @@ class DoSlowly(Message[int]):
 
 
 class Forward(Message[int]):
-    """Enter an operation, and send another one to a ledger in the same commit."""
+    """Enter an operation, and send another one to a ledger in the same commit.
+
+    It is sent durably, after some seconds if ``after`` is not ``None``; or else it may
+    be lost in a crash.
+    """
 
     op: str
     manager: str
     key: str
+    durable: bool = False
+    after: float | None = None
 
 
 class Fail(Message[int]):
@@ -132,7 +138,11 @@ class Ledger(Agent):
         self.entries.append(message.op)
         self.checked += 1
         target = self.context.ref(message.manager, message.key)
-        self.context.tell(target, Do(f"{message.op}>"))
+        follow = Do(f"{message.op}>")
+        if message.after is None:
+            self.context.tell(target, follow, durable=message.durable)
+        else:
+            self.context.schedule(follow, after=message.after, target=target)
         return self.count
 
     @handler(raises=(Refused,))

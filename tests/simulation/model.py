@@ -35,6 +35,7 @@ class _Operation:
     client: str
     outcome: Outcome = Outcome.UNKNOWN
     source: str | None = None
+    durable: bool = False
 
 
 @attrs.define(eq=False)
@@ -53,12 +54,28 @@ class Model:
     )
     removing: set[Address] = attrs.field(factory=set[Address])
 
-    def begin(self, client: str, address: Address, source: str | None = None) -> str:
-        """Name a new operation; ``source``: the one whose commit sends it."""
+    def begin(
+        self,
+        client: str,
+        address: Address,
+        source: str | None = None,
+        *,
+        durable: bool = False,
+    ) -> str:
+        """Name a new operation.
+
+        Args:
+            client: who asks for it.
+            address: who is to do it.
+            source: the operation whose commit sends it.
+            durable: it is sent so that it arrives, whatever happens.
+        """
         number = len(self.operations)
         where = f"{address.partition}/{address.manager}/{address.key!r}"
         name = f"{source}>" if source else f"{number}@{where}"
-        self.operations[name] = _Operation(address, client, source=source)
+        self.operations[name] = _Operation(
+            address, client, source=source, durable=durable
+        )
         return name
 
     def end(self, name: str, outcome: Outcome) -> None:
@@ -69,31 +86,47 @@ class Model:
         """Return every address that an operation was meant for, once."""
         return list(dict.fromkeys(one.address for one in self.operations.values()))
 
+    def missing(self, reports: dict[Address, Report]) -> list[str]:
+        """Name the durable messages that were sent and have not arrived."""
+        entered = _entered(reports)
+        return [
+            name
+            for name, operation in self.operations.items()
+            if operation.durable
+            and operation.source in entered
+            and name not in entered
+            and operation.address in reports
+        ]
+
     def check(self, reports: dict[Address, Report]) -> list[str]:
         """Hold what the ledgers say against what their callers saw."""
-        found: list[str] = []
+        found = [f"sent durably and lost: {name}" for name in self.missing(reports)]
         for address, report in reports.items():
             found += self._check_one(address, report)
-        entered = {name for report in reports.values() for name in report.entries}
+        entered = _entered(reports)
         for name, operation in self.operations.items():
-            if operation.address not in reports:
-                continue
-            gone = operation.address in self.removing
-            if operation.outcome is Outcome.DONE and name not in entered and not gone:
-                found.append(f"acknowledged and lost: {name}")
-            if operation.outcome is Outcome.UNDONE and name in entered:
-                found.append(f"refused and there all the same: {name}")
-            source = operation.source
-            if source is None or name not in entered:
-                continue
-            origin = self.operations[source].address
-            if (
-                source not in entered
-                and origin in reports
-                and origin not in self.removing
-            ):
-                found.append(f"sent by a turn that was never committed: {name}")
+            if operation.address in reports:
+                found += self._check_outcome(name, operation, entered)
+            if operation.source is not None and name in entered:
+                found += self._check_source(name, operation.source, reports, entered)
         return found
+
+    def _check_outcome(
+        self, name: str, operation: _Operation, entered: set[str]
+    ) -> list[str]:
+        there = name in entered
+        if operation.outcome is Outcome.DONE and not there:
+            return [f"acknowledged and lost: {name}"]
+        if operation.outcome is Outcome.UNDONE and there:
+            return [f"refused and there all the same: {name}"]
+        return []
+
+    def _check_source(
+        self, name: str, source: str, reports: dict[Address, Report], entered: set[str]
+    ) -> list[str]:
+        if source not in entered and self.operations[source].address in reports:
+            return [f"sent by a turn that was never committed: {name}"]
+        return []
 
     def _check_one(self, address: Address, report: Report) -> list[str]:
         found: list[str] = []
@@ -120,3 +153,7 @@ class Model:
                 found.append(f"out of order: {name}")
             last[operation.client] = number
         return found
+
+
+def _entered(reports: dict[Address, Report]) -> set[str]:
+    return {name for report in reports.values() for name in report.entries}

@@ -128,7 +128,8 @@ async def _disturb(world: World) -> None:
 
 async def _settle(world: World) -> list[str]:
     """Check everything twice: as it is in memory, and as it is thawed."""
-    await asyncio.sleep(_QUIET)
+    await asyncio.sleep(10 * _QUIET if world.plan.slow else _QUIET)
+    world.simulation.jump(-world.simulation.jumped)
     if await world.retire():
         await world.stop()
         await world.start()  # it owns every partition that it is asked for
@@ -142,7 +143,7 @@ async def _settle(world: World) -> list[str]:
         assert isinstance(pool, QueuePool)
         if held := pool.checkedout():
             found.append(f"{held} connections are checked out while nothing happens")
-    before = await world.reports()
+    before = await world.all_arrived()
     found += world.model.check(before) + await world.check_nodes()
     found += await world.stop()
     await world.start()

@@ -44,6 +44,10 @@ from .process import LEFT_OPEN, PATIENCE, REFUSED, Process
 
 __all__ = ["World"]
 
+_WAITS = 20
+_WAIT = 30.0
+"""Virtual seconds; the longest pause between two tries of a letter is 300."""
+_INSISTING = 4
 _FAILED_STARTS = 3
 """Attempts after which a start is let succeed: it is a small part of the run."""
 
@@ -150,7 +154,8 @@ class World:
         """Do one thing after the other, some of them impatiently."""
         random = self.simulation.random
         works = [
-            self._do, self._do, self._do, self._do_slowly, self._forward, self._fail,
+            self._do, self._do, self._do_slowly, self._forward, self._forward,
+            self._fail, self._insist,
             self._stop, self._list, self._team, self._node, self._node, self._mutate,
         ]  # fmt: skip
         for _ in range(self.plan.steps):
@@ -236,20 +241,40 @@ class World:
         await self._ledger(client, lambda name: Fail(name, crash=crash))
 
     async def _forward(self, client: str) -> None:
-        target = self.simulation.random.choice(self.plan.keys)
+        random = self.simulation.random
+        target = random.choice(self.plan.keys)
         partition, key = self._anywhere()
         ledgers = (await self.process()).ledgers
         address = Address(partition, "ledgers", target)
+        durable = random.random() < 0.7
+        after = random.random() * 5 if durable and random.random() < 0.5 else None
 
         def make(name: str) -> Message[object]:
-            self.model.begin(client, address, source=name)
-            return Forward(name, "ledgers", target)
+            self.model.begin(client, address, source=name, durable=durable)
+            return Forward(name, "ledgers", target, durable, after)
 
         try:
             ref = await ledgers.get(key, partition=partition)
         except LEFT_OPEN:
             return
         await self._operate(client, ref.address, ref, make)
+
+    async def _insist(self, client: str) -> None:
+        """Ask again and again with one key until it is answered, once for all."""
+        partition, key = self._anywhere()
+        address = Address(partition, "ledgers", key)
+        name = self.model.begin(client, address)
+        for _ in range(_INSISTING):
+            life = self.life
+            try:
+                ref = await (await self.process()).ledgers.get(key, partition=partition)
+                await ref.ask(Do(name), idempotency_key=name)
+            except (*LEFT_OPEN, *REFUSED):
+                await asyncio.sleep(0.5)
+            else:
+                if life == self.life:
+                    self.model.end(name, Outcome.DONE)
+                    return
 
     async def _stop(self, client: str) -> None:
         partition, key = self._anywhere()
@@ -327,6 +352,16 @@ class World:
                 self.model.nodes[node] = (there, Outcome.DONE)
 
     # What must hold in the end.
+
+    async def all_arrived(self) -> dict[Address, Report]:
+        """Wait until every durable message has arrived, or for long; read all."""
+        reports = await self.reports()
+        for _ in range(_WAITS):
+            if not self.model.missing(reports):
+                break
+            await asyncio.sleep(_WAIT)
+            reports = await self.reports()
+        return reports
 
     async def reports(self) -> dict[Address, Report]:
         """Read every ledger that an operation was meant for, released if need be."""
