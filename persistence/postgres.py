@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import anyio.to_thread
 import attrs
 from sqlalchemy import Connection
 
@@ -25,6 +24,7 @@ from .postgres_setup import alter, set_up
 from .postgres_url import Target, check_target
 from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
+from .threads import own_thread
 
 __all__ = ["PostgresStore"]
 
@@ -61,7 +61,7 @@ class PostgresStore(Store):
         if self.server is not None:
             return
         # SQLAlchemy imports its dialect, which blocks.
-        server = await anyio.to_thread.run_sync(Server.of, self.target, self._policy)
+        server = await own_thread(Server.of, self.target, self._policy)
         try:
             await set_up(server)
         except BaseException:
@@ -76,7 +76,7 @@ class PostgresStore(Store):
             UnsupportedStore: the database or the role cannot be used.
             StoreUnavailable: nothing of the work was kept.
         """
-        server = await anyio.to_thread.run_sync(Server.of, self.target, self._policy)
+        server = await own_thread(Server.of, self.target, self._policy)
         try:
             return await alter(server, work)
         finally:

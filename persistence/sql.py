@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-import anyio.to_thread
+import anyio
 import attrs
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
@@ -23,6 +23,7 @@ from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .migrate import prepare
 from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
+from .threads import own_thread
 from .transactions import apply_units
 
 __all__ = ["SqlStore"]
@@ -56,7 +57,7 @@ class SqlStore(Store):
         if self.engines is not None:
             return
         # SQLAlchemy looks at the working directory and imports its dialect: both block.
-        engines = await anyio.to_thread.run_sync(Engines.of, self._url, self._readers)
+        engines = await own_thread(Engines.of, self._url, self._readers)
         try:
             if not await engines.is_current():
                 await engines.alter(partial(prepare, url=str(self._url)))
@@ -77,7 +78,7 @@ class SqlStore(Store):
         file = anyio.Path(self._url.database or "")
         if not self._url.query and not await file.exists():
             raise UnsupportedStore(str(self._url), "there is no such file")
-        engines = await anyio.to_thread.run_sync(Engines.of, self._url, 1)
+        engines = await own_thread(Engines.of, self._url, 1)
         try:
             return await engines.alter(work)
         finally:

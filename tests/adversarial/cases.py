@@ -270,6 +270,10 @@ CASES: dict[Argument, Case] = {
         lambda w, v: w.pod.mutate(v),
         {**MESSAGES, **{f"list of {name}": [v] for name, v in MESSAGES.items()}},
     ),
+    ("PodContext.mutate", "changes"): Case(
+        _node_inside("mutate"),
+        {**MESSAGES, **{f"list of {name}": [v] for name, v in MESSAGES.items()}},
+    ),
     ("PodContext.ensure_node", "node"): Case(_node_inside("ensure_node"), NODES),
     ("PodContext.lookup_node", "node"): Case(_node_inside("lookup_node"), NODES),
     ("AgentRef.ask", "message"): Case(lambda w, v: w.pod.ask(v), MESSAGES),
@@ -490,6 +494,7 @@ EXEMPT.update(
             "PolicyChange": ("after", "partition"),
             "HandlerTime": ("manager",),
             "Quarantine": ("address",),
+            "ShareNumbers": ("partition",),
             "Schedule": ("key", "manager", "message", "name"),
             "DeadLetter": ("key", "manager", "message", "partition"),
             "Migration": ("partition",),

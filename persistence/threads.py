@@ -1,0 +1,24 @@
+"""Blocking work in a thread that nobody else can have taken.
+
+The threads that an application shares (``anyio.to_thread``, ``asyncio.to_thread``) may
+all be held by one tenant's handlers; what the storage needs must not wait for those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple, Unpack
+
+import anyio
+import anyio.to_thread
+
+__all__ = ["own_thread"]
+
+T = TypeVar("T")
+A = TypeVarTuple("A")
+
+
+async def own_thread(work: Callable[[Unpack[A]], T], *arguments: *A) -> T:
+    """Run a function in a thread of its own and return what it returns."""
+    limiter = anyio.CapacityLimiter(1)
+    return await anyio.to_thread.run_sync(work, *arguments, limiter=limiter)
