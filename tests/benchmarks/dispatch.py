@@ -12,7 +12,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from unittest import mock
 
 import supervision.runtime
@@ -68,7 +68,7 @@ def decision_cost(partitions: int, queued: int, turns: int) -> float:
 
 
 @contextlib.contextmanager
-def no_collections() -> Iterator[None]:
+def no_collections() -> Generator[None]:
     """Keep the garbage collector out of what is measured."""
     gc.collect()
     gc.freeze()
@@ -106,7 +106,7 @@ class Counter(Agent):
 
 
 @contextlib.asynccontextmanager
-async def single_tenant(dispatcher: type) -> AsyncIterator[AgentRef[Counter]]:
+async def single_tenant(dispatcher: type) -> AsyncGenerator[AgentRef[Counter]]:
     with mock.patch.object(supervision.runtime, "Dispatcher", dispatcher):
         host = Host("memory://")
     async with host:

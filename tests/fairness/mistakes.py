@@ -99,9 +99,9 @@ class IgnoresDebt(FairQueue[Item]):
 class LosesWakeups(FairQueue[Item]):
     def _wake(self, resource: Resource[Item], now: float) -> None:
         """Spend a wake-up on one that has left already."""
-        first = resource.waiters._entries[:1]
+        first = resource.waiters._entries[:1]  # pyright: ignore[reportPrivateUsage]
         if any(account.version != version for _, version, account in first):
-            resource.waiters._entries.pop(0)
+            resource.waiters._entries.pop(0)  # pyright: ignore[reportPrivateUsage]
         else:
             super()._wake(resource, now)
 

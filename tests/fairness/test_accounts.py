@@ -255,7 +255,7 @@ def test_stale_heap_entries_do_not_pile_up() -> None:
         world.finish()
         world.queue.set_share(f"p{n % 9}", Share(weight=1 + n % 2), world.now)
 
-    assert len(world.queue._ready) <= 150
+    assert len(world.queue._ready) <= 150  # pyright: ignore[reportPrivateUsage]
 
 
 def test_an_idle_partition_takes_little_memory() -> None:

@@ -125,7 +125,7 @@ async def test_a_long_turn_is_paid_for_while_it_runs(clock: ManualClock) -> None
             tags: list[float] = []
             for _ in range(3):
                 clock.advance(1.0)
-                account = host.runtime.dispatcher._fair.accounts["acme"]
+                account = host.runtime.dispatcher._fair.accounts["acme"]  # pyright: ignore[reportPrivateUsage]
                 tags.append(account.tag)
             pending = clock.pending()
             wait.gate.set()

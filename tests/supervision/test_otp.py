@@ -244,7 +244,7 @@ ELSEWISE = {
 def test_every_case_is_shown_or_excused() -> None:
     """Row 8: the tests that the table names are there, and nothing is on both sides."""
     root = Path(__file__).parents[2]
-    missing = []
+    missing: list[str] = []
     for shown in set(SHOWN.values()):
         file, _, name = shown.partition("::")
         tree = ast.parse((root / file).read_text(encoding="utf-8"))
