@@ -90,7 +90,7 @@ async def _apply_together(
         except _AtFault as found:
             refused |= found.units
         except Unsettled as error:
-            outcome = await server.was_committed(name)
+            outcome = await server.was_committed(name)  # noqa: ASYNC120  a cancellation wins here
             if outcome is None:
                 raise
             if not outcome:

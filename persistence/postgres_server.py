@@ -172,7 +172,7 @@ class Server:
             try:
                 yield session
             except Undo:
-                await session.driver.execute("ROLLBACK")
+                await session.driver.execute("ROLLBACK")  # noqa: ASYNC120  a cancellation wins here
                 raise
             try:
                 await session.driver.execute("COMMIT")

@@ -183,7 +183,7 @@ class Meter:
             except GeneratorExit:
                 inner.close()
                 raise
-            except BaseException as error:  # noqa: BLE001  it belongs to what is awaited
+            except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to what is awaited
                 step, given = inner.throw, error
 
     def _judge(

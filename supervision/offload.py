@@ -176,7 +176,7 @@ class Offloader:
         outcome: Outcome
         try:
             outcome = (context.run(call), None)
-        except BaseException as error:  # noqa: BLE001  it belongs to the turn
+        except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to the turn
             outcome = (None, error)
         loop = running.job.loop
         try:

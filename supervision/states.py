@@ -51,8 +51,8 @@ def restore(instance: Instance, before: Mark) -> BaseException | None:
             values = spec.fields_from(before, instance.address)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001  a user's class may raise anything
-            return error
+        except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
+            return error  # noqa: ASYNC104  no coroutine
     else:
         values = dict(zip(spec.fields, before, strict=True))
         instance.body = None

@@ -61,7 +61,7 @@ class Job:
                 return
             try:
                 box.set_result(call(*arguments))
-            except BaseException as error:  # noqa: BLE001  it belongs to the thread
+            except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to the thread
                 box.set_exception(error)
 
         context = contextvars.copy_context()

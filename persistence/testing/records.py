@@ -78,7 +78,7 @@ async def opened(make: Make, *partitions: str) -> AsyncGenerator[Store]:
         await store.claim(partitions)
         yield store
     finally:
-        await store.close()
+        await store.close()  # noqa: ASYNC102  a test of its own
 
 
 async def body_of(store: Store, key: Key, partition: str = "acme") -> bytes | None:

@@ -67,9 +67,9 @@ class HostBench:
         host, self._host = self._host, None
         if host is not None:
             if self.store.killed:
-                await self._bury(host)
+                await self._bury(host)  # noqa: ASYNC102  as Host does
             else:
-                await host.__aexit__(kind, error, traceback)
+                await host.__aexit__(kind, error, traceback)  # noqa: ASYNC102  it shields itself
 
     @property
     def host(self) -> Host:

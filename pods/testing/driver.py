@@ -216,11 +216,11 @@ class _Queue:
         future, work = self._items[0]
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001  it belongs to the one who asked
+        except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to the one who asked
             if _is_locked(error) and waited < _BUSY_SECONDS:
                 again = waited + _BUSY_PAUSE
                 self._driver.loop.call_later(_BUSY_PAUSE, self._visit, again)
-                return
+                return  # noqa: ASYNC104  no coroutine: a callback
             if future is not None and not future.done():
                 future.set_exception(error)
         else:
