@@ -54,7 +54,7 @@ def stored_version(connection: Connection) -> int:
             select(stamps.c.version).where(stamps.c.partition == EVERYONE)
         ).scalar()
     wanted = f"version {SCHEMA_VERSION}"
-    if version is None or version < 1:
+    if not isinstance(version, int) or version < 1:
         shown = "no version" if version is None else f"version {version}"
         raise SchemaMismatch(shown, wanted, _RESTORE)
     if version > SCHEMA_VERSION:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from persistence import Unit, Writer, transactions, writes
+from supervision import AskTimeout
 from supervision.instance import Instance
 from supervision.post import Post
 from supervision.turns import Turns
@@ -42,7 +43,7 @@ def found_by(seeds: range, plan: Plan | None = None) -> str:
     for seed in seeds:
         try:
             run(seed, plan=plan)
-        except AssertionError as error:
+        except (AssertionError, AskTimeout) as error:
             return f"seed {seed}: {error}"
     return ""
 
