@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 
+from persistence import PodsError
+
 from .checks import check_seconds
 from .errors import AskCycle, AskTimeout
 from .instance import Instance
@@ -43,9 +45,14 @@ class Asking:
         if seconds is not None:
             check_seconds(seconds)
         instance = ref.instance
-        if instance is None or instance.phase is Phase.STOPPED:
-            instance = ref.instance = runtime.resolve(ref.address)
-        runtime.post.accept(instance, message)
+        try:
+            if instance is None or instance.phase is Phase.STOPPED:
+                instance = ref.instance = runtime.resolve(ref.address)
+            runtime.post.accept(instance, message)
+        except PodsError:
+            if delivery is not None:
+                delivery.returned()
+            raise
         request = ref.request if ref.caller is None else _request_of(ref)
         envelope = Envelope(message, request=request, delivery=delivery)
         if priority is not None:
@@ -149,12 +156,12 @@ class Asking:
     ) -> object:
         runtime = self._runtime
         caller = ref.caller
-        runtime.post.admit(instance, caller)
-        if caller is not None and caller.running is not None:
-            before = () if caller.current is None else caller.current.chain
-            envelope.chain = (*before, caller.address)
-            if instance.address in envelope.chain:
-                raise AskCycle(instance.address, envelope.chain)
+        try:
+            runtime.post.admit(instance, caller)
+            _join_chain(envelope, instance, caller)
+        except PodsError as error:
+            envelope.refuse(error)
+            raise
         reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         envelope.reply = reply
         instance.partition.counters.asks += 1
@@ -186,6 +193,21 @@ class Asking:
             return await reply
         finally:
             timer.cancel()
+
+
+def _join_chain(
+    envelope: Envelope, instance: Instance, caller: Instance | None
+) -> None:
+    """Note who waits for the answer, if a handler does.
+
+    Raises:
+        AskCycle: the one that is asked waits for this answer itself.
+    """
+    if caller is not None and caller.running is not None:
+        before = () if caller.current is None else caller.current.chain
+        envelope.chain = (*before, caller.address)
+        if instance.address in envelope.chain:
+            raise AskCycle(instance.address, envelope.chain)
 
 
 def _request_of(ref: AgentRef[object]) -> RequestContext | None:

@@ -10,12 +10,15 @@ from persistence import StoreUnavailable
 from supervision import (
     Agent,
     AgentCrashed,
+    AskCycle,
     AskTimeout,
     Durability,
     Host,
     HostPolicy,
     IdempotencyMismatch,
     InstanceManager,
+    MailboxFull,
+    ManagerPolicy,
     Message,
     UnstorableMessage,
     handler,
@@ -80,6 +83,20 @@ class Till(Agent):
     @handler
     def nothing(self, message: Nothing) -> None:
         self.calls += 1
+
+
+class Round(Message[int]):
+    pass
+
+
+class Loop(Agent):
+    @handler(raises=(AskCycle,))
+    async def round(self, message: Round) -> int:
+        return await self.context.me.ask(Total(), idempotency_key="k")
+
+    @handler
+    def read(self, message: Total) -> int:
+        return 0
 
 
 def tills(
@@ -269,3 +286,36 @@ async def test_who_waits_for_another_does_so_for_a_limited_time(host: Host) -> N
 
     assert isinstance(error, AskTimeout)
     assert slow.result() == (1, "paid")
+
+
+async def test_a_request_that_was_not_accepted_keeps_nobody_waiting(
+    host: Host,
+) -> None:
+    """Holds 8: who was refused by a full mailbox may ask again with the same key."""
+    policy = ManagerPolicy(mailbox=1)
+    till = await host.manager("tills", Till, policy=policy).get("t", partition="acme")
+    gate = GATES["full"] = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for number in range(2):  # one is handled, one waits
+            group.create_task(till.ask(ChargeLater(number, "full")))
+            await spin()
+
+        refused = await answer(till.ask(Charge(5), idempotency_key="k"))
+        gate.set()
+    done = await till.ask(Charge(5), idempotency_key="k", timeout=1)
+
+    assert isinstance(refused, MailboxFull)
+    assert done == 6
+
+
+async def test_a_request_that_would_wait_for_itself_keeps_nobody_waiting(
+    host: Host,
+) -> None:
+    """Holds 8: a circle is refused, and the key is free for the next one."""
+    loop = await host.manager("loops", Loop).get("l", partition="acme")
+
+    refused = await answer(loop.ask(Round()))
+    done = await loop.ask(Total(), idempotency_key="k", timeout=1)
+
+    assert isinstance(refused, AskCycle)
+    assert done == 0
