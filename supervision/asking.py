@@ -44,14 +44,13 @@ class Asking:
         runtime = self._runtime
         if seconds is not None:
             check_seconds(seconds)
-        instance = ref.instance
         try:
+            instance = ref.instance
             if instance is None or instance.phase is Phase.STOPPED:
                 instance = ref.instance = runtime.resolve(ref.address)
             runtime.post.accept(instance, message)
         except PodsError:
-            if delivery is not None:
-                delivery.returned()
+            _give_back(delivery)
             raise
         request = ref.request if ref.caller is None else _request_of(ref)
         envelope = Envelope(message, request=request, delivery=delivery)
@@ -193,6 +192,12 @@ class Asking:
             return await reply
         finally:
             timer.cancel()
+
+
+def _give_back(delivery: Delivery | None) -> None:
+    """Tell whoever keeps account of a message that it was not accepted."""
+    if delivery is not None:
+        delivery.returned()
 
 
 def _join_chain(
