@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
+from .directory import PolicyChange
 from .letterbox import LetterBox, box_of
 from .partitions import Partition
 from .telemetry import NO_PARTITION, partition_extra
+from .tenant_errors import UnknownTenant
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -36,7 +38,10 @@ Deliver = Callable[[Partition, Iterable[Letter | SpoiledLetter], set[Address]], 
 
 
 class Rounds:
-    """Looks after the letters of one host; ``deliver`` takes a page of what is due."""
+    """Looks after the letters of one host; ``deliver`` takes a page of what is due.
+
+    Letters of a tenant that the directory does not admit wait until it does.
+    """
 
     def __init__(self, runtime: Runtime, deliver: Deliver) -> None:
         self._runtime = runtime
@@ -44,11 +49,18 @@ class Rounds:
         self._clock = runtime.clock
         self._deliver = deliver
         self._waking: Handle | None = None
+        self._unknown: dict[str, float] = {}
+        self._unwatch: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return "<Rounds>"
 
-    async def wake(self) -> None:
+    def start(self) -> None:
+        """Begin: the letters that wait in the store wake their partitions."""
+        self._unwatch = self._runtime.oversight.tenants.watch(self._admitted)
+        self._wake_again()
+
+    async def _wake(self) -> None:
         """Find the partitions that have letters, and look at each when it is time.
 
         If the store cannot say, it is asked again: nobody else would wake them.
@@ -56,15 +68,16 @@ class Rounds:
         try:
             await self._find()
         except PodsError as error:
+            if not self._runtime.open:
+                return
             extra = partition_extra(NO_PARTITION, code=error.code)
             log.warning("letters.unread", extra=extra)
-            if self._runtime.open:
-                delay = self._policy.first_delay
-                self._waking = self._clock.call_later(delay, self._wake_again)
+            delay = self._policy.first_delay
+            self._waking = self._clock.call_later(delay, self._wake_again)
 
     def _wake_again(self) -> None:
         if self._runtime.open and not self._runtime.stopping.closing:
-            self._runtime.crew.start(self.wake, "wake", NO_PARTITION)
+            self._runtime.crew.start(self._wake, "wake", NO_PARTITION)
 
     async def _find(self) -> None:
         after: str | None = None
@@ -73,12 +86,26 @@ class Rounds:
                 functools.partial(_pending, after=after, limit=self._policy.page)
             )
             for name, due in page:
-                partition = self._runtime.partition(name)
-                if self._serves(partition) and partition.claim is None:
-                    self.watch(partition, due)
+                self._found(name, due)
             if len(page) < self._policy.page:
                 return
             after = page[-1][0]
+
+    def _found(self, name: str, due: float) -> None:
+        """Watch a partition that has letters, unless it is none of ours."""
+        try:
+            partition = self._runtime.partition(name)
+        except UnknownTenant as error:
+            log.info("letters.left", extra=partition_extra(name, code=error.code))
+            self._unknown[name] = due
+            return
+        if self._serves(partition) and partition.claim is None:
+            self.watch(partition, due)
+
+    def _admitted(self, change: PolicyChange) -> None:
+        due = self._unknown.pop(change.partition, None)
+        if due is not None:
+            self._found(change.partition, due)
 
     def _serves(self, partition: Partition) -> bool:
         try:
@@ -100,6 +127,9 @@ class Rounds:
 
     def close(self) -> None:
         """End every timer."""
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
         if self._waking is not None:
             self._waking.cancel()
         for partition in self._runtime.partitions.values():

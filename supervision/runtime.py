@@ -49,7 +49,7 @@ from .remedies import Remedies
 from .requests import Requests
 from .stopping import Stopping
 from .supervisor import Supervisor
-from .telemetry import NO_PARTITION, Telemetry
+from .telemetry import Telemetry
 from .tenant_errors import UnknownTenant
 from .turns import Turns
 from .workers import Crew, Workers
@@ -424,7 +424,7 @@ class Runtime:
         self.oversight.start()
         Metrics(self).register()
         if self.policy.mail.wake:
-            self.crew.start(self.mailroom.rounds.wake, "wake", NO_PARTITION)
+            self.mailroom.rounds.start()
 
     async def end(self) -> None:
         """Let the storage tasks finish what they have, then close the store."""

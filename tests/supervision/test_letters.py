@@ -25,6 +25,9 @@ from supervision import (
     NotServed,
     PartitionMismatch,
     RestartPolicy,
+    TenantDirectory,
+    TenantPolicy,
+    Unknown,
     UnknownManager,
     UnstorableMessage,
     handler,
@@ -619,6 +622,37 @@ async def test_a_host_leaves_the_partitions_of_others_alone(
         assert await served.ask(Balance()) == 0
         assert other.runtime.partition("acme").claim is None
         assert await left(other.runtime.store) == 1
+
+
+async def test_letters_of_an_unknown_tenant_delay_nobody(
+    make: MakeStore, clock: ManualClock
+) -> None:
+    """O1, A9: whom the directory refuses keeps its letters, and the next is woken."""
+    host = open_host(make(), clock)
+    await host.__aenter__()
+    accounts, _ = declare(host)
+    for partition in ("acme", "globex"):
+        savings = await accounts.get("savings", partition=partition)
+        hold = Hold()
+        await savings.tell(hold)
+        await hold.entered.wait()
+        await savings.tell(Deposit(2), durable=True)
+    await crash(host)
+
+    known = TenantDirectory({"globex": TenantPolicy()}, unknown=Unknown.REFUSE)
+    async with Host(store=make(), clock=clock, tenants=known) as again:
+        accounts, _ = declare(again)
+        await eventually(lambda: accounts.lookup("savings", partition="globex"))
+        savings = await accounts.get("savings", partition="globex")
+
+        assert await savings.ask(Balance()) == 2
+        assert await left(again.runtime.store, "acme") == 1
+
+        known.put("acme", TenantPolicy(), actor="ops", reason="signed up")
+        await eventually(lambda: accounts.lookup("savings", partition="acme"))
+        savings = await accounts.get("savings", partition="acme")
+
+        assert await savings.ask(Balance()) == 2
 
 
 async def test_dead_letters_of_an_unknown_manager_stay(
