@@ -62,7 +62,7 @@ from .letters import (
 from .memory import MemoryStore
 from .migration import Migration
 from .postgres_policy import PostgresPolicy
-from .reads import Reader, ReadPolicy, ReadStatistics
+from .reads import HOST, Reader, ReadPolicy, ReadStatistics
 from .records import (
     Claim,
     Delete,
@@ -81,6 +81,7 @@ from .store import Loaded, Store
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 
 __all__ = [
+    "HOST",
     "MAX_KEY_CHARS",
     "Address",
     "AlreadyAnswered",

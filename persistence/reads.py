@@ -22,14 +22,14 @@ from .records import Record
 from .store import Loaded, Store
 from .streams import Streams
 
-__all__ = ["ReadPolicy", "ReadStatistics", "Reader"]
+__all__ = ["HOST", "ReadPolicy", "ReadStatistics", "Reader"]
 
 T = TypeVar("T")
 
 _AT_LEAST_ONE = attrs.validators.and_(
     attrs.validators.instance_of(int), attrs.validators.ge(1)
 )
-_HOST = ""
+HOST = ""
 """Lane of questions that belong to no partition; no partition has this name."""
 
 
@@ -183,20 +183,20 @@ class Reader:
         return future
 
     def ask(
-        self, call: Callable[[Store], Awaitable[T]], *, partition: str = _HOST
+        self, call: Callable[[Store], Awaitable[T]], *, partition: str
     ) -> asyncio.Future[T]:
         """Queue any other read, such as a page of a listing.
 
         Args:
             call: gets the store, and is awaited in a task of the reader; what it
                 raises reaches the future.
-            partition: whose turn it takes; without one, the host's own.
+            partition: whose turn it takes; ``HOST``: the host's own.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             fail(future, StoreClosed())
             return future
-        shard = None if partition == _HOST else self._store.shard(partition)
+        shard = None if partition == HOST else self._store.shard(partition)
         stream = self._questions.of(shard)
         if stream.queue.depth(partition) >= self._policy.max_queued:
             fail(future, _full("listing", partition or "the host"))

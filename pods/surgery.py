@@ -239,7 +239,9 @@ class Surgery:
         todo = [removed]
         while todo:
             address = todo.pop()
-            stored = await self._runtime.read(functools.partial(_children_of, address))
+            stored = await self._runtime.read(
+                functools.partial(_children_of, address), partition=address.partition
+            )
             nodes = [child for child in stored if pod_of(child) in gone]
             for node in (*nodes, *await self._nodes_of(address)):
                 if node not in gone:

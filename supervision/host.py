@@ -9,6 +9,7 @@ from typing import NoReturn, Self, TypeVar
 import attrs
 
 from persistence import (
+    HOST,
     Clock,
     Store,
     SystemClock,
@@ -226,7 +227,7 @@ class Host:
         if after is not None:
             check_partition(after)
         found = await self._runtime.read(
-            lambda store: store.partitions(after=after, limit=limit)
+            lambda store: store.partitions(after=after, limit=limit), partition=HOST
         )
         return tuple(found)
 

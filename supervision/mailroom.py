@@ -143,7 +143,9 @@ class Mailroom:
     async def schedules(self, target: Address) -> tuple[Schedule, ...]:
         """List the timers of an instance that have a name, the next one first."""
         limit = self._policy.max_letters
-        letters = await self._runtime.read(lambda s: s.mail(target, limit=limit))
+        letters = await self._runtime.read(
+            lambda store: store.mail(target, limit=limit), partition=target.partition
+        )
         found = [schedule_of(letter) for letter in letters]
         return tuple(schedule for schedule in found if schedule is not None)
 

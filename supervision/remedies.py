@@ -51,7 +51,9 @@ class Remedies:
 
     async def inspect(self, address: Address) -> tuple[StoredBytes, ...]:
         """Return the stored rows of an instance as they are; none if it has none."""
-        found = await self._runtime.read(lambda store: store.inspect(address))
+        found = await self._runtime.read(
+            lambda store: store.inspect(address), partition=address.partition
+        )
         return tuple(found)
 
     async def release(self, address: Address, *, actor: str, reason: str) -> None:
@@ -83,7 +85,8 @@ class Remedies:
     ) -> tuple[DeadLetter, ...]:
         """List the dead letters of a partition, oldest first, a page at a time."""
         found = await self._runtime.read(
-            lambda store: store.dead(partition=name, after=after, limit=limit)
+            lambda store: store.dead(partition=name, after=after, limit=limit),
+            partition=name,
         )
         return tuple(found)
 

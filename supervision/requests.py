@@ -89,7 +89,9 @@ class Requests:
         remembered = _Remembered(self, partition, asked, done)
         sent = False
         try:
-            known = await self._runtime.read(lambda store: store.reply(target, key))
+            known = await self._runtime.read(
+                lambda store: store.reply(target, key), partition=target.partition
+            )
             if known is not None:
                 return _told(asked, known)
             sent = True

@@ -13,7 +13,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from persistence import Address, Handle, Letter, PodsError, SpoiledLetter, Store
+from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
 from .directory import PolicyChange
 from .letterbox import LetterBox, box_of
@@ -83,7 +83,8 @@ class Rounds:
         after: str | None = None
         while True:
             page = await self._runtime.read(
-                functools.partial(_pending, after=after, limit=self._policy.page)
+                functools.partial(_pending, after=after, limit=self._policy.page),
+                partition=HOST,
             )
             for name, due in page:
                 self._found(name, due)
@@ -258,7 +259,8 @@ class Rounds:
         return await self._runtime.read(
             lambda store: store.letters(
                 partition=partition.name, until=until, after=after, limit=limit
-            )
+            ),
+            partition=partition.name,
         )
 
 

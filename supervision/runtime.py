@@ -331,14 +331,12 @@ class Runtime:
         await self.claims.owned(partition)
         return partition
 
-    async def read(
-        self, call: Callable[[Store], Awaitable[T]], *, partition: str = ""
-    ) -> T:
+    async def read(self, call: Callable[[Store], Awaitable[T]], *, partition: str) -> T:
         """Ask the store something, in a task of the library.
 
         Args:
             call: what to ask.
-            partition: whose turn it takes, and waits for; without one, the host's own.
+            partition: whose turn it takes, and waits for; ``HOST``: the host's own.
         """
         if not self.open:
             raise HostClosed

@@ -187,4 +187,4 @@ async def _records(host: Host, manager: str, partition: str) -> list[Record]:
                 return records
             after = keys[-1]
 
-    return await host.runtime.read(read)
+    return await host.runtime.read(read, partition=partition)

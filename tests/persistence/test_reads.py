@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from persistence import (
+    HOST,
     Address,
     CorruptRecord,
     Key,
@@ -43,7 +44,7 @@ async def outcome(
 async def test_a_load_gives_the_records_of_its_address() -> None:
     """G9: present, absent, and in another partition."""
     async with reading(MemoryStore(), "acme", "globex") as reader:
-        await reader.ask(lambda store: store.apply([save("k")]))
+        await reader.ask(lambda store: store.apply([save("k")]), partition=HOST)
         present = await reader.load(worker("k"))
         absent = await reader.load(worker("l"))
         foreign = await reader.load(worker("k", "globex"))
@@ -118,7 +119,7 @@ async def test_a_slow_listing_does_not_hold_up_a_thaw() -> None:
         return "listed"
 
     async with reading(MemoryStore(), "acme") as reader:
-        listings = [reader.ask(listing) for _ in range(5)]
+        listings = [reader.ask(listing, partition=HOST) for _ in range(5)]
         await anyio.wait_all_tasks_blocked()
         records = await reader.load(worker("k"))
         waiting = reader.statistics().asking
@@ -199,10 +200,14 @@ async def test_a_driver_that_cancels_the_call_does_not_end_the_reader() -> None:
     store = FaultyStore(fail=[asyncio.CancelledError(), asyncio.CancelledError()])
     async with reading(store, "acme", policy=ReadPolicy(listings=1)) as reader:
         loaded = await outcome(reader.load(worker("k")))
-        counted = reader.ask(lambda one: one.count("workers", partition="acme"))
+        counted = reader.ask(
+            lambda one: one.count("workers", partition="acme"), partition=HOST
+        )
         with pytest.raises(StoreUnavailable):
             await counted
-        again = await reader.ask(lambda one: one.count("workers", partition="acme"))
+        again = await reader.ask(
+            lambda one: one.count("workers", partition="acme"), partition=HOST
+        )
 
     assert isinstance(loaded, StoreUnavailable)
     assert again == 0
@@ -216,7 +221,7 @@ async def test_what_a_question_raises_reaches_the_one_who_asked() -> None:
 
     async with reading(MemoryStore()) as reader:
         with pytest.raises(LookupError):
-            await reader.ask(call)
+            await reader.ask(call, partition=HOST)
         failed = reader.statistics().failed
 
     assert failed == 1
@@ -232,7 +237,7 @@ async def test_who_has_left_is_not_read_for() -> None:
 
     async with reading(store, "acme") as reader:
         reader.load(worker("a")).cancel()
-        reader.ask(call).cancel()
+        reader.ask(call, partition=HOST).cancel()
         kept = reader.load(worker("b"))
         await kept
         reader.load(worker("a")).cancel()
@@ -254,7 +259,7 @@ async def test_a_full_queue_refuses_its_own_partition_only() -> None:
         loads = [reader.load(worker("k")) for _ in range(3)]
         foreign = reader.load(worker("k", "globex"))
         asks = [reader.ask(count, partition="acme") for _ in range(3)]
-        host = [reader.ask(count) for _ in range(3)]
+        host = [reader.ask(count, partition=HOST) for _ in range(3)]
         store.gate.set()
 
     errors = [loads[2].exception(), asks[2].exception(), host[2].exception()]
@@ -268,10 +273,14 @@ async def test_closing_answers_what_waits_and_accepts_nothing_more() -> None:
     """A9: orderly shutdown leaves nobody without an answer."""
     async with reading(FaultyStore(), "acme", policy=ReadPolicy(max_keys=1)) as reader:
         futures = [reader.load(worker(f"k{n}")) for n in range(3)]
-        counted = reader.ask(lambda store: store.count("workers", partition="acme"))
+        counted = reader.ask(
+            lambda store: store.count("workers", partition="acme"), partition=HOST
+        )
         reader.close()
         late = reader.load(worker("late"))
-        question = reader.ask(lambda store: store.count("workers", partition="acme"))
+        question = reader.ask(
+            lambda store: store.count("workers", partition="acme"), partition=HOST
+        )
 
     assert [future.result() for future in futures] == [(), (), ()]
     assert counted.result() == 0
@@ -292,7 +301,9 @@ async def test_a_cancelled_reader_leaves_nobody_waiting(*, chokes: bool) -> None
             await store.entered.wait()
         store.gate.clear()
         questions = [
-            reader.ask(lambda one: one.count("workers", partition="acme"))
+            reader.ask(
+                lambda one: one.count("workers", partition="acme"), partition=HOST
+            )
             for _ in range(2)
         ]
         await anyio.wait_all_tasks_blocked()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import closing
 from pathlib import Path
 
 import anyio
 import attrs
+import pytest
 
-from persistence import open_store
+from persistence import MemoryStore, open_store
 from persistence.sql import SqlStore
 from persistence.testing import RelayStore
 from supervision import Host, HostPolicy, InstanceManager
-from tests.support import Add, Counter, Read, answer
+from tests.support import Add, Counter, Read, answer, spin
 
 __all__: list[str] = []
 
@@ -51,6 +54,10 @@ async def test_a_transaction_that_sits_in_one_file_delays_no_other_partition(
     assert stuck == [1] * 9
 
 
+async def look_at_letters(host: Host, partition: str) -> None:
+    host.runtime.mailroom.rounds.look(host.runtime.partition(partition))
+
+
 async def test_every_partition_thaws_from_its_own_file(tmp_path: Path) -> None:
     """A9: what was acknowledged is there for the next host, file by file."""
     url = f"sqlite+aiosqlite:///{tmp_path}/{{partition}}.db"
@@ -75,6 +82,54 @@ async def test_every_partition_thaws_from_its_own_file(tmp_path: Path) -> None:
 
 def _entries(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
+
+
+@attrs.define(eq=False, repr=False)
+class SlowShelf(RelayStore):
+    """Has a shard per partition, and never answers a question about one of them."""
+
+    slow: str = ""
+    asked: set[str] = attrs.field(factory=set[str])
+
+    def shard(self, partition: str) -> Hashable:
+        return partition
+
+    async def passing(self, call: str, *partitions: str) -> None:
+        if self.slow in partitions and call not in {"claim", "load", "apply"}:
+            self.asked.add(call)
+            await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("question", ["dead", "inspect", "letters", "reply"])
+async def test_a_file_that_answers_no_question_delays_no_other_partition(
+    question: str,
+) -> None:
+    """A3: what is asked about a partition waits for that partition alone."""
+    store = SlowShelf(inner=MemoryStore(), slow="acme")
+    async with Host(store=store) as host, anyio.create_task_group() as group:
+        counters = host.manager("counters", Counter)
+        for partition in ("acme", "globex"):
+            await add(counters, "k", partition, [])
+        slow = await counters.get("k", partition="acme")
+        acme, globex = host.partition("acme"), host.partition("globex")
+        asks: dict[str, Callable[[], Awaitable[object]]] = {
+            "dead": acme.dead_letters,
+            "inspect": functools.partial(counters.inspect, "k", partition="acme"),
+            "letters": functools.partial(look_at_letters, host, "acme"),
+            "reply": functools.partial(slow.ask, Add(), idempotency_key="key"),
+        }
+        for _ in range(9):
+            group.start_soon(asks[question])
+        await spin()
+
+        other = await counters.get("k", partition="globex")
+        found = await other.ask(Add(), idempotency_key="key")
+        dead = await globex.dead_letters()
+        rows = await counters.inspect("k", partition="globex")
+        group.cancel_scope.cancel()
+
+    assert (found, dead, len(rows)) == (2, (), 1)
+    assert store.asked == {question}
 
 
 @attrs.define(eq=False, repr=False)
