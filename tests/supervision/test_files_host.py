@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sqlite3
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import closing
 from pathlib import Path
 
@@ -112,7 +112,7 @@ async def test_a_file_that_answers_no_question_delays_no_other_partition(
             await add(counters, "k", partition, [])
         slow = await counters.get("k", partition="acme")
         acme, globex = host.partition("acme"), host.partition("globex")
-        asks: dict[str, Callable[[], Awaitable[object]]] = {
+        asks: dict[str, Callable[[], Coroutine[object, object, object]]] = {
             "dead": acme.dead_letters,
             "inspect": functools.partial(counters.inspect, "k", partition="acme"),
             "letters": functools.partial(look_at_letters, host, "acme"),
