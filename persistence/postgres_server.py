@@ -16,7 +16,7 @@ from typing import TypeAlias, TypeGuard
 import anyio
 import attrs
 from asyncpg import Connection as Driver
-from asyncpg import InterfaceError, PostgresError, Record
+from asyncpg import InterfaceError, InternalClientError, PostgresError, Record
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -39,8 +39,18 @@ __all__ = [
 Call: TypeAlias = tuple[str, Mapping[str, object]]
 """One execution: the partition that it may touch, and its parameters."""
 
-FAILURES = (PostgresError, InterfaceError, SQLAlchemyError, OSError)
-"""What the driver, the pool and the network raise; a timeout is an ``OSError``."""
+FAILURES = (
+    PostgresError,
+    InterfaceError,
+    InternalClientError,
+    SQLAlchemyError,
+    OSError,
+)
+"""What the driver, the pool and the network raise; a timeout is an ``OSError``.
+
+The driver's internal error is among them: a statement that is sent just when the server
+ends the session finds the driver in a state that it does not expect.
+"""
 
 _REASONS = {
     "08": "the connection broke",
