@@ -33,7 +33,7 @@ def desk(
 def light_partitions_find_room(make: Make, how: settings) -> Callable[[], None]:
     @how
     @given(
-        st.integers(100, 300),
+        st.integers(500, 700),
         st.integers(1, 20),
         st.sampled_from([0.5, 1.0, 2.0]),
         st.integers(0, 2**32),
