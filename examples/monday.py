@@ -1,9 +1,11 @@
 """A Monday morning on a shared host, under six ways of deciding whose turn it is.
 
 200 tenants share 100 seats. Each sends about fifty jobs a day, of 45 seconds each, and
-one of them, X, sends 5,000 within half an hour. The clock is virtual, so a day takes a
-few seconds, and four of the six rows are decided by the very core that dispatches turns
-in a running host. Prints a table, and draws who waited how long into ``monday.svg``.
+one of them, X, sends 5,000 within half an hour. Half an hour before that the day is
+joined, and left when the last decision is through with it: at other times five seats
+are taken, and nobody waits. The clock is virtual, so that takes about a second, and
+three of the six rows are decided by the very core that dispatches turns in a running
+host. Prints a table, and draws who waited how long into ``monday.svg``.
 """
 
 from __future__ import annotations
@@ -32,8 +34,13 @@ DAY = 86_400.0
 FLOOD_AT = 9 * 3_600.0
 FLOOD_FOR = 1_800.0
 FLOOD = 5_000
+FROM, UNTIL = FLOOD_AT - 1_800, FLOOD_AT + 4 * 3_600
+"""The hours that are lived through and drawn."""
 SLA = 60.0
 """Seconds in which a job is to be done, from its arrival."""
+ACCRUAL = 15.0
+"""Seconds after which running jobs are charged for what they used; for jobs as long as
+these that is often enough."""
 
 
 @attrs.frozen(eq=False)
@@ -176,7 +183,7 @@ class Outcome:
 
 
 def arrivals(seed: int = 7) -> list[Job]:
-    """Draw the jobs of the day, in the order of their coming."""
+    """Draw the jobs of the day, and take those of these hours as they come."""
     dice = random.Random(seed)  # noqa: S311  chance, not secrecy
     jobs = [
         Job(f"tenant-{n:03}", dice.random() * DAY)
@@ -184,11 +191,12 @@ def arrivals(seed: int = 7) -> list[Job]:
         for _ in range(dice.randint(45, 55))
     ]
     jobs += [Job("X", FLOOD_AT + FLOOD_FOR * n / FLOOD) for n in range(FLOOD)]
-    return sorted(jobs, key=lambda job: job.at)
+    shown = [job for job in jobs if FROM <= job.at <= UNTIL]
+    return sorted(shown, key=lambda job: job.at)
 
 
 def live_through(name: str, decision: Decision, jobs: Sequence[Job]) -> Outcome:
-    """Run one day with a virtual clock."""
+    """Run these hours with a virtual clock."""
     coming = deque(jobs)
     running: list[tuple[float, int, Job]] = []
     waits: list[tuple[float, float, bool]] = []
@@ -198,7 +206,7 @@ def live_through(name: str, decision: Decision, jobs: Sequence[Job]) -> Outcome:
         arrival = coming[0].at if coming else float("inf")
         end = running[0][0] if running else float("inf")
         now = min(arrival, end)
-        if now - charged >= 1.0:
+        if now - charged >= ACCRUAL:
             decision.accrue(now)
             charged = now
         if arrival <= end:
@@ -239,7 +247,6 @@ DECISIONS: dict[str, Callable[[], Decision]] = {
 # The picture.
 
 WIDTH, HEIGHT, MARGIN = 380, 180, 46
-FROM, UNTIL = FLOOD_AT - 1_800, FLOOD_AT + 4 * 3_600
 TALLEST = 1_200.0
 """Seconds at the top of a panel; what waited longer stands at the top."""
 
@@ -281,8 +288,7 @@ def panel(outcome: Outcome, column: int, row: int) -> str:
 def thinned(outcome: Outcome, *, flood: bool) -> list[tuple[float, float]]:
     """Take the jobs to be drawn: all that waited of the others, a tenth of X's."""
     found = [(at, wait) for at, wait, of_x in outcome.waits if of_x is flood]
-    shown = found[::10] if flood else [pair for pair in found if pair[1] > 0]
-    return [(at, wait) for at, wait in shown if FROM <= at <= UNTIL]
+    return found[::10] if flood else [pair for pair in found if pair[1] > 0]
 
 
 def dot(wait: tuple[float, float], kind: str, size: float) -> str:

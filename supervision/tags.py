@@ -69,14 +69,15 @@ class Tags(Generic[T]):
         account.tag = tag = max(tag, self.virtual - self.lag(mean) / weight)
         self._furthest = max(self._furthest, tag)
 
-    def accrue(self, account: Account[T], ticket: Ticket[T], now: float) -> bool:
-        """Charge a running item for what it used beyond its estimate, if it did."""
+    def is_beyond(self, ticket: Ticket[T], now: float) -> bool:
+        """Say whether a running item has used more than it was charged so far."""
+        return self.cost(ticket, now) > ticket.charged
+
+    def accrue(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
+        """Charge a running item for what it used beyond what it was charged."""
         beyond = self.cost(ticket, now) - ticket.charged
-        if beyond <= 0.0:
-            return False
         ticket.charged += beyond
         self.charge(account, beyond)
-        return True
 
     def lag(self, mean: float) -> float:
         """Return by how much a partition may be behind, in seconds of service."""

@@ -8,7 +8,7 @@ from hypothesis import settings
 
 pytest.register_assert_rewrite("persistence.testing")
 
-settings.register_profile("large", max_examples=20_000, deadline=None)
+settings.register_profile("large", max_examples=5_000, deadline=None)
 
 __all__ = ["anyio_backend", "no_blocking_calls"]
 

@@ -14,8 +14,12 @@ __all__: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    file = tmp_path_factory.mktemp("monday") / "monday.svg"
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("monday") / "monday.svg"
+
+
+@pytest.fixture(scope="module")
+def outcomes(file: Path) -> dict[str, Outcome]:
     return {outcome.name: outcome for outcome in monday.main(file)}
 
 
@@ -65,18 +69,25 @@ def test_with_a_burst_the_others_wait_for_nothing_and_the_flood_is_soon_over(
 
 
 def test_the_picture_has_a_panel_per_decision(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    outcomes: dict[str, Outcome], file: Path
 ) -> None:
     """O4: who waited how long, over time."""
-    file = tmp_path / "day.svg"
-
-    monday.main(file)
-
     root = ET.fromstring(file.read_text())  # noqa: S314  our own file
+
     groups = root.findall("{http://www.w3.org/2000/svg}g")
+
     dots = [
         len(group.findall("{http://www.w3.org/2000/svg}circle")) for group in groups
     ]
-    assert len(groups) == 6
+    assert len(groups) == len(outcomes) == 6
     assert dots[0] > dots[-1] > 0
-    assert "fair + cap + burst" in capsys.readouterr().out
+
+
+def test_the_table_has_a_row_per_decision(
+    outcomes: dict[str, Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """O4: what a reader of the example sees."""
+    monday.show(list(outcomes.values()))
+
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in outcomes)
