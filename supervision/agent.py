@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, ClassVar, Self, TypeGuard, dataclass_transform
 
 import attrs
 
@@ -138,6 +138,7 @@ class AgentSpec:
         attributes: its declared fields as attrs describes them, types resolved.
         fields: the names of its declared fields, in order.
         read: takes an agent, returns its field values as a tuple.
+        glance: likewise, or the only field's value by itself; for comparing only.
         handlers: routing table by exact message type; grows by subclasses seen.
         wire: its durable messages to JSON and back.
         has_on_start: whether the class overrides ``on_start``.
@@ -149,6 +150,7 @@ class AgentSpec:
     attributes: tuple[attrs.Attribute[object], ...]
     fields: tuple[str, ...]
     read: Callable[[Agent], tuple[object, ...]]
+    glance: Callable[[Agent], object]
     handlers: dict[type[object], HandlerSpec]
     wire: Wire
     has_on_start: bool
@@ -183,6 +185,7 @@ class AgentSpec:
             ),
             fields=tuple(a.name for a in fields),
             read=_reader(tuple(a.name for a in fields)),
+            glance=attrgetter(*(a.name for a in fields)) if fields else _nothing,
             handlers=handlers,
             wire=Wire(handlers),
             has_on_start=agent.on_start is not Agent.on_start,
@@ -214,6 +217,12 @@ class AgentSpec:
         """Decode a state of the present version into fresh field values."""
         agent = self.codec.decode(body, address=address, version=self.codec.version)
         return dict(zip(self.fields, self.read(agent), strict=True))
+
+    def glanced(self, seen: object) -> dict[str, object]:
+        """Return the field values that ``glance`` saw, by name."""
+        if not _are_several(seen, self.fields):
+            return {self.fields[0]: seen}
+        return dict(zip(self.fields, seen, strict=True))
 
     def thaw(self, record: Record) -> Agent:
         """Make the agent that a stored record describes.
@@ -281,10 +290,20 @@ def _attributes(
     return found
 
 
+def _are_several(
+    seen: object, fields: tuple[str, ...]
+) -> TypeGuard[tuple[object, ...]]:
+    return len(fields) != 1
+
+
+def _nothing(_: Agent) -> tuple[object, ...]:
+    return ()
+
+
 def _reader(fields: tuple[str, ...]) -> Callable[[Agent], tuple[object, ...]]:
     match fields:
         case ():
-            return lambda _: ()
+            return _nothing
         case (only,):
             one = attrgetter(only)
             return lambda agent: (one(agent),)

@@ -12,8 +12,8 @@ from .errors import AskCycle, AskTimeout
 from .instance import Instance
 from .kind import Kind
 from .mailbox import Envelope
-from .messages import Message
-from .phases import Phase
+from .messages import HandlerSpec, Message
+from .phases import IDLE, STOPPED
 from .ref import AgentRef
 from .runtime import Runtime
 from .shares import Priority
@@ -44,29 +44,52 @@ class Asking:
         runtime = self._runtime
         if seconds is not None:
             check_seconds(seconds)
-        try:
-            instance = ref.instance
-            if instance is None or instance.phase is Phase.STOPPED:
-                instance = ref.instance = runtime.resolve(ref.address)
-            runtime.post.accept(instance, message)
-        except PodsError:
-            _give_back(delivery)
-            raise
+        instance, spec = self._target(ref, message, delivery)
         request = ref.request if ref.caller is None else _request_of(ref)
-        envelope = Envelope(message, request=request, delivery=delivery)
-        if priority is not None:
-            envelope.priority = priority
+        envelope = Envelope(message, request, delivery=delivery, priority=priority)
         if runtime.telemetry.tracing:
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
-                value = self._at_once(instance, envelope)
+                value = self._at_once(instance, spec, envelope)
                 if value is _LATER or envelope.reply is not None:
                     return await self._later(ref, instance, envelope, seconds)
                 return value
-        value = self._at_once(instance, envelope)
+        value = self._at_once(instance, spec, envelope)
+        if (
+            value is _LATER
+            and delivery is None
+            and runtime.dispatcher.spent(instance.partition.tally)
+        ):
+            # It has had its part of this pass of the loop, and nobody waits: the next
+            # pass is cheaper to wait for than a seat.
+            await asyncio.sleep(0)
+            instance, spec = self._target(ref, message, delivery)
+            value = self._at_once(instance, spec, envelope)
         if value is _LATER or envelope.reply is not None:
             return await self._later(ref, instance, envelope, seconds)
         return value
+
+    def _target(
+        self, ref: AgentRef[object], message: object, delivery: Delivery | None
+    ) -> tuple[Instance, HandlerSpec]:
+        """Find who is asked, and the handler.
+
+        Raises:
+            NotHandled: no handler takes it.
+            PodsError: it may not start.
+        """
+        try:
+            instance = ref.instance
+            if instance is None or instance.phase is STOPPED:
+                instance = ref.instance = self._runtime.resolve(ref.address)
+            spec = instance.kind.spec.handlers.get(type(message))
+            if spec is None or instance.partition.moved is not None:
+                spec = instance.kind.spec.handler_for(message, instance)
+        except PodsError:
+            if delivery is not None:
+                delivery.returned()
+            raise
+        return instance, spec
 
     async def ask_once(
         self,
@@ -95,25 +118,23 @@ class Asking:
         else:
             await post.post_now(ref.address, message)
 
-    def _at_once(self, instance: Instance, envelope: Envelope) -> object:
-        """Handle an accepted ask here and now, if it may be.
+    def _at_once(
+        self, instance: Instance, spec: HandlerSpec, envelope: Envelope
+    ) -> object:
+        """Handle an ask here and now, if it may be; it needs no room in the mailbox.
 
         Returns:
             The reply, unless the envelope has a future of it now; ``_LATER``: it was
             not handled.
         """
-        runtime = self._runtime
-        if instance.phase is not Phase.IDLE:
+        if instance.phase is not IDLE or spec.coroutine is not None:
             return _LATER
-        spec = instance.kind.spec.handler_for(envelope.message, instance)
-        tally = instance.partition.tally
-        if spec.coroutine is not None or not runtime.dispatcher.may_inline(tally):
+        runtime, partition = self._runtime, instance.partition
+        tally = partition.tally
+        if not runtime.dispatcher.may_inline(tally):
             return _LATER
-        instance.partition.counters.asks += 1
-        try:
-            return runtime.turns.inline(instance, spec, envelope)
-        finally:
-            tally.owed += instance.used - tally.began
+        partition.counters.asks += 1
+        return runtime.turns.inline(instance, spec, envelope)
 
     async def _later(
         self,
@@ -156,6 +177,7 @@ class Asking:
         runtime = self._runtime
         caller = ref.caller
         try:
+            runtime.post.accept(instance, envelope.message)
             runtime.post.admit(instance, caller)
             _join_chain(envelope, instance, caller)
         except PodsError as error:
@@ -192,12 +214,6 @@ class Asking:
             return await reply
         finally:
             timer.cancel()
-
-
-def _give_back(delivery: Delivery | None) -> None:
-    """Tell whoever keeps account of a message that it was not accepted."""
-    if delivery is not None:
-        delivery.returned()
 
 
 def _join_chain(

@@ -90,6 +90,8 @@ class Dispatcher:
         share_of: Callable[[str], Share] | None = None,
     ) -> None:
         self._policy = policy
+        self._all_seats = policy.seats
+        self._inline, self._quantum = policy.inline, policy.quantum
         self._turns = turns
         self._workers = workers
         self._clock = clock
@@ -152,14 +154,19 @@ class Dispatcher:
         It may when it would be the next anyway: nothing of its partition waits, and no
         other that is behind it. What it takes is charged after this pass of the loop.
         """
-        fair, policy = self._fair, self._policy
-        if (fair.waiting or fair.free < policy.seats) and not self._is_next(tally):
+        fair = self._fair
+        if (fair.waiting or fair.free < self._all_seats) and not self._is_next(tally):
             return False
         if tally.tick != self._tick:
             self._begin_tick(tally)
         tally.inline += 1
         tally.began = self._now()
-        return tally.inline <= policy.inline and tally.owed < policy.quantum
+        return tally.inline <= self._inline and tally.owed < self._quantum
+
+    def spent(self, tally: Tally) -> bool:
+        """Say whether only its share of this pass of the loop keeps a turn waiting."""
+        had_enough = tally.inline > self._inline or tally.owed >= self._quantum
+        return had_enough and tally.tick == self._tick and not self._fair.waiting
 
     def _is_next(self, tally: Tally) -> bool:
         fair = self._fair

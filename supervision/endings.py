@@ -26,7 +26,9 @@ from persistence import (
 )
 
 from .instance import Instance
-from .phases import Phase
+from .mailbox import Envelope
+from .phases import IDLE, Phase
+from .pulse import INSTANT
 from .states import landed, restore, save_unit, stored, stored_revision
 from .turn import Hooks, Turn
 
@@ -60,6 +62,31 @@ class Endings:
             )
         else:
             self._submit(turn)
+
+    def close(
+        self, instance: Instance, envelope: Envelope, now: float, *, changed: bool
+    ) -> None:
+        """End a turn of one message that has nothing to commit and nothing to send."""
+        partition = instance.partition
+        partition.counters.handled += 1
+        seconds, pulse = now - envelope.enqueued, partition.pulse
+        if seconds < INSTANT and now < pulse.ends:
+            pulse.instant += 1
+        else:
+            pulse.note(partition, seconds, now)
+        instance.current = instance.running = None
+        instance.used = now
+        if changed:
+            instance.dirty = instance.kind.stored
+        if (
+            instance.dirty
+            or instance.draining is not None
+            or instance.mail is not None
+            or instance.condemned is not None
+        ):
+            self._settle(instance)
+        else:
+            instance.phase = IDLE
 
     def _claimed(self, turn: Turn, claim: asyncio.Future[Claim]) -> None:
         """Go on with a turn of an instance without rows that has something to save."""
@@ -218,16 +245,22 @@ class Endings:
             envelope.answer(value)
         if turn.outbox:
             self.send(turn)
-        instance = turn.instance
-        if turn.crash is None and not (
-            instance.mail
+        if turn.crash is None:
+            self._settle(turn.instance)
+        else:
+            self.over(turn.instance, turn.crash)
+
+    def _settle(self, instance: Instance) -> None:
+        mail = instance.mail
+        if (
+            (mail is not None and mail.waiting)
             or instance.dirty
             or instance.draining is not None
             or instance.condemned is not None
         ):
-            instance.phase = Phase.IDLE  # as ``settled`` would, in the common case
+            self.over(instance)
         else:
-            self.over(instance, turn.crash)
+            instance.phase = IDLE  # as ``settled`` would, in the common case
 
     def over(
         self, instance: Instance, crash: tuple[BaseException, str] | None = None

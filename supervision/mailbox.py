@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 
-import attrs
 from opentelemetry.trace import SpanContext
 
 from persistence import Address
@@ -22,9 +21,11 @@ from .tenancy import RequestContext
 __all__ = ["Envelope", "Mailbox"]
 
 
-@attrs.define(eq=False)
 class Envelope:
     """A message on its way.
+
+    Most of what it may carry it does not; those defaults stand in the class, where they
+    cost nothing when one is made.
 
     Attributes:
         message: the payload.
@@ -37,14 +38,33 @@ class Envelope:
         priority: how urgent it is; ``None``: as its class says.
     """
 
-    message: object
     reply: asyncio.Future[object] | None = None
     chain: tuple[Address, ...] = ()
     span: SpanContext | None = None
-    request: RequestContext | None = None
     enqueued: float = 0.0
     delivery: Delivery | None = None
     priority: Priority | None = None
+
+    def __init__(
+        self,
+        message: object,
+        request: RequestContext | None = None,
+        *,
+        span: SpanContext | None = None,
+        delivery: Delivery | None = None,
+        priority: Priority | None = None,
+    ) -> None:
+        self.message = message
+        self.request = request
+        if span is not None:
+            self.span = span
+        if delivery is not None:
+            self.delivery = delivery
+        if priority is not None:
+            self.priority = priority
+
+    def __repr__(self) -> str:
+        return f"<Envelope {type(self.message).__qualname__}>"
 
     def answer(self, value: object) -> None:
         """Deliver the reply, unless the asker has left."""
@@ -79,19 +99,21 @@ class Mailbox:
 
     Within a lane first in, first out. Between lanes the older comes first, where a
     message counts as younger than it is by the penalty of its priority.
+
+    Attributes:
+        waiting: how many there are; to look at it costs less than ``len``.
     """
 
-    __slots__ = ("_lanes", "_normal", "_tally")
+    __slots__ = ("_lanes", "_normal", "_tally", "waiting")
 
     def __init__(self, tally: Tally) -> None:
+        self.waiting = 0
         self._tally = tally
         self._normal: deque[Envelope] = deque()
         self._lanes: dict[Priority, deque[Envelope]] | None = None
 
     def __len__(self) -> int:
-        if self._lanes is None:
-            return len(self._normal)
-        return len(self._normal) + sum(map(len, self._lanes.values()))
+        return self.waiting
 
     def __iter__(self) -> Iterator[Envelope]:
         yield from self._normal
@@ -104,6 +126,7 @@ class Mailbox:
     def put(self, envelope: Envelope) -> Priority:
         """Append, and say to which lane; the sender has looked for room before."""
         self._tally.put()
+        self.waiting += 1
         priority = envelope.priority
         if priority is None:
             priority = _priority_of(envelope.message)
@@ -123,6 +146,7 @@ class Mailbox:
     def take(self) -> Envelope:
         """Remove the message that is next; there must be one."""
         self._tally.take()
+        self.waiting -= 1
         lane = self._normal if self._lanes is None else self._first()[1]
         return lane.popleft()
 

@@ -98,6 +98,7 @@ class Meter:
 
     Attributes:
         running: the step that holds the loop now.
+        ended: monotonic time at which the last one let go of it.
     """
 
     __slots__ = (
@@ -107,6 +108,7 @@ class Meter:
         "_named",
         "_nested",
         "_now",
+        "ended",
         "running",
     )
 
@@ -119,6 +121,7 @@ class Meter:
         self._nested = 0.0  # seconds of the steps inside the one that runs
         self._named = False  # one of those has blocked the loop, and was told of
         self.running: Running | None = None
+        self.ended = 0.0
 
     def __repr__(self) -> str:
         return f"<Meter {'idle' if self.running is None else self.running[1]}>"
@@ -127,24 +130,26 @@ class Meter:
         self,
         instance: Instance,
         handler: str,
+        began: float,
         call: Callable[..., T],
         *arguments: object,
     ) -> T:
-        """Make a call that is a step of a handler, or a part of one; time it."""
-        now = self._now
+        """Make a call that is a step of a handler, or a part of one; time it.
+
+        ``began`` is the monotonic time now, which the caller has just looked at.
+        """
         outer, nested = self.running, self._nested
-        began = now()
         self._nested = 0.0
         self.running = (instance, handler, began if outer is None else outer[2])
         try:
             return call(*arguments)
         finally:
-            took = now() - began
+            self.ended = self._now()
+            took = self.ended - began
             own = took - self._nested
             self._nested = 0.0 if outer is None else nested + took
             self.running = outer
             partition = instance.partition
-            partition.loop_seconds += own
             loop = partition.loop
             if loop is None:
                 loop = partition.loop = {}
@@ -153,7 +158,8 @@ class Meter:
                 time = loop[instance.kind.name, handler] = LoopTime()
             time.steps += 1
             time.seconds += own
-            time.longest = max(time.longest, own)
+            if own > time.longest:  # noqa: PLR1730  a call of max costs more than all of it
+                time.longest = own
             if took >= self._limit:
                 self._judge(instance, handler, took, own, time)
 
@@ -171,7 +177,7 @@ class Meter:
         given: object = None
         while True:
             try:
-                waits_for = self.run(instance, handler, step, given)
+                waits_for = self.run(instance, handler, self._now(), step, given)
             except StopIteration as stop:
                 result: T = stop.value
                 return result

@@ -48,8 +48,8 @@ class Partition:
         halvings: how often its weight is halved at present.
         refused: its tenant was removed; what is live goes on, and nothing starts.
         moved: handlers that run in threads here, because they blocked the loop.
-        loop_seconds: what its handlers have used of the loop.
-        loop: the same by manager name and handler, from the first step on.
+        loop: what its handlers have used of the loop, by manager name and handler,
+            from the first step on.
     """
 
     name: str
@@ -65,7 +65,6 @@ class Partition:
     box: LetterBox | None = None
     births: int = 0
     pulse: Pulse = attrs.field(factory=Pulse)
-    loop_seconds: float = 0.0
     halvings: int = 0
     refused: bool = False
     moved: dict[tuple[str, str], HandlerSpec] | None = None
@@ -83,6 +82,11 @@ class Partition:
         self.claim = claim
         for mark in claim.quarantined:
             self.quarantined[mark.address.manager, mark.address.key] = mark
+
+    @property
+    def loop_seconds(self) -> float:
+        """What its handlers have used of the loop."""
+        return sum(time.seconds for time in list((self.loop or {}).values()))
 
     @property
     def epoch(self) -> int:

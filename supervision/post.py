@@ -51,8 +51,11 @@ class Post:
         spec = instance.kind.spec
         if type(message) not in spec.handlers:
             spec.handler_for(message, instance)
-        waiting = 0 if instance.mail is None else len(instance.mail)
-        if reserved := instance.partition.reserved:
+        mail, reserved = instance.mail, instance.partition.reserved
+        if mail is None and not reserved:
+            return
+        waiting = 0 if mail is None else len(mail)
+        if reserved:
             waiting += reserved.get(instance.address, 0)
         if waiting >= instance.kind.policy.mailbox:
             instance.partition.counters.rejected += 1

@@ -20,7 +20,7 @@ import attrs
 if TYPE_CHECKING:
     from .partitions import Partition
 
-__all__ = ["PERIOD", "Pulse", "Vitals", "percentiles"]
+__all__ = ["INSTANT", "PERIOD", "Pulse", "Vitals", "percentiles"]
 
 PERIOD = 60.0
 """Seconds of one period."""
@@ -30,6 +30,9 @@ _FASTEST = -13  # halvings: an eighth of a millisecond, the first bucket
 _BUCKETS = (_SLOWEST - _FASTEST + 1) * 4
 _FULL = 0xFFFF
 _EMPTY = array("H", bytes(2 * _BUCKETS))
+
+INSTANT = 2.0 ** (_FASTEST - 1)
+"""Seconds below which all times are alike: they are in the first bucket."""
 
 Marks: TypeAlias = tuple[int, int, int, int, int, float]
 
@@ -71,22 +74,29 @@ _NOTHING: Marks = (0, 0, 0, 0, 0, 0.0)
 
 
 class Pulse:
-    """The response times of one partition, and its counters as they lately were."""
+    """The response times of one partition, and its counters as they lately were.
 
-    __slots__ = ("_begun", "_marks", "_past", "_past_marks", "_present")
+    Attributes:
+        ends: monotonic seconds at which the present period does.
+        instant: messages of the present period that took less than ``INSTANT`` and are
+            in no bucket yet; who answers one may count it here before ``ends``.
+    """
+
+    __slots__ = ("_marks", "_past", "_past_marks", "_present", "ends", "instant")
 
     def __init__(self) -> None:
-        self._begun = -math.inf  # of the present period
+        self.ends = -math.inf
+        self.instant = 0
         self._present: array[int] | None = None
         self._past: array[int] | None = None
         self._marks = self._past_marks = _NOTHING  # as each period began
 
     def __repr__(self) -> str:
-        return f"<Pulse messages={sum(self._present or ())}>"
+        return f"<Pulse messages={sum(self._present or ()) + self.instant}>"
 
     def note(self, partition: Partition, seconds: float, now: float) -> None:
         """Count a message that was answered, well or badly, after so many seconds."""
-        if now - self._begun >= PERIOD:
+        if now >= self.ends:
             self._turn_over(partition, now)
         counts = self._present
         if counts is None:
@@ -99,15 +109,28 @@ class Pulse:
         else:
             bucket = (doublings - _FASTEST) * 4 + int(part * 8) - 4
         if counts[bucket] == _FULL:
-            # Halving all keeps their proportions, which is all that percentiles need.
-            for i, count in enumerate(counts):
-                counts[i] = count // 2
+            self._sort_instant()
+            _halve(counts)
         counts[bucket] += 1
+
+    def _sort_instant(self) -> None:
+        """Put what was counted apart into its bucket, the first."""
+        instant, self.instant = self.instant, 0
+        if not instant:
+            return
+        counts = self._present
+        if counts is None:
+            counts = self._present = _EMPTY[:]
+        while counts[0] + instant > _FULL:
+            _halve(counts)
+            instant //= 2
+        counts[0] += instant
 
     def vitals(self, partition: Partition, now: float) -> Vitals:
         """Sum the present period and the last one up."""
-        if now - self._begun >= PERIOD:
+        if now >= self.ends:
             self._turn_over(partition, now)
+        self._sort_instant()
         past, present = self._past, self._present
         counts: Sequence[int] = ()
         if past is not None and present is not None:
@@ -132,12 +155,19 @@ class Pulse:
     def _turn_over(self, partition: Partition, now: float) -> None:
         # Times from a period that ended long ago are dropped. Counters are not: what
         # they have gained since the last message may have happened just now.
-        recent = now - self._begun < 2 * PERIOD
+        self._sort_instant()
+        recent = now < self.ends + PERIOD
         self._past = self._present if recent else None
         self._past_marks = self._marks
-        if self._begun > -math.inf:
+        if self.ends > -math.inf:
             self._marks = _marks(partition)
-        self._present, self._begun = None, now
+        self._present, self.ends = None, now + PERIOD
+
+
+def _halve(counts: array[int]) -> None:
+    """Make room; the proportions stay, which is all that percentiles need."""
+    for i, count in enumerate(counts):
+        counts[i] = count // 2
 
 
 def _marks(partition: Partition) -> Marks:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from persistence import Operation, Record, RecordKind, Save, Unit
 
+from .errors import OutOfRuntime
 from .instance import Instance
 
 __all__ = [
@@ -24,16 +25,19 @@ __all__ = [
     "unsaved",
 ]
 
-Mark: TypeAlias = tuple[object, ...] | bytes
+Mark: TypeAlias = object
+"""What ``AgentSpec.glance`` saw; of fields that change in place the encoded form."""
 
 
 def mark(instance: Instance) -> Mark:
     """Note what the fields hold."""
-    spec = instance.kind.spec
+    spec, agent = instance.kind.spec, instance.agent
+    if agent is None:
+        raise OutOfRuntime(spec.agent.__qualname__)
     if spec.codec.simple:
-        return spec.read(instance.the_agent())
+        return spec.glance(agent)
     if instance.body is None:
-        instance.body = spec.codec.encode(instance.the_agent())
+        instance.body = spec.codec.encode(agent)
     return instance.body
 
 
@@ -45,7 +49,7 @@ def restore(instance: Instance, before: Mark) -> BaseException | None:
         cannot be used any more then, while ``instance.body`` is what is put back.
     """
     spec = instance.kind.spec
-    if isinstance(before, bytes):
+    if not spec.codec.simple and isinstance(before, bytes):
         instance.body = before
         try:
             values = spec.fields_from(before, instance.address)
@@ -54,7 +58,7 @@ def restore(instance: Instance, before: Mark) -> BaseException | None:
         except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
             return error  # noqa: ASYNC104  no coroutine
     else:
-        values = dict(zip(spec.fields, before, strict=True))
+        values = spec.glanced(before)
         instance.body = None
     vars(instance.the_agent()).update(values)
     return None
@@ -66,12 +70,14 @@ def keep(instance: Instance, before: Mark) -> bool:
     Raises:
         UnstorableState: a field is no longer of its declared type.
     """
-    spec = instance.kind.spec
-    agent = instance.the_agent()
+    spec, agent = instance.kind.spec, instance.agent
+    if agent is None:
+        raise OutOfRuntime(spec.agent.__qualname__)
     if not spec.codec.simple:
         instance.body = spec.codec.encode(agent)
         return instance.body != before
-    if spec.read(agent) == before:
+    now = spec.glance(agent)
+    if now is before or now == before:
         return False
     if instance.kind.stored:
         instance.body = spec.codec.encode(agent)

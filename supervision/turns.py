@@ -26,7 +26,7 @@ from .mail_errors import MailroomFull, UnstorableMessage
 from .mailbox import Envelope
 from .messages import HandlerSpec
 from .metering import Meter
-from .phases import Phase
+from .phases import RUNNING
 from .states import Mark, keep, mark, restore
 from .telemetry import STAMP, Telemetry
 from .turn import Hooks, Turn
@@ -70,17 +70,42 @@ class Turns:
         Returns:
             The reply, or a future of it if the turn has something to commit.
         """
-        instance.phase = Phase.RUNNING
-        turn = self._begin(instance)
-        envelope.enqueued = instance.partition.tally.began
-        value = self._step(turn, spec, envelope, inline=True)
-        if not turn.answers:
+        partition = instance.partition
+        tally = partition.tally
+        instance.phase = RUNNING
+        instance.policy = partition.policy
+        envelope.enqueued = began = tally.began
+        start, was_dirty = mark(instance), instance.dirty
+        changed, failure = False, None
+        try:
+            value = self._run(instance, spec, envelope, began, ask=True)
+            changed = keep(instance, start)
+            if envelope.delivery is not None:
+                _stage(instance, envelope, value)
+        except KeyboardInterrupt:
+            self._interrupted(instance, start)
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001  a turn's promise: no handler harms the loop
+            value, failure = None, error  # noqa: ASYNC104  nothing is awaited here
+        tally.owed += self._meter.ended - began
+        if failure is not None:
+            turn = Turn(instance, start, was_dirty)
+            failure = self._failed(turn, start, spec, failure)
             self._endings.finish(turn)
-            raise _failure(value)
+            raise failure
+        commits = (changed or was_dirty) and instance.kind.each_turn
+        if commits or instance.staged is not None or instance.outbox is not None:
+            turn = Turn(instance, start, was_dirty, changed=changed)
+            return self._finish_inline(turn, envelope, value)
+        self._endings.close(instance, envelope, self._meter.ended, changed=changed)
+        return value
+
+    def _finish_inline(
+        self, turn: Turn, envelope: Envelope, value: object
+    ) -> object | asyncio.Future[object]:
+        self._succeeded(turn, envelope, value)
         if turn.must_commit:
-            reply = envelope.reply = asyncio.get_running_loop().create_future()
-            self._endings.finish(turn)
-            return reply
+            value = envelope.reply = asyncio.get_running_loop().create_future()
         self._endings.finish(turn)
         return value
 
@@ -189,32 +214,44 @@ class Turns:
         if not turn.answers or turn.answers[-1][0] is not envelope:
             envelope.fail(_failure(value))
 
-    def _step(
+    def _run(
         self,
-        turn: Turn,
+        instance: Instance,
         spec: HandlerSpec,
         envelope: Envelope,
+        began: float,
         *,
-        inline: bool = False,
+        ask: bool,
     ) -> object:
+        """Call a ``def`` handler in a fresh context of its partition, and time it."""
+        instance.current, instance.running = envelope, spec.name
+        run = instance.partition.context.copy().run
+        if self._telemetry.tracing:
+            traced = functools.partial(self._traced, spec, ask=ask)
+            return self._meter.run(
+                instance, spec.name, began, run, traced, instance, envelope
+            )
+        return self._meter.run(
+            instance,
+            spec.name,
+            began,
+            run,
+            spec.function,
+            instance.agent,
+            envelope.message,
+        )
+
+    def _step(self, turn: Turn, spec: HandlerSpec, envelope: Envelope) -> object:
         """Handle one message; return its reply or, if it failed, its error."""
         instance = turn.instance
         before = mark(instance) if turn.answers else turn.start
-        instance.current, instance.running = envelope, spec.name
-        run = instance.partition.context.copy().run
-        timed, name = self._meter.run, spec.name
-        agent, message = instance.the_agent(), envelope.message
+        ask, began = envelope.reply is not None, self._clock.monotonic()
         try:
-            if self._telemetry.tracing:
-                traced = functools.partial(self._traced, ask=inline)
-                value = timed(instance, name, run, traced, spec, instance, envelope)
-            else:
-                value = timed(instance, name, run, spec.function, agent, message)
+            value = self._run(instance, spec, envelope, began, ask=ask)
             turn.changed |= keep(instance, before)
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
-            self._undo(turn, before)
-            self._endings.over(instance)
+            self._interrupted(instance, before)
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a turn's promise: no handler harms the loop
             return self._failed(turn, before, spec, error)  # noqa: ASYNC104  as above
@@ -246,6 +283,11 @@ class Turns:
             return self._failed(turn, before, spec, error)  # noqa: ASYNC104  the pool sees to a real cancellation
         return self._succeeded(turn, envelope, value)
 
+    def _interrupted(self, instance: Instance, before: Mark) -> None:
+        """Undo what a key press has cut off, and let the instance go on."""
+        self._undo(Turn(instance, before, instance.dirty), before)
+        self._endings.over(instance)
+
     def _traced(
         self, spec: HandlerSpec, instance: Instance, envelope: Envelope, *, ask: bool
     ) -> object:
@@ -253,7 +295,7 @@ class Turns:
             instance.kind.name,
             instance.address.partition,
             envelope.span,
-            ask=ask or envelope.reply is not None,
+            ask=ask,
         ):
             return spec.function(instance.the_agent(), envelope.message)
 
@@ -308,8 +350,9 @@ class Turns:
 
 def _stage(instance: Instance, envelope: Envelope, value: object) -> None:
     """Stage what a message that was handled wants committed."""
-    if envelope.delivery is not None:
-        staged = envelope.delivery.handled(value)
+    delivery = envelope.delivery
+    if delivery is not None:
+        staged = delivery.handled(value)
         instance.staged = [*(instance.staged or ()), staged]
 
 
