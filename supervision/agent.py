@@ -293,7 +293,7 @@ def _attributes(
 def _are_several(
     seen: object, fields: tuple[str, ...]
 ) -> TypeGuard[tuple[object, ...]]:
-    return len(fields) != 1
+    return isinstance(seen, tuple) and len(fields) != 1
 
 
 def _nothing(_: Agent) -> tuple[object, ...]:
