@@ -226,6 +226,7 @@ class Runtime:
         partition = self.partition(address.partition)
         self.may_start(partition, address)
         instance = Instance(address, kind, partition)
+        instance.crashes = partition.crashed.pop((kind.name, address.key), None)
         home = self._home(address) if parent is None else (parent, on_parent_stop)
         if home is not None:
             lineage.attach(instance, *home)
