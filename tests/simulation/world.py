@@ -16,6 +16,7 @@ from pods import (
     Change,
     Host,
     HostPolicy,
+    MailboxFull,
     Message,
     PodRef,
     StoreError,
@@ -48,6 +49,8 @@ _WAITS = 20
 _WAIT = 30.0
 """Virtual seconds; the longest pause between two tries of a letter is 300."""
 _INSISTING = 4
+_FULL = 10
+"""Seconds after which nobody is late with what is in a mailbox of two messages."""
 _FAILED_STARTS = 3
 """Attempts after which a start is let succeed: it is a small part of the run."""
 
@@ -374,8 +377,17 @@ class World:
             except UnknownNode:
                 found[address] = Report((), 0, 0)
             else:
-                found[address] = await ref.ask(Read(), timeout=PATIENCE)
+                found[address] = await self._read(ref)
         return found
+
+    async def _read(self, ref: AgentRef[Agent]) -> Report:
+        """Read a ledger; letters that have just arrived may fill its mailbox."""
+        for _ in range(_FULL):
+            try:
+                return await ref.ask(Read(), timeout=PATIENCE)
+            except MailboxFull:
+                await asyncio.sleep(1.0)
+        return await ref.ask(Read(), timeout=PATIENCE)
 
     async def _ref(self, address: Address) -> AgentRef[Agent]:
         process = await self.process()
