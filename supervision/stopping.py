@@ -31,6 +31,8 @@ from .workers import Crew
 
 __all__ = ["Stopping"]
 
+_AGAIN = 1.0
+"""Seconds that an instance which could not be saved stays at least."""
 _GRACE = 1.0
 """Seconds that a cancelled turn gets to end before its stop is reported as failed."""
 
@@ -179,6 +181,7 @@ class Stopping:
         report(instance, "instance.hibernate_failed", error)
         self._end_limit(instance)
         instance.draining = None
+        instance.stays_until = self.clock.monotonic() + _AGAIN
         settle_stoppers(instance, error)
         self.revive(instance)
 
