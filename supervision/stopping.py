@@ -89,6 +89,8 @@ class Stopping:
         if instance.stoppers is None:
             instance.stoppers = []
         instance.stoppers.append(done)
+        if self.closing and instance.phase is Phase.STOPPING:
+            instance.draining = instance.queued  # it came before the shutdown
         if discard:
             instance.discard = True
             refuse_mail(instance, _absent(instance))
@@ -186,6 +188,9 @@ class Stopping:
         self.revive(instance)
 
     def _gone(self, instance: Instance, error: BaseException | None) -> None:
+        if self.closing and instance.draining and instance.mail:
+            self.revive(instance)  # nobody succeeds it: it handles them itself
+            return
         if instance.agent is not None and not instance.discard:
             instance.partition.counters.hibernations += 1
             name, partition = instance.kind.name, instance.address.partition
