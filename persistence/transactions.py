@@ -18,7 +18,7 @@ from .errors import AlreadyAnswered, StaleOwner, StaleRevision, StoreError
 from .letters import Answer
 from .records import Operation, Save, Unit
 from .statements import MOVE, OWNER, UPDATE
-from .writes import MUST_HIT, Parameters, writes
+from .writes import MUST_HIT, OF_SEVERAL, Parameters, writes
 
 __all__ = ["apply_units"]
 
@@ -79,8 +79,9 @@ def _execute_many(
 def _apply_alone(database: sqlite3.Connection, unit: Unit) -> StoreError | None:
     """Write one unit, or say why it was refused and leave nothing of it."""
     try:
-        if len(unit.operations) == 1:  # one statement is a whole by itself
-            _carry_out(database, unit.operations[0], unit)
+        todo = unit.operations
+        if len(todo) == 1 and not isinstance(todo[0], OF_SEVERAL):
+            _carry_out(database, todo[0], unit)  # one statement is a whole by itself
         else:
             _check_owner(database, unit)
             with _savepoint(database):
@@ -131,16 +132,30 @@ class _Missed(Exception):
 
 @contextmanager
 def _savepoint(database: sqlite3.Connection) -> Generator[None]:
-    """Undo what the block did if it raises, and leave the transaction open."""
+    """Undo what the block did if it raises, and leave the transaction open.
+
+    Raises:
+        OperationalError: it could not be undone: the transaction must not be committed.
+    """
     database.execute("SAVEPOINT podvisor")
     try:
         yield
+        database.execute("RELEASE podvisor")
     except BaseException:
         if database.in_transaction:  # SQLite ends it itself when the disk is full
-            database.execute("ROLLBACK TO podvisor")
-            database.execute("RELEASE podvisor")
+            _undo(database)
         raise
-    database.execute("RELEASE podvisor")
+
+
+def _undo(database: sqlite3.Connection) -> None:
+    try:
+        database.execute("ROLLBACK TO podvisor")
+        database.execute("RELEASE podvisor")
+    except sqlite3.Error as error:
+        lasting = sqlite3.OperationalError(*error.args)
+        lasting.sqlite_errorcode = error.sqlite_errorcode
+        lasting.sqlite_errorname = error.sqlite_errorname
+        raise lasting from error
 
 
 def _concerns_all(database: sqlite3.Connection, error: Exception) -> bool:

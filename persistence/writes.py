@@ -27,13 +27,16 @@ from .records import Delete, LiftQuarantine, Operation, PutQuarantine, Save
 from .rows import Row, checksum, row_of
 from .statements import DELETE, INSERT, LIFT, MARK, UPDATE
 
-__all__ = ["MUST_HIT", "Parameters", "Write", "writes"]
+__all__ = ["MUST_HIT", "OF_SEVERAL", "Parameters", "Write", "writes"]
 
 Parameters: TypeAlias = dict[str, str | int | float | bytes]
 Write: TypeAlias = tuple[str, Parameters]
 
 MUST_HIT = frozenset({INSERT, UPDATE, ANSWER})
 """Statements that change one row each, or the writer's belief was stale."""
+
+OF_SEVERAL = (Delete, Bury)
+"""Operations of more than one statement."""
 
 
 def writes(operation: Operation, epoch: int) -> tuple[Write, ...]:

@@ -62,6 +62,8 @@ class Departures:
         instance.phase = Phase.STOPPED
         instance.undress()
         instance.body = None
+        if instance.crashes and not instance.discard:
+            instance.partition.remember(instance.address, instance.crashes)
         self.unwatch(instance)
         for child in instance.children:  # those that live on, or could not be saved
             lineage.detach(child)

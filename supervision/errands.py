@@ -38,8 +38,10 @@ class Posting:
         self.mailroom.posted(self.partition, self.letter, self.envelope)
 
     def undone(self) -> None:
-        """Forget it."""
+        """Forget it; look for it all the same if its commit may have happened."""
         box_of(self.partition).staged -= 1
+        if self.letter.stamp:  # it was on its way, and a broken medium says nothing
+            self.mailroom.rounds.doubt(self.partition)
 
 
 @attrs.define(eq=False, repr=False)

@@ -36,6 +36,7 @@ class Idle:
         self._timer: Handle | None = None
         self._timer_at = 0.0
         self._gone = 0
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Idle watched={len(self._due)}>"
@@ -43,8 +44,9 @@ class Idle:
     def watch(self, instance: Instance) -> None:
         """Begin to look after an instance that has just become live."""
         timeout = instance.kind.policy.idle_timeout
-        if timeout is not None:
-            self._enter(instance, self._clock.monotonic() + timeout)
+        if timeout is not None and not self._closed:
+            due = self._clock.monotonic() + timeout
+            self._enter(instance, max(due, instance.stays_until))
 
     def forget(self, instance: Instance) -> None:
         """Note that an instance is gone; the next clean-up drops its entry."""
@@ -57,7 +59,8 @@ class Idle:
             self._gone = 0
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop looking, whoever becomes live from now on."""
+        self._closed = True
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -100,7 +103,7 @@ class Idle:
             return later
         if is_busy(instance):
             return later
-        due = family_used(instance) + timeout
+        due = max(family_used(instance) + timeout, instance.stays_until)
         if due > now:
             return max(due, now + _SOONEST)
         instance.watched = False

@@ -73,6 +73,8 @@ class Instance:
         staged: what the current turn wants committed beside the state.
         used: monotonic seconds of the last traffic.
         watched: the idle timers know it.
+        stays_until: monotonic seconds before which it is not idle, as it could not be
+            saved.
         incarnation: number of its agent object, unique in its partition on this host.
         waiters: who waits until it is live (``get``).
         stoppers: who waits until it has stopped.
@@ -103,6 +105,7 @@ class Instance:
     staged: list[Staged] | None = None
     used: float = 0.0
     watched: bool = False
+    stays_until: float = 0.0
     incarnation: int = 0
     waiters: list[asyncio.Future[None]] | None = None
     stoppers: list[asyncio.Future[None]] | None = None

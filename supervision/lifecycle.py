@@ -169,6 +169,7 @@ class Lifecycle:
             return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
         if state is not None:
             instance.rev = state.rev
+            instance.dirty = instance.dirty or _moved(instance, state)
         self._count_start(instance, thawed=state is not None)
         instance.dress(agent)
         self._wake(instance)
@@ -281,6 +282,15 @@ class Lifecycle:
         failure = StartFailed(address, where, describe(error))
         failure.__cause__ = error.with_traceback(None)
         release_waiters(instance, failure)
+
+
+def _moved(instance: Instance, state: Record) -> bool:
+    """Say whether it was adopted before it was thawed; its row does not know yet."""
+    family = instance.family
+    if family is None or family.parent is None:
+        return False
+    policy = family.on_parent_stop.value
+    return (state.parent, state.on_parent_stop) != (family.parent.address, policy)
 
 
 def _policy_of(state: Record) -> OnParentStop:

@@ -22,7 +22,10 @@ from .tenants import TenantPolicy
 if TYPE_CHECKING:
     from .letterbox import LetterBox
 
-__all__ = ["Partition"]
+__all__ = ["REMEMBERED", "Partition"]
+
+REMEMBERED = 256
+"""Instances that left memory after a crash whose restart budget is kept."""
 
 
 @attrs.define(eq=False)
@@ -42,6 +45,7 @@ class Partition:
         quarantined: instances that may not start, by manager name and key.
         reserved: places in mailboxes that turns under way have taken, by address.
         attached: how many hold an address from idle hibernation.
+        crashed: when those crashed that have left memory since, by manager and key.
         box: what is known of its letters; ``None`` until there are some.
         births: agent objects made here since the host started.
         pulse: how it has been answered lately.
@@ -62,6 +66,9 @@ class Partition:
     lost: bool = False
     reserved: dict[Address, int] = attrs.field(factory=dict[Address, int])
     attached: dict[Address, int] = attrs.field(factory=dict[Address, int])
+    crashed: dict[tuple[str, Key], list[float]] = attrs.field(
+        factory=dict[tuple[str, Key], list[float]]
+    )
     box: LetterBox | None = None
     births: int = 0
     pulse: Pulse = attrs.field(factory=Pulse)
@@ -82,6 +89,12 @@ class Partition:
         self.claim = claim
         for mark in claim.quarantined:
             self.quarantined[mark.address.manager, mark.address.key] = mark
+
+    def remember(self, address: Address, crashes: list[float]) -> None:
+        """Keep the crashes of an instance that leaves memory, for its successor."""
+        self.crashed[address.manager, address.key] = crashes
+        if len(self.crashed) > REMEMBERED:
+            del self.crashed[next(iter(self.crashed))]
 
     @property
     def loop_seconds(self) -> float:

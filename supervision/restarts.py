@@ -15,7 +15,8 @@ __all__ = ["GiveUp", "RestartAfter", "RestartPolicy", "StayDown", "decide"]
 class RestartPolicy:
     """How often and how fast one instance may come back.
 
-    The budget is per (partition, key): a crash loop uses up its own and nobody else's.
+    The budget is per (partition, key): a crash loop uses up its own and nobody else's,
+    and neither hibernation nor a stop gives it back.
 
     Attributes:
         max_restarts: crashes within ``window`` that are followed by a restart; one

@@ -176,6 +176,14 @@ class Rounds:
         if box.settled is None:
             self.watch(partition, self._clock.wall() + self._pause(box))
 
+    def doubt(self, partition: Partition) -> None:
+        """See to it that letters are found of which nobody knows whether they exist."""
+        box = box_of(partition)
+        if box.settled is None:
+            self.retry(partition)
+        else:
+            box.again = True  # the present reading may have passed them already
+
     def _pause(self, box: LetterBox) -> float:
         return max(box.delay, self._policy.first_delay)
 

@@ -226,6 +226,7 @@ class Runtime:
         partition = self.partition(address.partition)
         self.may_start(partition, address)
         instance = Instance(address, kind, partition)
+        instance.crashes = partition.crashed.pop((kind.name, address.key), None)
         home = self._home(address) if parent is None else (parent, on_parent_stop)
         if home is not None:
             lineage.attach(instance, *home)
@@ -436,6 +437,9 @@ class Runtime:
             await asyncio.wait(self._storage, timeout=self.policy.shutdown_timeout)
         await self.oversight.offloader.end(self.policy.shutdown_grace)
         await self.crew.end(self.policy.shutdown_grace)
+        for instance in self.instances():  # those that could not be saved
+            if instance.timer is not None:
+                instance.timer.cancel()
         await self.store.close()
 
 

@@ -31,6 +31,8 @@ from .workers import Crew
 
 __all__ = ["Stopping"]
 
+_AGAIN = 1.0
+"""Seconds that an instance which could not be saved stays at least."""
 _GRACE = 1.0
 """Seconds that a cancelled turn gets to end before its stop is reported as failed."""
 
@@ -87,6 +89,8 @@ class Stopping:
         if instance.stoppers is None:
             instance.stoppers = []
         instance.stoppers.append(done)
+        if self.closing and instance.phase is Phase.STOPPING:
+            instance.draining = instance.queued  # it came before the shutdown
         if discard:
             instance.discard = True
             refuse_mail(instance, _absent(instance))
@@ -179,10 +183,14 @@ class Stopping:
         report(instance, "instance.hibernate_failed", error)
         self._end_limit(instance)
         instance.draining = None
+        instance.stays_until = self.clock.monotonic() + _AGAIN
         settle_stoppers(instance, error)
         self.revive(instance)
 
     def _gone(self, instance: Instance, error: BaseException | None) -> None:
+        if self.closing and instance.draining and instance.mail:
+            self.revive(instance)  # nobody succeeds it: it handles them itself
+            return
         if instance.agent is not None and not instance.discard:
             instance.partition.counters.hibernations += 1
             name, partition = instance.kind.name, instance.address.partition

@@ -91,6 +91,7 @@ class Supervisor:
             ),
         )
         self._store(instance, mark)
+        instance.crashes = None  # who releases it gives it a new budget
         self._lifecycle.departures.drop(instance, Quarantined(address, reason))
 
     def _store(self, instance: Instance, mark: Quarantine) -> None:

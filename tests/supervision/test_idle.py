@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from supervision import (
     Agent,
     AgentRef,
@@ -9,6 +11,7 @@ from supervision import (
     Host,
     ManagerPolicy,
     Message,
+    ShutdownIncomplete,
     handler,
 )
 from tests.persistence.doubles import FaultyStore
@@ -217,6 +220,57 @@ async def test_an_idle_instance_that_cannot_be_saved_stays_and_tries_again(
 
         assert first == [True]
         assert await ref.ask(Read()) == 4
+
+
+async def test_a_store_that_refuses_is_not_asked_in_every_pass(
+    clock: ManualClock,
+) -> None:
+    """Holds 8: with a timeout of 0 as well, there is a pause between two tries."""
+    store = FaultyStore()
+    async with Host(store=store, clock=clock) as host:
+        policy = ManagerPolicy(durability=Durability.HIBERNATE, idle_timeout=0)
+        counters = host.manager("counters", Counter, policy=policy)
+        ref = await counters.get("one", partition="acme")
+        await ref.ask(Add(4))
+        store.fail += [offline() for _ in range(1_000)]
+        numbers = host.runtime.partition("acme").counters
+
+        for _ in range(30):
+            clock.advance(0.1)
+            await spin()
+        tries = numbers.save_failures
+        store.fail.clear()
+        clock.advance(2)
+        await eventually(lambda: live(host, "one") == [False])
+
+        assert 2 <= tries <= 4
+        assert await ref.ask(Read()) == 4
+
+
+@pytest.mark.parametrize("durability", [Durability.HIBERNATE, Durability.INTERVAL])
+async def test_a_host_that_has_ended_looks_at_nobody(
+    clock: ManualClock, durability: Durability
+) -> None:
+    """Holds 8: what it could not save is named, and costs nothing from then on."""
+    store = FaultyStore()
+    host = Host(store=store, clock=clock)
+
+    async def live_through() -> None:
+        async with host:
+            policy = ManagerPolicy(durability=durability, idle_timeout=0)
+            counters = host.manager("counters", Counter, policy=policy)
+            ref = await counters.get("one", partition="acme")
+            await ref.ask(Add(4))
+            store.fail += [offline() for _ in range(1_000)]
+
+    ended = await answer(live_through())
+    await spin()
+    assert isinstance(ended, ShutdownIncomplete)
+    assert clock.pending() == 0
+    clock.advance(60)
+    await spin()
+    assert clock.pending() == 0
+    assert repr(host.runtime.idle) == "<Idle watched=0>"
 
 
 async def test_restarts_leave_one_idle_watch(host: Host, clock: ManualClock) -> None:

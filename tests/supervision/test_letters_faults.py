@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 
 import pytest
@@ -26,8 +27,15 @@ class Later(Message[None]):
     """Have something counted in a while."""
 
 
+class Note(Message[None]):
+    """Have something counted at once, and write down that it was asked for."""
+
+    noted: bool
+
+
 class Meter(Agent):
     total: int = 0
+    notes: int = 0
 
     @handler
     def add(self, message: Add) -> int:
@@ -43,6 +51,11 @@ class Meter(Agent):
         self.context.schedule(Add(), after=5)
         target = self.context.ref("meters", "m")
         self.context.tell(target, Add(), durable=True)
+
+    @handler
+    def note(self, message: Note) -> None:
+        self.notes += message.noted
+        self.context.tell(self.context.me, Add(), durable=True)
 
 
 def meters(host: Host) -> InstanceManager[Meter]:
@@ -75,3 +88,38 @@ def test_letters_arrive_once_whichever_operation_fails(first: int, when: When) -
     for operation in range(first, first + 10):
         run = functools.partial(scenario, operation=operation)
         assert simulate(run, operation) == 2, operation
+
+
+@pytest.mark.parametrize("way", ["with-state", "without-state", "outside"])
+def test_a_letter_of_a_commit_in_doubt_waits_for_no_restart(way: str) -> None:
+    """Row 3: stored, but its sender was told that nobody knows: it is looked for."""
+
+    async def scenario(simulation: Simulation, operation: int) -> tuple[int, int]:
+        async with simulation.host() as host:
+            ref = await meters(host).get("m", partition="acme")
+            await ref.ask(Add())
+            await asyncio.sleep(1)
+            fault = Fault(Trouble.IOERR, When.AFTER)
+            simulation.faults.fail(fault, after=operation, lasting=True)
+            with contextlib.suppress(StoreError):
+                if way == "outside":
+                    await ref.tell(Add(), durable=True)
+                else:
+                    await ref.ask(Note(noted=way == "with-state"))
+            await asyncio.sleep(0.2)
+            simulation.faults.heal()
+            await asyncio.sleep(60)
+            before = await ref.ask(Read())
+        async with simulation.host() as host:
+            ref = await meters(host).get("m", partition="acme")
+            await asyncio.sleep(60)
+            return before, await ref.ask(Read())
+
+    totals: list[int] = []
+    for operation in range(12):
+        run = functools.partial(scenario, operation=operation)
+        before, after = simulate(run, operation)
+        assert before == after, operation
+        totals.append(after)
+
+    assert set(totals) == {1, 2}

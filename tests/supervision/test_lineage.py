@@ -278,6 +278,23 @@ async def test_a_thawed_child_finds_its_parent_again(make: MakeStore) -> None:
         assert parents.lookup("root", partition="acme") is None
 
 
+async def test_a_child_that_was_adopted_asleep_remembers_its_parent(
+    host: Host,
+) -> None:
+    """G10: adoption is stored, whether the child was in memory or not."""
+    parents = host.manager("parents", Parent)
+    root = await parents.get("root", partition="acme")
+    child = await parents.get("child", partition="acme")
+    await child.ask(Add())
+    await parents.stop("child", partition="acme")
+    await root.ask(Adopt("child"))
+
+    await parents.stop("root", partition="acme")
+    again = await parents.get("child", partition="acme")
+
+    assert await again.ask(Up()) == "root"
+
+
 async def test_an_adopted_child_remembers_its_parent(host: Host) -> None:
     """G10: who was adopted after its last save is still a child after a thaw."""
     parents = host.manager("parents", Parent)

@@ -17,6 +17,7 @@ from supervision import (
     RestartPolicy,
     StartFailed,
 )
+from supervision.partitions import REMEMBERED
 from supervision.restarts import GiveUp, RestartAfter, StayDown, decide
 from tests.support import (
     Add,
@@ -264,6 +265,36 @@ async def test_mail_for_an_agent_that_cannot_start_is_no_loop(host: Host) -> Non
     await spin(2_000)
 
     assert starts[0] <= 6
+
+
+async def test_a_budget_is_not_refilled_by_hibernation(host: Host) -> None:
+    """P3: who leaves memory between two crashes is as broken as who stays."""
+    counters = host.manager("counters", Counter, restart=RestartPolicy(max_restarts=1))
+    ref = await counters.get("one", partition="acme")
+
+    await answer(ref.ask(Crash()))
+    await counters.stop("one", partition="acme")
+    await answer(ref.ask(Crash()))
+
+    with pytest.raises(Quarantined, match="crashed 2 times"):
+        await ref.ask(Read())
+    await counters.release("one", partition="acme", actor="eve", reason="mended")
+    await answer(ref.ask(Crash()))
+    assert await ref.ask(Add()) == 1
+
+
+async def test_crashes_of_departed_instances_are_remembered_up_to_a_limit(
+    host: Host,
+) -> None:
+    """Holds 8: a thousand keys that crash once each leave a bounded trace."""
+    counters = host.manager("counters", Counter)
+
+    for n in range(300):
+        ref = await counters.get(f"k{n}", partition="acme")
+        await answer(ref.ask(Crash()))
+        await counters.stop(f"k{n}", partition="acme")
+
+    assert len(host.runtime.partition("acme").crashed) == REMEMBERED < 300
 
 
 async def test_a_slow_start_times_out_and_is_a_crash(host: Host) -> None:

@@ -71,6 +71,34 @@ async def test_shutdown_handles_the_mail_that_waits(make: MakeStore) -> None:
         assert await (await counters.get("one", partition="acme")).ask(Read()) == 50
 
 
+async def test_shutdown_handles_the_mail_of_what_is_just_leaving(
+    make: MakeStore,
+) -> None:
+    """Holds 10: likewise; its successor would be refused."""
+    hooked = Hooked()
+
+    class Slow(Counter):
+        async def on_stop(self) -> None:
+            await hooked.endure()
+
+    async with Host(store=make()) as host, asyncio.TaskGroup() as group:
+        slow = host.manager("slow", Slow)
+        ref = await slow.get("one", partition="acme")
+        leaving = group.create_task(slow.stop("one", partition="acme"))
+        await hooked.entered.wait()
+        await ref.tell(Add())
+        await ref.tell(AddLater())
+        stop = group.create_task(host.stop())
+        await eventually(lambda: host.runtime.stopping.closing)
+        hooked.gate.set()
+
+    assert leaving.result()
+    assert stop.result().clean
+    async with Host(store=make()) as host:
+        slow = host.manager("slow", Counter)
+        assert await (await slow.get("one", partition="acme")).ask(Read()) == 2
+
+
 async def test_memory_only_instances_just_go(make: MakeStore) -> None:
     """Holds 10: ``Durability.NONE`` has nothing to save and leaves no row."""
     async with Host(store=make()) as host:

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from persistence import (
+    Address,
+    Answer,
+    Bury,
+    Letter,
+    Post,
+    Reply,
+    Save,
+    StoreError,
+    Unit,
+    open_store,
+)
+from persistence.engine import transaction
+from persistence.testing import opened, save, state, unit
+from persistence.transactions import apply_units
+
+__all__: list[str] = []
+
+TARGET = Address("acme", "workers", "one")
+LETTER = Letter(TARGET, "s1", "s1", "Do", 1, b"{}")
+REPLY = Reply(TARGET, "order-17", b"digest", b"3", expires=9e9)
+
+
+class Damaged(sqlite3.Connection):
+    """A database some of whose statements find a damaged page, in order.
+
+    The driver raises no ``OperationalError`` for that, and the transaction stays open.
+    """
+
+    failing: tuple[str, ...] = ()
+
+    def execute(self, sql: str, parameters: object = ()) -> sqlite3.Cursor:
+        self._meet(sql)
+        return super().execute(sql, parameters)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  as it came
+
+    def executemany(self, sql: str, parameters: object) -> sqlite3.Cursor:
+        self._meet(sql)
+        return super().executemany(sql, parameters)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  as it came
+
+    def _meet(self, sql: str) -> None:
+        if self.failing and sql.strip().startswith(self.failing[0]):
+            self.failing = self.failing[1:]
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode, error.sqlite_errorname = 11, "SQLITE_CORRUPT"
+            raise error
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Make a database that has an owner of its only partition."""
+    path = tmp_path / "podvisor.db"
+
+    async def claim() -> None:
+        async with opened(lambda: open_store(f"sqlite+aiosqlite:///{path}"), "acme"):
+            pass
+
+    asyncio.run(claim())
+    return path
+
+
+@pytest.fixture
+def database(path: Path) -> Generator[Damaged]:
+    with closing(Damaged(path, isolation_level=None)) as found:
+        yield found
+
+
+def apply(
+    database: Damaged, units: Sequence[Unit], *failing: str
+) -> list[StoreError | None] | sqlite3.Error:
+    """Save units as the writer does, while statements fail that begin with a text."""
+    database.failing = failing
+    try:
+        return transaction(database, lambda found: apply_units(found, units))
+    except sqlite3.Error as error:
+        return error
+    finally:
+        assert not database.failing
+
+
+def rows(path: Path) -> dict[str, int]:
+    """Count what another process finds in each table."""
+    tables = ("records", "letters", "dead_letters", "replies")
+    with closing(sqlite3.connect(path)) as other:
+        return {
+            name: other.execute(f"SELECT count(*) FROM podvisor_{name}").fetchone()[0]  # noqa: S608  constants
+            for name in tables
+        }
+
+
+@pytest.mark.parametrize("undoing", ["ROLLBACK TO", "RELEASE"])
+def test_a_unit_that_cannot_be_undone_is_not_committed_half(
+    database: Damaged, path: Path, undoing: str
+) -> None:
+    """Holds 3: a reply that is not stored takes the state with it, whatever fails."""
+    half = unit(Save(state("one")), Answer(REPLY))
+
+    refused = apply(database, [half], "INSERT INTO podvisor_replies", undoing)
+    after = rows(path)
+    again = apply(database, [half])
+
+    assert isinstance(refused, sqlite3.OperationalError)
+    assert refused.sqlite_errorname == "SQLITE_CORRUPT"
+    assert not any(after.values())
+    assert again == [None]
+
+
+def test_units_that_cannot_be_undone_together_are_not_tried_apart(
+    database: Damaged, path: Path
+) -> None:
+    """Holds 3: what is left of the first try would be committed with the second."""
+    units = [save("one"), unit(Save(state("two")), Answer(REPLY))]
+
+    refused = apply(database, units, "INSERT INTO podvisor_replies", "ROLLBACK TO")
+
+    assert isinstance(refused, sqlite3.OperationalError)
+    assert not any(rows(path).values())
+
+
+def test_units_whose_savepoint_does_not_end_are_undone_and_tried_apart(
+    database: Damaged, path: Path
+) -> None:
+    """Holds 3: rows of the first try would make the second look stale."""
+    answers = apply(database, [save("one"), save("two")], "RELEASE")
+
+    assert answers == [None, None]
+    assert rows(path)["records"] == 2
+
+
+def test_an_operation_of_two_statements_is_whole(database: Damaged, path: Path) -> None:
+    """Holds 3: a letter is alive or dead, and never both."""
+    assert apply(database, [unit(Post(LETTER))]) == [None]
+    bury = Bury(
+        partition="acme",
+        manager="workers",
+        key='"one"',
+        id="s1",
+        stamp="s1",
+        tries=5,
+        reason="poison",
+        since=1.0,
+    )
+
+    (refused,) = _answers(apply(database, [unit(bury)], "DELETE"))
+    after = rows(path)
+    again = apply(database, [unit(bury)])
+
+    assert refused is not None
+    assert (after["letters"], after["dead_letters"]) == (1, 0)
+    assert again == [None]
+    assert (rows(path)["letters"], rows(path)["dead_letters"]) == (0, 1)
+
+
+def _answers(
+    found: list[StoreError | None] | sqlite3.Error,
+) -> list[StoreError | None]:
+    assert isinstance(found, list)
+    return found
