@@ -106,8 +106,10 @@ class Asking:
         if instance.phase is not Phase.IDLE:
             return _LATER
         spec = instance.kind.spec.handler_for(envelope.message, instance)
+        if spec.coroutine is not None or spec.needs is not None:
+            return _LATER
         tally = instance.partition.tally
-        if spec.coroutine is not None or not runtime.dispatcher.may_inline(tally):
+        if not runtime.dispatcher.may_inline(tally):
             return _LATER
         instance.partition.counters.asks += 1
         try:
