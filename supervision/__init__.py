@@ -8,7 +8,6 @@ from .blocking import BlockingPolicy, OnBlock
 from .children import OffloadFailed
 from .context import AgentContext, Traits
 from .directory import PolicyChange, TenantDirectory, Unknown
-from .dispatcher import DispatchStatistics
 from .errors import (
     AgentCrashed,
     AgentNotFound,
@@ -57,13 +56,14 @@ from .mail_errors import (
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
 from .metering import HandlerTime
-from .numbers import ShareNumbers
+from .numbers import DispatchStatistics, ResourceNumbers, ShareNumbers
 from .offload import OffloadPolicy
 from .otel import Signals, setup_telemetry
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
 from .pulse import Vitals
 from .ref import AgentRef, Attachment, Referable
+from .resources import UnknownResource
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .schedules import Schedule
@@ -153,6 +153,7 @@ __all__ = [
     "Quarantined",
     "Referable",
     "RequestContext",
+    "ResourceNumbers",
     "RestartPolicy",
     "Runtime",
     "Schedule",
@@ -171,6 +172,7 @@ __all__ = [
     "Traits",
     "Unknown",
     "UnknownManager",
+    "UnknownResource",
     "UnknownTenant",
     "UnstorableMessage",
     "Verdict",

@@ -38,22 +38,25 @@ class Place(enum.Enum):
     BLOCKED = "blocked"  # its head waits for a resource
 
 
+def _all_of(resource: Resource[T]) -> int:
+    return resource.units
+
+
 @attrs.define(eq=False)
 class Resource(Generic[T]):
     """Something that an item may need besides a seat, in units.
 
     Attributes:
         name: for reports.
+        units: how many there are.
         free: units that nobody holds.
-        shared: whether partitions compete for it; else who waits, waits for its own
-            limit.
-        waiters: heap of the partitions whose heads need it.
         promised: units kept for partitions that were woken for them.
+        waiters: heap of the partitions whose heads need it.
     """
 
     name: str
-    free: int
-    shared: bool = False
+    units: int
+    free: int = attrs.field(default=attrs.Factory(_all_of, takes_self=True))
     promised: int = 0
     waiters: TagHeap[T] = attrs.field(factory=TagHeap[T], repr=False)
 
@@ -110,6 +113,7 @@ class Account(Generic[T]):
         received: seat-seconds up to the current stretch.
         waited_for_seats: item-seconds waited because the host was busy, likewise.
         waited_for_itself: item-seconds waited for a limit of its own, likewise.
+        waited_for_resources: item-seconds waited for a resource, likewise.
         dispatched: items that got a seat.
         cap_hits: times that something began to wait for its own cap.
         bursts: times that it went above its cap.
@@ -135,6 +139,7 @@ class Account(Generic[T]):
     received: float = 0.0
     waited_for_seats: float = 0.0
     waited_for_itself: float = 0.0
+    waited_for_resources: float = 0.0
     dispatched: int = 0
     cap_hits: int = 0
     bursts: int = 0
@@ -158,16 +163,14 @@ class Account(Generic[T]):
         if seats:
             stretch.held += seats * elapsed
         if self.waiting:
-            if self.place is Place.READY or (
-                self.resource is not None and self.resource.shared
-            ):
+            if self.place is Place.READY:
                 stretch.waited += self.waiting * elapsed
+            elif self.place is Place.BLOCKED:
+                stretch.lacked += self.waiting * elapsed
             else:
                 stretch.own += self.waiting * elapsed
         above = seats - self.share.cap
-        if above > 0:
-            self.debt += above * elapsed
-        elif self.debt:
+        if above > 0 or self.debt:
             self.debt = max(0.0, self.debt + above * elapsed)
 
     def pace(self) -> float:
@@ -180,6 +183,7 @@ class Account(Generic[T]):
         self.received += old.held
         self.waited_for_seats += old.waited
         self.waited_for_itself += old.own
+        self.waited_for_resources += old.lacked
         self.stretch = Stretch(self.partition, period)
         period.stretches.append(self.stretch)
         return self.stretch

@@ -127,7 +127,9 @@ class Asking:
             The reply, unless the envelope has a future of it now; ``_LATER``: it was
             not handled.
         """
-        if instance.phase is not IDLE or spec.coroutine is not None:
+        if instance.phase is not IDLE:
+            return _LATER
+        if spec.coroutine is not None or spec.needs is not None:
             return _LATER
         runtime, partition = self._runtime, instance.partition
         tally = partition.tally

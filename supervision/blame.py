@@ -26,6 +26,7 @@ class Stretch:
         held: seat-seconds.
         waited: item-seconds waited because the host was busy.
         own: item-seconds waited for a limit of its own.
+        lacked: item-seconds waited for a resource.
     """
 
     partition: str
@@ -33,6 +34,7 @@ class Stretch:
     held: float = 0.0
     waited: float = 0.0
     own: float = 0.0
+    lacked: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -85,13 +87,18 @@ class History:
         self._past.append(self.current)
         return self.current
 
-    def recent(self) -> dict[str, tuple[float, float, float]]:
-        """Sum up the kept periods: held, waited and own, by partition."""
-        sums: dict[str, tuple[float, float, float]] = {}
+    def recent(self) -> dict[str, Stretch]:
+        """Sum up the kept periods, by partition."""
+        sums: dict[str, Stretch] = {}
         for period in self._past:
             for s in period.stretches:
-                held, waited, own = sums.get(s.partition, (0.0, 0.0, 0.0))
-                sums[s.partition] = (held + s.held, waited + s.waited, own + s.own)
+                total = sums.get(s.partition)
+                if total is None:
+                    total = sums[s.partition] = Stretch(s.partition, period)
+                total.held += s.held
+                total.waited += s.waited
+                total.own += s.own
+                total.lacked += s.lacked
         return sums
 
     def blame(self, waiting: str) -> tuple[Blame, ...]:

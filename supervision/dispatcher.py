@@ -17,13 +17,19 @@ import attrs
 
 from persistence import Clock, Handle
 
-from .accounts import RETURNING, Ticket
+from .accounts import RETURNING, Account, Resource, Ticket
 from .admission import Admission
 from .blame import History
 from .fairness import FairQueue
 from .instance import Instance, Seeker
 from .messages import HandlerSpec
-from .numbers import ShareNumbers
+from .numbers import (
+    DispatchStatistics,
+    ResourceNumbers,
+    ShareNumbers,
+    lag_of,
+    resource_numbers,
+)
 from .phases import Phase
 from .shares import DispatchPolicy, Priority, Share
 from .tally import Tally
@@ -31,7 +37,7 @@ from .telemetry import partition_extra
 from .turns import Turns
 from .workers import Workers
 
-__all__ = ["DispatchStatistics", "Dispatcher"]
+__all__ = ["Dispatcher"]
 
 log = logging.getLogger("podvisor.dispatcher")
 
@@ -39,30 +45,10 @@ _FEW = 2
 """Turns that are started together before it is known how long they take."""
 
 
-@attrs.frozen(kw_only=True)
-class DispatchStatistics:
-    """What the dispatcher holds now.
-
-    Attributes:
-        free: seats nobody holds.
-        running: turns in workers.
-        parked: turns that gave their seat back while they wait for something outside.
-        waiting: turns that want a seat.
-        queued: messages in mailboxes.
-        refused: messages that were refused because too many waited.
-    """
-
-    free: int
-    running: int
-    parked: int
-    waiting: int
-    queued: int
-    refused: int
-
-
 @attrs.define(eq=False)
 class _Seat:
     ticket: Ticket[Seeker]
+    resource: Resource[Seeker] | None
     task: asyncio.Task[None] | None = None
     held: bool = True
 
@@ -97,6 +83,9 @@ class Dispatcher:
         self._clock = clock
         self._now = clock.monotonic
         self._fair: FairQueue[Seeker] = FairQueue(policy, share_of)
+        self._resources: dict[str, Resource[Seeker]] = {
+            name: Resource(name, units) for name, units in policy.resources.items()
+        }
         self.admission = Admission(policy, self._fair.share, self._pace)
         self._seats: dict[Instance, _Seat] = {}
         self._pumping = False
@@ -131,6 +120,18 @@ class Dispatcher:
         """Return what a partition has got so far; ``None``: nothing that is known."""
         account = self._fair.accounts.get(partition)
         return None if account is None else self._fair.numbers(account, self._now())
+
+    def resources(self) -> tuple[ResourceNumbers, ...]:
+        """Return how the resources stand that handlers need."""
+        return resource_numbers(self._resources.values(), self._fair.accounts.values())
+
+    def account(self, partition: str) -> Account[Seeker] | None:
+        """Return what is known of a partition, as it was when it last changed."""
+        return self._fair.accounts.get(partition)
+
+    def lag(self, account: Account[Seeker]) -> float:
+        """Return the seat-seconds by which a partition is behind its fair share."""
+        return lag_of(account, self._fair.tags.virtual)
 
     def history(self) -> History:
         """Return who held the seats, and who waited for them, in the last minute."""
@@ -204,7 +205,7 @@ class Dispatcher:
         and so do those that come while many have begun that did not run yet.
         """
         spec = _handler(instance)
-        if spec.coroutine is None or self._handed >= self._batch:
+        if spec.coroutine is None or spec.needs or self._handed >= self._batch:
             self.submit(instance)
             return
         now = self._now()
@@ -221,14 +222,18 @@ class Dispatcher:
         now = self._now()
         account = self._fair.account(instance.address.partition, now)
         mail = instance.mail
-        instance.ticket = self._fair.enter(
-            account,
-            instance,
-            now,
-            kind=_handler(instance).name,
-            lane=mail.urgency(now) if mail else Priority.NORMAL,
-        )
+        lane = mail.urgency(now) if mail else Priority.NORMAL
+        self._enter(account, instance, lane, now)
         self._pump_soon()
+
+    def _enter(
+        self, account: Account[Seeker], instance: Instance, lane: int, now: float
+    ) -> None:
+        spec = _handler(instance)
+        needs = None if spec.needs is None else self._resources[spec.needs]
+        instance.ticket = self._fair.enter(
+            account, instance, now, kind=spec.name, lane=lane, needs=needs
+        )
 
     def hasten(self, instance: Instance, priority: Priority) -> None:
         """Let an instance that waits for a seat wait with a more urgent message."""
@@ -237,9 +242,7 @@ class Dispatcher:
             return
         now = self._now()
         if self._fair.cancel(ticket, now):
-            instance.ticket = self._fair.enter(
-                ticket.account, instance, now, kind=ticket.kind, lane=priority
-            )
+            self._enter(ticket.account, instance, priority, now)
 
     def park(self, instance: Instance) -> bool:
         """Give a running turn's seat back while it waits; say whether it had one."""
@@ -334,17 +337,20 @@ class Dispatcher:
         seeker.ticket = None
         if self._turns.begins_sync(seeker):
             seeker.phase = Phase.RUNNING
+            until = ticket.started + self._policy.quantum
             try:
-                self._turns.run_sync(seeker, ticket.started + self._policy.quantum)
+                self._turns.run_sync(seeker, until, _name(ticket.needs))
             finally:
-                self._fair.complete(ticket, self._now())
+                now = self._now()
+                self._fair.complete(ticket, now)
+                self._release(ticket.needs, now)
             return
         self._give(seeker, ticket)
 
     def _give(self, instance: Instance, ticket: Ticket[Seeker]) -> None:
         """Let a worker run a turn."""
         instance.phase = Phase.RUNNING
-        seat = self._seats[instance] = _Seat(ticket)
+        seat = self._seats[instance] = _Seat(ticket, ticket.needs)
         self._handed += 1
         seat.task = self._workers.run(functools.partial(self._work, instance, seat))
         if self._accrual is None:
@@ -354,14 +360,21 @@ class Dispatcher:
         self._handed -= 1
         try:
             until = seat.ticket.started + self._policy.quantum
-            await self._turns.run_async(instance, until)
+            await self._turns.run_async(instance, until, _name(seat.resource))
         finally:
             if self._seats.get(instance) is seat:
                 del self._seats[instance]
+            now = self._now()
             if seat.held:
-                self._fair.complete(seat.ticket, self._now())
+                self._fair.complete(seat.ticket, now)
+            self._release(seat.resource, now)
             if self._fair.waiting or self._fair.events:
                 self._pump_soon()
+
+    def _release(self, resource: Resource[Seeker] | None, now: float) -> None:
+        """Give back what a turn had besides its seat, parked or not, to the end."""
+        if resource is not None:
+            self._fair.release(resource, now)
 
     def _accrue_later(self) -> None:
         self._accrual = self._clock.call_later(self._policy.accrual, self._accrue)
@@ -383,6 +396,10 @@ class Dispatcher:
                     event.partition, seats=event.seats, debt=round(event.debt, 3)
                 ),
             )
+
+
+def _name(resource: Resource[Seeker] | None) -> str | None:
+    return None if resource is None else resource.name
 
 
 def _handler(instance: Instance) -> HandlerSpec:

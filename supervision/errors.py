@@ -5,6 +5,7 @@ PodsError
 ├── HostClosed          PV-E301  RuntimeError  the host is not running
 ├── UnknownManager      PV-E302  LookupError   no manager of that name on this host
 ├── DuplicateManager    PV-E303  ValueError    the name is taken
+├── UnknownResource     PV-E304  LookupError   a handler needs what the host has not
 ├── AgentNotFound       PV-E310  LookupError   absent, or not in this partition: same
 ├── Quarantined         PV-E311  RuntimeError  may not start until someone looks
 ├── MailboxFull         PV-E312  RuntimeError  nothing was accepted

@@ -234,13 +234,12 @@ class FairQueue(Generic[T]):
     def accrue(self, tickets: Iterable[Ticket[T]], now: float) -> None:
         """Charge running items for the time beyond what they were charged so far."""
         for ticket in tickets:
-            if not self.tags.is_beyond(ticket, now):
-                continue
-            account = ticket.account
-            self._touch(account, now)
-            self.tags.accrue(account, ticket, now)
-            if account.waiting:
-                self._offer(account, now)
+            if self.tags.is_beyond(ticket, now):
+                account = ticket.account
+                self._touch(account, now)
+                self.tags.accrue(account, ticket, now)
+                if account.waiting:
+                    self._offer(account, now)
 
     def spend(self, account: Account[T], seconds: float, now: float) -> None:
         """Charge a partition for time that it used without a seat."""

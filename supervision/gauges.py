@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
+from .blame import Period, Stretch
 from .health import HostLoad, PartitionLoad
 from .pulse import PERIOD
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from .partitions import Partition
     from .runtime import Runtime
 
-__all__ = ["host_load"]
+__all__ = ["glance", "host_load"]
 
 _WINDOW = 60.0
 """Seconds that the dispatcher's history reaches back."""
@@ -21,7 +22,8 @@ _WINDOW = 60.0
 _HOLDERS = 3
 """Partitions at whose door one victim's waiting is laid, those that held most."""
 
-_NOTHING = (0.0, 0.0, 0.0)
+_IDLE = Stretch("", Period(0.0))
+"""What a partition did of which nothing was seen lately."""
 
 
 def host_load(runtime: Runtime, victims: int) -> HostLoad:
@@ -33,7 +35,7 @@ def host_load(runtime: Runtime, victims: int) -> HostLoad:
     """
     history = runtime.dispatcher.history()
     recent = history.recent()
-    worst = heapq.nlargest(victims, recent, key=lambda name: recent[name][1])
+    worst = heapq.nlargest(victims, recent, key=lambda name: recent[name].waited)
     running = runtime.oversight.meter.running
     now = runtime.clock.monotonic()
     held = None if running is None else now - running[2]
@@ -44,25 +46,53 @@ def host_load(runtime: Runtime, victims: int) -> HostLoad:
         window=_WINDOW,
         period=2 * PERIOD,
         partitions=tuple(
-            _load(runtime, partition, recent.get(partition.name, _NOTHING), now)
+            _load(runtime, partition, recent.get(partition.name, _IDLE), now)
             for partition in runtime.partitions.values()
         ),
         blame=tuple(b for name in worst for b in _blame(history, name)),
         blocked_by=running[0].address.partition if running and blocks else None,
+        resources=runtime.dispatcher.resources(),
     )
+
+
+def glance(runtime: Runtime) -> int | None:
+    """Find out quickly whether a host has nobody who could be affected.
+
+    Most of the time that is so. What is looked at is the least that trouble shows in.
+
+    Returns:
+        How many partitions are in use; ``None``: it takes a closer look.
+    """
+    policy, now, in_use = runtime.policy.health, runtime.clock.monotonic(), 0
+    for partition in runtime.partitions.values():
+        gained = partition.pulse.gains(partition, now)
+        answered, failed, rejected, refused, _, _ = gained
+        queued = partition.tally.queued
+        if not (answered or failed or rejected or refused or queued):
+            continue
+        in_use += 1
+        silent = queued and not (answered or failed)
+        if rejected or refused or silent or failed >= policy.errors:
+            return None
+        target = partition.policy.response_target
+        if partition.pulse.exceeds(
+            policy.response_target if target is None else target
+        ):
+            return None
+    return in_use
 
 
 def _load(
     runtime: Runtime,
     partition: Partition,
-    recent: tuple[float, float, float],
+    recent: Stretch,
     now: float,
 ) -> PartitionLoad:
     vitals = partition.pulse.vitals(partition, now)
-    numbers = runtime.dispatcher.numbers(partition.name)
+    account = runtime.dispatcher.account(partition.name)
     target = partition.policy.response_target
     queued = partition.tally.queued
-    if numbers is None:
+    if account is None:
         share = runtime.oversight.pinning.share_of(partition.name)
         return PartitionLoad(
             partition=partition.name,
@@ -72,21 +102,22 @@ def _load(
             queued=queued,
             cap=share.cap,
         )
-    held, waited, own = recent
     return PartitionLoad(
         partition=partition.name,
         vitals=vitals,
         target=target,
-        weight=numbers.share.weight,
+        weight=account.share.weight,
         queued=queued,
-        waiting=numbers.waiting,
-        seats=numbers.seats,
-        cap=numbers.share.cap,
-        cap_hits=numbers.cap_hits,
-        held=held,
-        waited=waited,
-        waited_own=own,
-        lag=numbers.lag,
+        waiting=account.waiting,
+        seats=account.seats,
+        cap=account.share.cap,
+        cap_hits=account.cap_hits,
+        held=recent.held,
+        waited=recent.waited,
+        waited_own=recent.own,
+        waited_resources=recent.lacked,
+        blocked_on=None if account.resource is None else account.resource.name,
+        lag=runtime.dispatcher.lag(account),
     )
 
 

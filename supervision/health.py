@@ -1,19 +1,18 @@
-"""Who is affected, and by what: a pure decision over the numbers of one moment.
+"""What operators ask for and are told about a host: values, no behaviour.
 
 At 2 AM there are two questions: is it one tenant, some, or all; and is it a limit of
-theirs, the company they keep, or what lies below. Nothing here looks anything up.
+theirs, the company they keep, or what lies below. ``diagnosis`` answers them.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Sequence
 
 import attrs
 from attrs import validators
 
 from .blame import Blame
+from .numbers import ResourceNumbers
 from .pulse import Vitals
 
 __all__ = [
@@ -25,9 +24,6 @@ __all__ = [
     "PartitionHealth",
     "PartitionLoad",
     "Verdict",
-    "entitlements",
-    "examine",
-    "jain",
 ]
 
 
@@ -52,14 +48,6 @@ class Cause(enum.Enum):
     OWN_CODE = "own-code"
     SHARED = "shared"
     INFRASTRUCTURE = "infrastructure"
-
-
-_GRAVEST_FIRST = (
-    Cause.INFRASTRUCTURE,
-    Cause.SHARED,
-    Cause.OWN_LIMIT,
-    Cause.OWN_CODE,
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -104,6 +92,8 @@ class PartitionLoad:
         held: seat-seconds over the last minute.
         waited: turn-seconds waited over the last minute because the host was busy.
         waited_own: likewise for a limit of its own.
+        waited_resources: likewise for resources that its handlers need.
+        blocked_on: the resource that its next turn waits for now; ``None``: for none.
         lag: seat-seconds by which it is behind its fair share now.
     """
 
@@ -119,7 +109,14 @@ class PartitionLoad:
     held: float = 0.0
     waited: float = 0.0
     waited_own: float = 0.0
+    waited_resources: float = 0.0
+    blocked_on: str | None = None
     lag: float = 0.0
+
+    @property
+    def waited_at_all(self) -> float:
+        """Turn-seconds waited over the last minute, for whatever it was."""
+        return self.waited + self.waited_own + self.waited_resources
 
     @property
     def in_use(self) -> bool:
@@ -142,6 +139,7 @@ class HostLoad:
         partitions: one load each.
         blame: who held the seats while whom waited, the worst first.
         blocked_by: the partition that holds the event loop just now, if it blocks it.
+        resources: what handlers need besides seats, one value each.
     """
 
     seats: int
@@ -151,6 +149,7 @@ class HostLoad:
     partitions: tuple[PartitionLoad, ...]
     blame: tuple[Blame, ...] = ()
     blocked_by: str | None = None
+    resources: tuple[ResourceNumbers, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -225,6 +224,7 @@ class HealthReport:
         seats: turns that may run at a time.
         free: seats nobody holds.
         blame: who held the seats while whom waited, the worst first.
+        resources: what handlers need besides seats, and how many wait for it.
     """
 
     verdict: Verdict
@@ -235,154 +235,9 @@ class HealthReport:
     seats: int
     free: int
     blame: tuple[Blame, ...]
+    resources: tuple[ResourceNumbers, ...]
 
     @property
     def healthy(self) -> bool:
         """Whether nobody is affected, and the seats are shared as they should be."""
         return self.verdict.extent is Extent.NONE and self.fair
-
-
-def examine(load: HostLoad, policy: HealthPolicy) -> HealthReport:
-    """Judge the numbers of one moment."""
-    due = entitlements(
-        sum(p.held for p in load.partitions),
-        [(p.weight, _limit(p, load.window)) for p in load.partitions],
-    )
-    found = [
-        _look(p, entitled, load, policy)
-        for p, entitled in zip(load.partitions, due, strict=True)
-    ]
-    contending = [f for f in found if f.load.waited > 0.0 and f.entitled > 0.0]
-    fairness = jain([f.load.held / f.entitled for f in contending])
-    found.sort(key=_gravity)
-    return HealthReport(
-        verdict=_verdict(found, policy),
-        partitions=tuple(found),
-        fairness=fairness,
-        contending=len(contending),
-        fair=fairness >= policy.fair,
-        seats=load.seats,
-        free=load.free,
-        blame=load.blame,
-    )
-
-
-def jain(ratios: Sequence[float]) -> float:
-    """Return Jain's fairness index of some ratios; 1 when there is nothing to compare.
-
-    After Jain, Chiu and Hawe (1984): the square of the sum over n times the sum of the
-    squares.
-    """
-    squares = sum(r * r for r in ratios)
-    return sum(ratios) ** 2 / (len(ratios) * squares) if squares else 1.0
-
-
-def entitlements(
-    total: float, claims: Sequence[tuple[float, float]]
-) -> tuple[float, ...]:
-    """Divide something by weight among those who want it, none beyond its limit.
-
-    What one cannot take is divided among the others (weighted max-min fairness).
-
-    Args:
-        total: what there is.
-        claims: weight and limit of each; a weight is above 0.
-    """
-    due = [0.0] * len(claims)
-    order = sorted(range(len(claims)), key=lambda i: claims[i][1] / claims[i][0])
-    weights = sum(weight for weight, _ in claims)
-    for i in order:
-        weight, limit = claims[i]
-        due[i] = min(limit, total * weight / weights if weights > 0 else total)
-        total -= due[i]
-        weights -= weight
-    return tuple(due)
-
-
-def _limit(load: PartitionLoad, window: float) -> float:
-    """Return the seat-seconds that a partition would have taken, had it got them."""
-    if load.waited <= 0.0:
-        return load.held
-    return max(load.held, load.cap * window)
-
-
-def _look(
-    load: PartitionLoad, entitled: float, host: HostLoad, policy: HealthPolicy
-) -> PartitionHealth:
-    cause, why = _diagnose(load, host, policy) or (None, "")
-    return PartitionHealth(load=load, entitled=entitled, cause=cause, why=why)
-
-
-def _diagnose(
-    load: PartitionLoad, host: HostLoad, policy: HealthPolicy
-) -> tuple[Cause, str] | None:
-    """Say what is the matter with one partition, the gravest cause first."""
-    v = load.vitals
-    if v.store_failures:
-        return Cause.INFRASTRUCTURE, f"the store refused {v.store_failures} commits"
-    if v.rejected:
-        if host.free == 0 and load.waited > load.waited_own:
-            return Cause.SHARED, f"{v.rejected} messages refused, the host is busy"
-        return Cause.OWN_LIMIT, f"{v.rejected} messages refused, its queues are full"
-    if v.failed >= policy.errors and v.error_rate >= policy.error_rate:
-        return Cause.OWN_CODE, f"{v.error_rate:.0%} of its messages fail"
-    slow = _slowness(load, policy)
-    if not slow:
-        return None
-    return _reason(load, host, policy, slow)
-
-
-def _slowness(load: PartitionLoad, policy: HealthPolicy) -> str:
-    """Say how it is slow; nothing if it is not."""
-    v = load.vitals
-    target = policy.response_target if load.target is None else load.target
-    if v.p95 > target:
-        return f"p95 {v.p95:.3g} s, target {target:g} s"
-    silent = not (v.answered or v.failed)
-    if silent and load.queued and load.waited + load.waited_own > target:
-        return f"{load.queued} messages wait, and none was answered"
-    return ""
-
-
-def _reason(
-    load: PartitionLoad, host: HostLoad, policy: HealthPolicy, slow: str
-) -> tuple[Cause, str]:
-    """Say why it is slow."""
-    v = load.vitals
-    if host.blocked_by not in (None, load.partition):
-        return Cause.SHARED, f"{slow}; {host.blocked_by} blocks the event loop"
-    if load.waited_own > load.waited:
-        return Cause.OWN_LIMIT, f"{slow}; it waits for its cap of {load.cap}"
-    if load.waited > load.held:
-        return Cause.SHARED, f"{slow}; it waits for seats that others hold"
-    busy = sum(p.vitals.loop_seconds for p in host.partitions)
-    if busy >= policy.busy_loop * host.period and v.loop_seconds < busy / 2:
-        return Cause.SHARED, f"{slow}; others keep the event loop busy"
-    return Cause.OWN_CODE, f"{slow}; its handlers take that long"
-
-
-def _gravity(found: PartitionHealth) -> tuple[int, float]:
-    if found.cause is None:
-        return len(_GRAVEST_FIRST), -found.load.waited
-    return _GRAVEST_FIRST.index(found.cause), -found.load.vitals.p95
-
-
-def _verdict(found: Sequence[PartitionHealth], policy: HealthPolicy) -> Verdict:
-    in_use = sum(1 for f in found if f.load.in_use)
-    affected = tuple(f for f in found if f.affected)
-    counts = Counter(f.cause for f in affected if f.cause is not None)
-    cause = max(_GRAVEST_FIRST, key=lambda c: counts[c]) if counts else None
-    return Verdict(
-        extent=_extent(len(affected), in_use, policy),
-        cause=cause,
-        affected=affected,
-        in_use=in_use,
-    )
-
-
-def _extent(affected: int, in_use: int, policy: HealthPolicy) -> Extent:
-    if affected == 0:
-        return Extent.NONE
-    if affected == 1:
-        return Extent.ONE
-    return Extent.ALL if affected >= policy.all_from * in_use else Extent.SOME

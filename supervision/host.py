@@ -21,6 +21,7 @@ from persistence import (
 from .agent import Agent, AgentSpec
 from .checks import check_limit
 from .completion import finish
+from .diagnosis import examine
 from .directory import TenantDirectory
 from .errors import (
     DuplicateManager,
@@ -29,14 +30,15 @@ from .errors import (
     NotPicklable,
     ShutdownIncomplete,
 )
-from .gauges import host_load
+from .gauges import glance, host_load
 from .handle import PartitionHandle
-from .health import HealthReport, Verdict, examine
+from .health import Extent, HealthReport, Verdict
 from .kind import ManagerPolicy
 from .manager import InstanceManager
 from .metering import HandlerTime, handler_times
 from .phases import Durability
 from .policies import HostPolicy
+from .resources import check_needs
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .shutdown import Shutdown, ShutdownReport
@@ -171,6 +173,7 @@ class Host:
             DuplicateManager: the name is taken.
             InvalidArgument: not an agent class.
             HandlerError: the class has a handler that cannot work.
+            UnknownResource: a handler needs a resource that this host does not have.
             UnsupportedField: the class has a field that cannot be stored.
         """
         check_name(name, "manager")
@@ -185,9 +188,9 @@ class Host:
                 durability=durability,
                 restart=restart or RestartPolicy(),
             )
-        made: InstanceManager[A] = InstanceManager(
-            runtime, name, AgentSpec.of(agent), policy
-        )
+        spec = AgentSpec.of(agent)
+        check_needs(spec.handlers.values(), runtime.policy.dispatch.resources)
+        made: InstanceManager[A] = InstanceManager(runtime, name, spec, policy)
         runtime.managers[name] = made
         runtime.mailroom.rounds.look_again()
         return made
@@ -261,6 +264,9 @@ class Host:
     def affected(self) -> Verdict:
         """Say which partitions are affected: one, some or all, and by what."""
         policy = self._runtime.policy.health
+        in_use = glance(self._runtime)
+        if in_use is not None:
+            return Verdict(extent=Extent.NONE, cause=None, affected=(), in_use=in_use)
         return examine(host_load(self._runtime, 0), policy).verdict
 
     def loop_times(self, *, partition: str) -> tuple[HandlerTime, ...]:

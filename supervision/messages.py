@@ -84,6 +84,7 @@ class HandlerSpec:
         reply: the annotated type of what it returns.
         annotated: whether there is such an annotation.
         offload: where it runs if not on the event loop.
+        needs: the resource of the host that a turn has while it runs.
     """
 
     name: str
@@ -93,12 +94,14 @@ class HandlerSpec:
     reply: object = None
     annotated: bool = False
     offload: Offload | None = None
+    needs: str | None = None
 
 
 @attrs.frozen
 class _Mark:
     raises: tuple[type[Exception], ...]
     offload: Offload | None
+    needs: str | None
 
 
 @overload
@@ -107,7 +110,10 @@ def handler(function: F, /) -> F: ...
 
 @overload
 def handler(
-    *, raises: tuple[type[Exception], ...] = (), offload: Offload | None = None
+    *,
+    raises: tuple[type[Exception], ...] = (),
+    offload: Offload | None = None,
+    needs: str | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -117,6 +123,7 @@ def handler(
     *,
     raises: tuple[type[Exception], ...] = (),
     offload: Offload | None = None,
+    needs: str | None = None,
 ) -> F | Callable[[F], F]:
     """Mark a method as the handler of the message type its parameter is annotated with.
 
@@ -141,10 +148,13 @@ def handler(
         function: the method, ``def`` or ``async def``, with one parameter.
         raises: exception types that are answers.
         offload: ``"thread"`` or ``"process"``; by default it runs on the event loop.
+        needs: a resource of ``DispatchPolicy(resources=...)``. A turn begins when it
+            can have one unit, holds no seat until then, and gives the unit back when
+            it is over.
     """
 
     def mark(f: F) -> F:
-        setattr(f, _MARK, _Mark(raises, offload))
+        setattr(f, _MARK, _Mark(raises, offload, needs))
         return f
 
     return mark if function is None else mark(function)
@@ -176,6 +186,7 @@ def read_handlers(
                 continue
             where = f"{base.__qualname__}.{name}"
             check_offload(where, function, mark.offload, static=static)
+            _check_need(where, mark.needs)
             coroutine = function if inspect.iscoroutinefunction(function) else None
             hints = typing.get_type_hints(function, localns=dict(names))
             spec = HandlerSpec(
@@ -186,6 +197,7 @@ def read_handlers(
                 reply=hints.get("return"),
                 annotated="return" in hints,
                 offload=mark.offload,
+                needs=mark.needs,
             )
             for message in _message_types(where, function, hints, static=static):
                 if mark.offload == "process":
@@ -198,6 +210,12 @@ def read_handlers(
                 table.setdefault(message, spec)
         seen.update(vars(base))
     return table
+
+
+def _check_need(where: str, needs: object) -> None:
+    # Takes an object: it is for callers without a type checker.
+    if needs is not None and type(needs) is not str:
+        raise HandlerError(where, f"needs={needs!r} is not the name of a resource")
 
 
 def _message_types(

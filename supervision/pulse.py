@@ -28,6 +28,13 @@ PERIOD = 60.0
 _SLOWEST = 10  # doublings: 2**10 seconds, the last bucket
 _FASTEST = -13  # halvings: an eighth of a millisecond, the first bucket
 _BUCKETS = (_SLOWEST - _FASTEST + 1) * 4
+_MIDDLES = tuple(
+    math.ldexp(0.5 + (bucket % 4 + 0.5) / 8, bucket // 4 + _FASTEST)
+    for bucket in range(_BUCKETS)
+)
+"""Seconds that stand for the messages of each bucket."""
+_P95 = 0.95
+_PARTS = (0.50, _P95, 0.99)
 _FULL = 0xFFFF
 _EMPTY = array("H", bytes(2 * _BUCKETS))
 
@@ -126,30 +133,47 @@ class Pulse:
             instant //= 2
         counts[0] += instant
 
-    def vitals(self, partition: Partition, now: float) -> Vitals:
-        """Sum the present period and the last one up."""
+    def gains(self, partition: Partition, now: float) -> Marks:
+        """Return what the counters gained in the present period and the last one."""
         if now >= self.ends:
             self._turn_over(partition, now)
+        a, b = _marks(partition), self._past_marks
+        return (
+            a[0] - b[0],
+            a[1] - b[1],
+            a[2] - b[2],
+            a[3] - b[3],
+            a[4] - b[4],
+            a[5] - b[5],
+        )
+
+    def exceeds(self, seconds: float) -> bool:
+        """Say whether more than one message in twenty took longer, as p95 has it."""
         self._sort_instant()
-        past, present = self._past, self._present
-        counts: Sequence[int] = ()
-        if past is not None and present is not None:
-            counts = list(map(operator.add, past, present))
-        elif past is not None or present is not None:
-            counts = past or present or ()
-        answered, failed, rejected, store_failures, blocks, loop = _marks(partition)
-        before = self._past_marks
-        p50, p95, p99 = percentiles(counts, (0.50, 0.95, 0.99))
+        first = bisect.bisect_right(_MIDDLES, seconds)
+        kept = [counts for counts in (self._past, self._present) if counts is not None]
+        slow = sum([sum(counts[first:]) for counts in kept])
+        if not slow:
+            return False
+        total = sum(map(sum, kept))
+        return total - slow < _P95 * total
+
+    def vitals(self, partition: Partition, now: float) -> Vitals:
+        """Sum the present period and the last one up."""
+        gained = self.gains(partition, now)
+        self._sort_instant()
+        counts, first = _merged(self._past, self._present)
+        p50, p95, p99 = percentiles(counts, _PARTS, first)
         return Vitals(
             p50=p50,
             p95=p95,
             p99=p99,
-            answered=answered - before[0],
-            failed=failed - before[1],
-            rejected=rejected - before[2],
-            store_failures=store_failures - before[3],
-            blocks=blocks - before[4],
-            loop_seconds=loop - before[5],
+            answered=gained[0],
+            failed=gained[1],
+            rejected=gained[2],
+            store_failures=gained[3],
+            blocks=gained[4],
+            loop_seconds=gained[5],
         )
 
     def _turn_over(self, partition: Partition, now: float) -> None:
@@ -182,19 +206,46 @@ def _marks(partition: Partition) -> Marks:
     )
 
 
-def percentiles(counts: Sequence[int], parts: Sequence[float]) -> tuple[float, ...]:
+def _merged(
+    past: array[int] | None, present: array[int] | None
+) -> tuple[Sequence[int], int]:
+    """Add two periods up; return the used buckets, and the number of the first.
+
+    Of a hundred buckets a partition uses a few beside each other. They are looked for
+    among the bytes, which takes next to nothing.
+    """
+    if past is None or present is None:
+        counts = past if past is not None else present
+        if counts is None:
+            return (), 0
+        first, end = _span(counts)
+        return counts[first:end], first
+    firsts, ends = zip(_span(past), _span(present), strict=True)
+    first, end = min(firsts), max(ends)
+    return list(map(operator.add, past[first:end], present[first:end])), first
+
+
+def _span(counts: array[int]) -> tuple[int, int]:
+    content = counts.tobytes()
+    first = len(content) - len(content.lstrip(b"\0"))
+    end = len(content.rstrip(b"\0"))
+    return first // counts.itemsize, -(-end // counts.itemsize)
+
+
+def percentiles(
+    counts: Sequence[int], parts: Sequence[float], first: int = 0
+) -> tuple[float, ...]:
     """Return the seconds within which these parts of the messages were answered.
 
     Args:
         counts: messages by bucket, as ``Pulse`` counts them.
         parts: each from 0 to 1.
+        first: number of the first bucket.
     """
     sums = list(itertools.accumulate(counts))
     if not sums or not sums[-1]:
         return (0.0,) * len(parts)
-    found: list[float] = []
-    for part in parts:
-        bucket = bisect.bisect_left(sums, part * sums[-1])
-        doublings, quarter = divmod(bucket, 4)
-        found.append(math.ldexp(0.5 + (quarter + 0.5) / 8, doublings + _FASTEST))
-    return tuple(found)
+    total = sums[-1]
+    return tuple(
+        [_MIDDLES[first + bisect.bisect_left(sums, part * total)] for part in parts]
+    )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import attrs
 from attrs import validators
+
+from persistence import check_name
 
 __all__ = ["DispatchPolicy", "Priority", "Share"]
 
@@ -47,6 +51,16 @@ def _check_penalties(
     if not 0 <= value[0] <= value[1] <= value[2]:
         msg = f"penalties={value} is refused. Give three that rise from 0 or more."
         raise ValueError(msg)
+
+
+def _resources(given: Mapping[str, int]) -> Mapping[str, int]:
+    # Takes what it is given: it is for callers without a type checker, too.
+    for name, units in given.items():
+        check_name(name, "resource")
+        if type(units) is not int or units < 1:
+            msg = f"resources[{name!r}]={units!r} is refused. Give a count from 1 up."
+            raise ValueError(msg)
+    return MappingProxyType(dict(given))
 
 
 @attrs.frozen(kw_only=True)
@@ -101,9 +115,12 @@ class DispatchPolicy:
         reserve: room above ``backlog``, as a part of it, for what is never refused
             while it lasts: what a handler sends to its own children.
         memory: seconds for which an idle partition's record is kept.
+        resources: what handlers may need besides a seat (``@handler(needs="ocr")``),
+            by name: how many turns may have it at a time.
 
     Raises:
         ValueError: a number out of its range.
+        InvalidName: a resource whose name is not of ``[a-z][a-z0-9_]{0,62}``.
     """
 
     seats: int = attrs.field(default=512, validator=validators.ge(1))
@@ -121,3 +138,6 @@ class DispatchPolicy:
     backlog_share: float = attrs.field(default=1.0, validator=validators.gt(0))
     reserve: float = attrs.field(default=0.25, validator=validators.ge(0))
     memory: float = attrs.field(default=3_600.0, validator=validators.ge(0))
+    resources: Mapping[str, int] = attrs.field(
+        factory=dict[str, int], converter=_resources, hash=False
+    )

@@ -116,14 +116,15 @@ class Turns:
         message = instance.mail.head().message
         return instance.kind.spec.handler_for(message, instance).coroutine is None
 
-    def run_sync(self, instance: Instance, until: float) -> None:
+    def run_sync(self, instance: Instance, until: float, needs: str | None) -> None:
         """Handle the mail at the head whose handlers are ``def``.
 
-        After ``until``, a monotonic time, no further message is taken.
+        After ``until``, a monotonic time, no further message is taken; nor is one
+        whose handler does not need exactly what the turn has.
         """
         turn = self._begin(instance)
         for _ in range(instance.kind.policy.batch):
-            if not (envelope := self._next(instance, only_sync=True)):
+            if not (envelope := self._next(instance, needs, only_sync=True)):
                 break
             spec = instance.kind.spec.handler_for(envelope.message, instance)
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
@@ -131,16 +132,19 @@ class Turns:
                 break
         self._endings.finish(turn)
 
-    async def run_async(self, instance: Instance, until: float) -> None:
-        """Handle mail in a worker's task, whatever its handlers are.
+    async def run_async(
+        self, instance: Instance, until: float, needs: str | None
+    ) -> None:
+        """Handle mail in a worker's task, be its handlers ``def`` or ``async def``.
 
-        After ``until``, a monotonic time, no further message is taken.
+        After ``until``, a monotonic time, no further message is taken; nor is one
+        whose handler does not need exactly what the turn has.
         """
         turn = self._begin(instance)
         STAMP.set(instance.partition.name)  # the worker takes it off again
         try:
             for _ in range(instance.kind.policy.batch):
-                if not (envelope := self._next(instance, only_sync=False)):
+                if not (envelope := self._next(instance, needs)):
                     break
                 spec = instance.kind.spec.handler_for(envelope.message, instance)
                 value = (
@@ -192,12 +196,14 @@ class Turns:
         instance.policy = instance.partition.policy
         return Turn(instance, mark(instance), instance.dirty)
 
-    def _next(self, instance: Instance, *, only_sync: bool) -> Envelope | None:
+    def _next(
+        self, instance: Instance, needs: str | None, *, only_sync: bool = False
+    ) -> Envelope | None:
         while instance.mail:
             envelope = instance.mail.head()
-            if not envelope.abandoned and only_sync:
+            if not envelope.abandoned:
                 spec = instance.kind.spec.handler_for(envelope.message, instance)
-                if spec.coroutine is not None:
+                if spec.needs != needs or (only_sync and spec.coroutine is not None):
                     return None
             instance.mail.take()
             if instance.draining:

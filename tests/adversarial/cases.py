@@ -494,6 +494,7 @@ EXEMPT.update(
             "PolicyChange": ("after", "partition"),
             "HandlerTime": ("manager",),
             "Quarantine": ("address",),
+            "ResourceNumbers": ("name",),
             "ShareNumbers": ("partition",),
             "Schedule": ("key", "manager", "message", "name"),
             "DeadLetter": ("key", "manager", "message", "partition"),

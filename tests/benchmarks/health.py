@@ -40,6 +40,8 @@ async def main() -> None:
             await ref.ask(AddLater())
         _show("health()", host.health)
         _show("affected()", host.affected)
+        host.runtime.partition("part-1").counters.rejected += 1
+        _show("one is", host.affected)
 
 
 def _show(name: str, call: Callable[[], object]) -> None:

@@ -12,8 +12,8 @@ import attrs
 
 from persistence import Clock
 from supervision.admission import Admission
-from supervision.dispatcher import DispatchStatistics
 from supervision.instance import Instance, Seeker
+from supervision.numbers import DispatchStatistics
 from supervision.phases import Phase
 from supervision.shares import DispatchPolicy, Priority, Share
 from supervision.tally import Tally
@@ -163,7 +163,7 @@ class Rotation:
         seeker.phase = Phase.RUNNING
         if self._turns.begins_sync(seeker):
             try:
-                self._turns.run_sync(seeker, float("inf"))
+                self._turns.run_sync(seeker, float("inf"), None)
             finally:
                 self._leave(lane)
             return
@@ -172,7 +172,7 @@ class Rotation:
 
     async def _work(self, instance: Instance, seat: _Seat) -> None:
         try:
-            await self._turns.run_async(instance, float("inf"))
+            await self._turns.run_async(instance, float("inf"), None)
         finally:
             if self._seats.get(instance) is seat:
                 del self._seats[instance]

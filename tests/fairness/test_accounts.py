@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervision.accounts import Place
+from supervision.accounts import Place, Resource
 from supervision.blame import Blame
 from supervision.fairness import FairQueue
-from supervision.numbers import ShareEventKind
+from supervision.numbers import ShareEventKind, resource_numbers
 from supervision.shares import DispatchPolicy, Priority, Share
 from tests.fairness.world import Item, World, plain
 
@@ -36,6 +36,25 @@ def test_waiting_is_told_apart_by_whose_limit_it_was() -> None:
     assert (capped.place, free.place) == (Place.FULL, Place.READY)
     assert (capped.received, capped.seats, capped.waiting) == (4.0, 1, 1)
     assert capped.dispatched == 1
+
+
+def test_waiting_for_a_resource_is_counted_by_itself() -> None:
+    """O12: it is neither the seats nor the own cap that is missing."""
+    world = World(plain(2), {})
+    scanner: Resource[Item] = Resource("scanner", 1)
+    for name in ("first", "second", "second"):
+        world.enter(name, 10.0, needs=scanner)
+    world.pump()
+    world.advance(4.0)
+
+    second = world.queue.numbers(world.account("second"), world.now)
+    (numbers,) = resource_numbers([scanner], world.queue.accounts.values())
+    recent = world.queue.history(world.now).recent()["second"]
+
+    assert (second.place, second.blocked_on) == (Place.BLOCKED, "scanner")
+    assert (second.waited_for_resources, recent.lacked) == (8.0, 8.0)
+    assert (second.waited_for_seats, second.waited_for_itself) == (0.0, 0.0)
+    assert (numbers.units, numbers.free, numbers.waiting) == (1, 0, 1)
 
 
 def test_a_cap_hit_is_counted_once_until_nothing_waits_any_more() -> None:
@@ -128,8 +147,9 @@ def test_blame_falls_on_who_held_the_seats_meanwhile() -> None:
         Blame("late", "small", 0.5),
     )
     assert history.blame("hog") == ()
-    assert history.recent()["hog"] == (6.0, 0.0, 0.0)
-    assert history.recent()["late"] == (0.0, 2.0, 0.0)
+    hog, late = history.recent()["hog"], history.recent()["late"]
+    assert (hog.held, hog.waited, hog.own, hog.lacked) == (6.0, 0.0, 0.0, 0.0)
+    assert (late.held, late.waited, late.own, late.lacked) == (0.0, 2.0, 0.0, 0.0)
 
 
 def test_blame_is_of_the_last_minute() -> None:
@@ -144,9 +164,8 @@ def test_blame_is_of_the_last_minute() -> None:
 
     history = world.queue.history(world.now)
 
-    assert sum(held for held, _, _ in history.recent().values()) == pytest.approx(
-        60, abs=12
-    )
+    held = sum(stretch.held for stretch in history.recent().values())
+    assert held == pytest.approx(60, abs=12)
     assert repr(history) == "<History periods=12>"
 
 

@@ -43,7 +43,7 @@ class Storm:
         self.cancelled: set[int] = set()
         self.resources: list[Resource[Item]] = [
             Resource("one", 1),
-            Resource("two", 2, shared=True),
+            Resource("two", 2),
         ]
         self.held = [0, 0]
 

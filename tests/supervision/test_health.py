@@ -29,7 +29,8 @@ from supervision import (
     handler,
     health_table,
 )
-from supervision.health import HostLoad, entitlements, examine, jain
+from supervision.diagnosis import entitlements, examine, jain
+from supervision.health import HostLoad
 from supervision.partitions import Partition
 from supervision.pulse import PERIOD, percentiles
 from tests.support import Burn, Counter, ManualClock, Read, answer, eventually, spin
