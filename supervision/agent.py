@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from operator import attrgetter, is_
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar, Self, TypeGuard, dataclass_transform
@@ -141,6 +141,7 @@ class AgentSpec:
         glance: likewise, or the only field's value by itself; for comparing only.
         handlers: routing table by exact message type; grows by subclasses seen.
         wire: its durable messages to JSON and back.
+        fitting: the defaults that were found to fit the declared types.
         has_on_start: whether the class overrides ``on_start``.
         has_on_stop: whether the class overrides ``on_stop``.
     """
@@ -155,6 +156,7 @@ class AgentSpec:
     wire: Wire
     has_on_start: bool
     has_on_stop: bool
+    fitting: list[object]
 
     @classmethod
     def of(cls, agent: type[Agent]) -> AgentSpec:
@@ -190,7 +192,22 @@ class AgentSpec:
             wire=Wire(handlers),
             has_on_start=agent.on_start is not Agent.on_start,
             has_on_stop=agent.on_stop is not Agent.on_stop,
+            fitting=[attrs.NOTHING] * len(fields),
         )
+
+    def fresh(self) -> Agent:
+        """Make an agent that holds its defaults.
+
+        Raises:
+            UnstorableState: a default is not of its field's declared type.
+            Exception: whatever the class raises, such as a missing default.
+        """
+        agent = self.agent()
+        values = self.read(agent)
+        if not self.codec.simple or not all(map(is_, values, self.fitting)):
+            self.codec.encode(agent)
+            self.fitting[:] = values
+        return agent
 
     def build(self, values: Mapping[str, object]) -> Agent:
         """Make an agent that holds these values; fields not named get their default.

@@ -151,9 +151,7 @@ class Lifecycle:
         state = by_kind.get(RecordKind.STATE)
         spec = instance.kind.spec
         try:
-            agent = spec.thaw(state) if state is not None else spec.build({})
-            if state is None:
-                spec.codec.encode(agent)  # a default of a wrong type fails here
+            agent = spec.fresh() if state is None else spec.thaw(state)
             if instance.kind.extension is not None:
                 topology = by_kind.get(RecordKind.TOPOLOGY)
                 instance.kind.extension.thawed(instance, topology)

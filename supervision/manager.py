@@ -301,7 +301,9 @@ class InstanceManager(Asking, Generic[A_co]):
             partition.attached.pop(ref.address, None)
 
     def _address(self, key: Key, partition: str) -> Address:
-        return Address(check_partition(partition), self.name, check_key(key))
+        if type(partition) is not str or partition not in self._runtime.partitions:
+            check_partition(partition)
+        return Address(partition, self._kind.name, check_key(key))
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
         # Kind.ref is the class that the agent's __ref__ names; types cannot say so.

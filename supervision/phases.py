@@ -38,8 +38,8 @@ IDLE = Phase.IDLE
 RUNNING = Phase.RUNNING
 STOPPED = Phase.STOPPED
 
-SETTLED = frozenset({Phase.IDLE, Phase.READY, Phase.RUNNING, Phase.COMMITTING})
-"""Phases in which an instance is up: ``get`` need not wait."""
+SETTLED = (Phase.IDLE, Phase.READY, Phase.RUNNING, Phase.COMMITTING)
+"""Phases in which an instance is up: ``get`` need not wait. The usual one is first."""
 
 
 class Durability(enum.Enum):

@@ -174,9 +174,10 @@ class Runtime:
         Raises:
             UnknownTenant: it is not known, and unknown ones are refused.
         """
-        found = self.partitions.get(check_partition(name))
+        # A text that is known has been checked; what only looks like one is no key.
+        found = self.partitions.get(name) if type(name) is str else None
         if found is None:
-            pinned = self.oversight.tenants.policy(name)
+            pinned = self.oversight.tenants.policy(check_partition(name))
             found = Partition(name, self.dispatcher.tally(name), pinned)
             self.partitions[name] = found
         return found

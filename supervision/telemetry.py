@@ -52,6 +52,9 @@ HOST_ATTRIBUTE = "podvisor.host.id"
 NO_PARTITION = "-"
 """What a log record names that belongs to no partition; never a valid partition id."""
 
+_BETWEEN_LOOKS = 0.01
+"""Seconds for which nobody asks again whether a tracer provider is configured."""
+
 STAMP: ContextVar[str] = ContextVar("podvisor_partition")
 """The partition of the turn that runs here; for log records only, never for access."""
 
@@ -136,6 +139,7 @@ class Telemetry:
         self.policy = policy
         self.scope = {HOST_ATTRIBUTE: os.urandom(4).hex()}
         self.tracing = False
+        self._look_again = 0.0
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self.refresh()
 
@@ -146,11 +150,12 @@ class Telemetry:
         """Look whether a tracer provider is configured by now.
 
         An application may configure the global one after the host has started. While
-        there is none, this runs whenever an instance starts, thaws, hibernates or
-        crashes and when a pod is reconciled; no message pays for it.
+        there is none, an instance that starts, thaws, hibernates or crashes looks for
+        it, and so does a pod that is reconciled, now and then; no message pays for it.
         """
-        if self.tracing:
+        if self.tracing or (now := time.monotonic()) < self._look_again:
             return
+        self._look_again = now + _BETWEEN_LOOKS
         provider = self.policy.tracer_provider or trace.get_tracer_provider()
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
             return
