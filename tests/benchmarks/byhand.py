@@ -79,9 +79,7 @@ def running(actors: list[DequeActor]) -> Generator[None]:
 
 
 @contextlib.asynccontextmanager
-async def echo() -> AsyncGenerator[
-    tuple[asyncio.Queue[int], asyncio.Queue[int]]
-]:
+async def echo() -> AsyncGenerator[tuple[asyncio.Queue[int], asyncio.Queue[int]]]:
     """Send back what comes, from a task of its own."""
     there: asyncio.Queue[int] = asyncio.Queue()
     back: asyncio.Queue[int] = asyncio.Queue()

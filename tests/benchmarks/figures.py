@@ -1,14 +1,25 @@
-"""What a benchmark says: pairs of figures, their ratios, and whether they reach a goal."""
+"""What a benchmark says: pairs of figures, their ratios, and if they reach a goal."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
+import cattrs
 
-__all__ = ["Pair", "Reach", "Row", "Value", "as_json", "at_least", "at_most", "from_json"]
+__all__ = [
+    "Absent",
+    "Pair",
+    "Reach",
+    "Result",
+    "Row",
+    "as_json",
+    "at_least",
+    "at_most",
+    "from_json",
+]
 
 Pair: TypeAlias = tuple[float, float]
 """A figure of podvisor, and one of what it is held against, of the same moment."""
@@ -55,6 +66,7 @@ class Row:
         pairs: the figures, a pair for each repetition.
         reach: what the median of the ratios is to come to; ``None``: told, not judged.
         note: what a reader needs to know beside it.
+        peer: it is held against another system.
     """
 
     name: str
@@ -64,6 +76,7 @@ class Row:
     pairs: tuple[Pair, ...] = attrs.field(validator=attrs.validators.min_len(1))
     reach: Reach | None = None
     note: str = ""
+    peer: bool = False
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -87,6 +100,17 @@ class Row:
         return None if self.reach is None else self.reach.met(self.ratio)
 
 
+@attrs.frozen
+class Absent:
+    """Something that was not measured, and why."""
+
+    name: str
+    why: str
+
+
+Result: TypeAlias = Row | Absent
+
+
 def as_json(row: Row) -> dict[str, Value | list[list[float]]]:
     """Write a row down, with what follows from its pairs."""
     return {
@@ -94,6 +118,7 @@ def as_json(row: Row) -> dict[str, Value | list[list[float]]]:
         "reference": row.reference,
         "unit": row.unit,
         "note": row.note,
+        "peer": row.peer,
         "ours": row.ours,
         "theirs": row.theirs,
         "ratio_min": min(row.ratios),
@@ -109,15 +134,15 @@ def as_json(row: Row) -> dict[str, Value | list[list[float]]]:
 def from_json(name: str, found: Mapping[str, object]) -> Row:
     """Read a row that was written down."""
     limit = found["reach"]
-    pairs = found["pairs"]
-    assert isinstance(pairs, Sequence)
+    pairs = cattrs.structure(found["pairs"], list[Pair])
     return Row(
         name=name,
         what=str(found["what"]),
         reference=str(found["reference"]),
         unit=str(found["unit"]),
         note=str(found["note"]),
-        pairs=tuple((float(ours), float(theirs)) for ours, theirs in pairs),
+        peer=bool(found["peer"]),
+        pairs=tuple(pairs),
         reach=Reach(float(limit), bool(found["reach_is_least"]))
         if isinstance(limit, int | float)
         else None,

@@ -12,11 +12,11 @@ import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import attrs
 
-from .figures import Pair, Row
+from .figures import Pair, Result
 
 __all__ = [
     "FULL",
@@ -53,13 +53,15 @@ class Size:
         """Choose how often something is done."""
         return tiny if self.tiny else full
 
-    def without_warm_up(self, repetitions: int) -> Size:
-        """Return what suits figures that come from fresh processes."""
-        return Size(min(repetitions, self.repetitions), 0, self.tiny)
+    def with_warm_up(self, warm_up: int) -> Size:
+        """Return what suits long cases: as few repetitions as make a median."""
+        fewer = min(self.repetitions, FEWEST)
+        return Size(fewer, min(warm_up, self.warm_up), tiny=self.tiny)
 
 
+FEWEST = 7
 FULL = Size(repetitions=9, warm_up=2)
-TINY = Size(repetitions=2, warm_up=0, tiny=True)
+TINY = Size(repetitions=1, warm_up=0, tiny=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -74,15 +76,15 @@ class Case:
     """
 
     name: str
-    measure: Callable[[Size], Awaitable[Sequence[Row]]]
+    measure: Callable[[Size], Awaitable[Sequence[Result]]]
     single: bool = True
     optional: bool = False
 
 
-def run(case: Case, size: Size) -> Sequence[Row]:
+def run(case: Case, size: Size) -> Sequence[Result]:
     """Measure one case in a loop of its own."""
 
-    async def measured() -> Sequence[Row]:
+    async def measured() -> Sequence[Result]:
         return await case.measure(size)
 
     with pinned() if case.single else contextlib.nullcontext():
@@ -110,7 +112,7 @@ async def _once(side: Side) -> float:
 
 @contextlib.contextmanager
 def no_collections() -> Generator[None]:
-    """Keep the garbage collector out of what is measured, and start from a clean heap."""
+    """Keep the garbage collector out of what is measured; begin with a clean heap."""
     gc.collect()
     gc.disable()
     try:
@@ -143,7 +145,7 @@ class Stopwatch:
         self._began = 0.0
         self.seconds = 0.0
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> Self:
         self._began = self._clock()
         return self
 

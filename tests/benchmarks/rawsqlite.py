@@ -19,7 +19,8 @@ def payload_of(file: Path) -> int:
     """Return the bytes of values in one of podvisor's rows; its host is closed."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         names = [
-            name for _, name, *_ in database.execute("PRAGMA table_info(podvisor_records)")
+            name
+            for _, name, *_ in database.execute("PRAGMA table_info(podvisor_records)")
         ]
         lengths = " + ".join(f"length(CAST({name} AS BLOB))" for name in names)
         [(found,)] = database.execute(f"SELECT max({lengths}) FROM podvisor_records")  # noqa: S608  names of columns
@@ -62,7 +63,9 @@ class RawTable:
         """Read some rows in one statement."""
         marks = ",".join("?" * len(keys))
         query = f"SELECT key, body FROM rows WHERE key IN ({marks})"  # noqa: S608  marks only
-        return len(self._database.execute(query, [self._keys[n] for n in keys]).fetchall())
+        return len(
+            self._database.execute(query, [self._keys[n] for n in keys]).fetchall()
+        )
 
     def close(self) -> None:
         self._database.close()

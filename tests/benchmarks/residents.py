@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from pods import Durability, Host
 from tests.benchmarks.agents import Bump, Trio
 
-__all__ = ["main", "measured_apart", "resident"]
+__all__ = ["main", "measured_apart", "resident", "resident_with_children"]
 
 PARTITIONS = 100
 WAVE = 1_000
@@ -29,8 +30,30 @@ def resident() -> int:
     """Return the bytes that the process holds, once it has let go of what it can."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return _resident_of("self")
+
+
+def resident_with_children() -> int:
+    """Return the same, with those of every process that came of this one."""
+    parents: dict[str, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            stat = (folder / "stat").read_text(encoding="utf-8")
+            parents[folder.name] = stat.rpartition(")")[2].split()[1]
+    found = resident()
+    ours = {str(os.getpid())}
+    while ours:
+        ours = {process for process, parent in parents.items() if parent in ours}
+        found += sum(map(_resident_of, ours))
+    return found
+
+
+def _resident_of(process: str) -> int:
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def idle_instances(count: int) -> float:
@@ -41,9 +64,8 @@ async def idle_instances(count: int) -> float:
             await (await manager.get("warm", partition=f"p{n}")).ask(Bump())
         before = resident()
         for n in range(count):
-            ref = await manager.get(f"k{n}", partition=f"p{n % PARTITIONS}")
-            await ref.ask(Bump())
-        del ref
+            partition = f"p{n % PARTITIONS}"
+            await (await manager.get(f"k{n}", partition=partition)).ask(Bump())
         return (resident() - before) / count
 
 

@@ -17,11 +17,11 @@ __all__ = ["CASES"]
 
 
 async def idle_memory(size: Size) -> Sequence[Row]:
-    count = size.of(100_000, 2_000)
+    count = size.of(100_000, 500)
     pairs = await alternate(
         lambda: measured_apart(idle_instances, count),
         lambda: measured_apart(idle_tasks, count),
-        size.without_warm_up(7),
+        size.with_warm_up(0),
     )
     return [
         Row(
@@ -36,7 +36,7 @@ async def idle_memory(size: Size) -> Sequence[Row]:
 
 
 async def hibernated_memory(size: Size) -> Sequence[Row]:
-    count = size.of(20_000, 200)
+    count = size.of(10_000, 100)
 
     async def one_byte() -> float:
         return 1.0
@@ -44,7 +44,7 @@ async def hibernated_memory(size: Size) -> Sequence[Row]:
     pairs = await alternate(
         lambda: measured_apart(hibernated_instances, count),
         one_byte,
-        size.without_warm_up(7),
+        size.with_warm_up(0),
     )
     return [
         Row(
