@@ -30,6 +30,7 @@ from .numbers import (
     lag_of,
     resource_numbers,
 )
+from .pace import Pace
 from .phases import Phase
 from .shares import DispatchPolicy, Priority, Share
 from .tally import Tally
@@ -40,9 +41,6 @@ from .workers import Workers
 __all__ = ["Dispatcher"]
 
 log = logging.getLogger("podvisor.dispatcher")
-
-_FEW = 2
-"""Turns that are started together before it is known how long they take."""
 
 
 @attrs.define(eq=False)
@@ -86,12 +84,10 @@ class Dispatcher:
         self._resources: dict[str, Resource[Seeker]] = {
             name: Resource(name, units) for name, units in policy.resources.items()
         }
-        self.admission = Admission(policy, self._fair.share, self._pace)
+        self.admission = Admission(policy, self._fair.share, self._per_turn)
         self._seats: dict[Instance, _Seat] = {}
         self._pumping = False
-        self._handed = 0
-        self._first_batch = self._batch = min(_FEW, policy.pump)
-        self._paused: float | None = None
+        self._pace = Pace(policy)
         self._tick = 1
         self._inlined: list[Tally] = []
         self._accrual: Handle | None = None
@@ -142,7 +138,7 @@ class Dispatcher:
         self._fair.set_share(partition, share, self._now())
         self._pump_soon()
 
-    def _pace(self, partition: str) -> float:
+    def _per_turn(self, partition: str) -> float:
         """Return the seconds in which a partition works off one turn, about."""
         account = self._fair.accounts.get(partition)
         return self._policy.estimate if account is None else account.pace()
@@ -205,7 +201,7 @@ class Dispatcher:
         and so do those that come while many have begun that did not run yet.
         """
         spec = _handler(instance)
-        if spec.coroutine is None or spec.needs or self._handed >= self._batch:
+        if spec.coroutine is None or spec.needs or self._pace.crowded:
             self.submit(instance)
             return
         now = self._now()
@@ -289,42 +285,18 @@ class Dispatcher:
         """Start turns until nothing may start, or the loop has other things to do."""
         self._pumping = False
         now = self._now()
-        if self._paused is not None:
-            self._adapt(now - self._paused)
-            self._paused = None
-        end = now + self._policy.quantum
-        for _ in range(self._batch):
-            ticket = self._fair.pick(now)
-            if ticket is None:
-                if not self._fair.waiting:
-                    self._batch = self._first_batch
-                break
+        self._pace.begin(now)
+        while (ticket := self._fair.pick(now)) is not None:
             self._begin(ticket)
             now = self._now()
-            if now >= end:
-                self._pause(now)
+            if self._pace.enough(now):
+                self._pump_soon()
                 break
         else:
-            self._pause(now)
+            if not self._fair.waiting:
+                self._pace.rest()
         if self._fair.events:
             self._report()
-
-    def _pause(self, now: float) -> None:
-        """Let the loop do something else, and go on right after that."""
-        self._paused = now
-        self._pump_soon()
-
-    def _adapt(self, seconds: float) -> None:
-        """Start fewer turns at a time when a pass of the loop takes long, or more.
-
-        A worker's turn costs nothing when it is begun here, but the loop runs all that
-        were begun in one pass, and whoever arrives meanwhile waits for all of them. So
-        a rush begins with few, and grows while the passes are short.
-        """
-        if seconds > self._policy.quantum / 2:
-            self._batch = max(1, self._batch // 2)
-        elif seconds < self._policy.quantum / 8:
-            self._batch = min(self._policy.pump, 2 * self._batch)
 
     def _begin(self, ticket: Ticket[Seeker]) -> None:
         seeker = ticket.item
@@ -351,15 +323,17 @@ class Dispatcher:
         """Let a worker run a turn."""
         instance.phase = Phase.RUNNING
         seat = self._seats[instance] = _Seat(ticket, ticket.needs)
-        self._handed += 1
+        self._pace.hand(instance.partition.step_of(instance.kind.name, ticket.kind))
         seat.task = self._workers.run(functools.partial(self._work, instance, seat))
         if self._accrual is None:
             self._accrue_later()
 
     async def _work(self, instance: Instance, seat: _Seat) -> None:
-        self._handed -= 1
+        self._pace.run()
+        # What the loop did before this began is not for the partition to pay.
+        now = seat.ticket.started = self._now()
+        until = now + self._policy.quantum
         try:
-            until = seat.ticket.started + self._policy.quantum
             await self._turns.run_async(instance, until, _name(seat.resource))
         finally:
             if self._seats.get(instance) is seat:

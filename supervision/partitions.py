@@ -84,6 +84,11 @@ class Partition:
         self.context = contextvars.Context()
         self.context.run(STAMP.set, self.name)
 
+    def step_of(self, manager: str, handler: object) -> float:
+        """Return the seconds of the loop that one step of a handler takes, about."""
+        time = None if self.loop is None else self.loop.get((manager, str(handler)))
+        return 0.0 if time is None else time.seconds / time.steps
+
     def claimed(self, claim: Claim) -> None:
         """Note that the partition is ours, and what of it may not start."""
         self.claim = claim

@@ -81,6 +81,9 @@ class Rotation:
             refused=0,
         )
 
+    def set_share(self, partition: str, share: Share) -> None:
+        """All are alike."""
+
     def may_inline(self, tally: Tally) -> bool:
         lane = self._lanes[tally.partition]
         if lane.waiting or lane.seats >= lane.cap:
