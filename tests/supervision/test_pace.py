@@ -133,8 +133,8 @@ async def test_a_flood_that_computes_delays_others_by_few_turns(
         lookers = host.manager("lookers", Looker, durability=Durability.NONE)
         light = [await lookers.get("k", partition=f"p{n}") for n in range(100)]
         for n in range(120):
-            ref = await crunchers.get(f"k{n}", partition="flood")
-            await ref.tell(Compute(0.002))
+            hog = await crunchers.get(f"k{n}", partition="flood")
+            await hog.tell(Compute(0.002))
         clock.advance(held_up)
         for n, ref in enumerate(light):
             if n % at_once == 0:
