@@ -127,16 +127,19 @@ class Asking:
             The reply, unless the envelope has a future of it now; ``_LATER``: it was
             not handled.
         """
-        if instance.phase is not IDLE:
+        if not self._may_inline(instance, spec):
             return _LATER
-        if spec.coroutine is not None or spec.needs is not None:
-            return _LATER
-        runtime, partition = self._runtime, instance.partition
-        tally = partition.tally
-        if not runtime.dispatcher.may_inline(tally):
-            return _LATER
-        partition.counters.asks += 1
-        return runtime.turns.inline(instance, spec, envelope)
+        instance.partition.counters.asks += 1
+        return self._runtime.turns.inline(instance, spec, envelope)
+
+    def _may_inline(self, instance: Instance, spec: HandlerSpec) -> bool:
+        """Say whether a message may be handled in its sender's step."""
+        return (
+            instance.phase is IDLE
+            and spec.coroutine is None
+            and spec.needs is None
+            and self._runtime.dispatcher.may_inline(instance.partition.tally)
+        )
 
     async def _later(
         self,
@@ -155,19 +158,28 @@ class Asking:
         ref: AgentRef[object],
         message: Message[object],
         priority: Priority | None,
-    ) -> None:
+        *,
+        hurry: bool,
+    ) -> bool:
         """Deliver a message; from inside a turn, when the turn is committed."""
         runtime = self._runtime
         if ref.caller is not None and ref.caller.running is not None:
             runtime.post.send_later(ref.caller, ref.address, message, priority)
-            return
-        instance = runtime.resolve(ref.address)
-        runtime.post.accept(instance, message)
-        runtime.post.admit(instance, None)
-        envelope = Envelope(message, request=ref.request, priority=priority)
+            return True
+        instance, spec = self._target(ref, message, None)
+        envelope = Envelope(message, ref.request, priority=priority)
         if runtime.telemetry.tracing:
             envelope.span = runtime.post.sending(instance)
+        elif not instance.partition.reserved and self._may_inline(instance, spec):
+            instance.partition.counters.tells += 1
+            runtime.turns.inline_tell(instance, spec, envelope)
+            return True
+        elif not hurry and runtime.dispatcher.spent(instance.partition.tally):
+            return False
+        runtime.post.accept(instance, message)
+        runtime.post.admit(instance, None)
         runtime.post.hand_in(instance, envelope)
+        return True
 
     async def _queue(
         self,

@@ -162,7 +162,7 @@ class Dispatcher:
 
     def spent(self, tally: Tally) -> bool:
         """Say whether only its share of this pass of the loop keeps a turn waiting."""
-        had_enough = tally.inline > self._inline or tally.owed >= self._quantum
+        had_enough = 0 < self._inline < tally.inline or tally.owed >= self._quantum
         return had_enough and tally.tick == self._tick and not self._fair.waiting
 
     def _is_next(self, tally: Tally) -> bool:

@@ -6,6 +6,7 @@ crashes and comes back, and a message to a hibernated instance thaws it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar, final
 
@@ -85,8 +86,14 @@ class Port(Protocol):
         ref: AgentRef[object],
         message: Message[object],
         priority: Priority | None,
-    ) -> None:
-        """Deliver a message."""
+        *,
+        hurry: bool,
+    ) -> bool:
+        """Deliver a message, unless its partition has done enough in this pass.
+
+        Returns:
+            Whether it was delivered. With ``hurry`` it is.
+        """
         ...
 
     def attach(self, ref: AgentRef[object], by: int) -> None:
@@ -211,10 +218,10 @@ class AgentRef(Generic[A_co]):
     ) -> None:
         """Send a message without waiting for it to be handled.
 
-        It is in the mailbox when this returns; it is handled once, unless the process
-        ends first. A durable one is stored when this returns, and handled even so; see
-        ``AgentContext.tell``. Inside a handler both belong to the turn, as
-        ``self.context.tell`` does.
+        It is accepted when this returns, and may have been handled; it is handled once,
+        unless the process ends first. A durable one is stored when this returns, and
+        handled even so; see ``AgentContext.tell``. Inside a handler both belong to the
+        turn, as ``self.context.tell`` does.
 
         Args:
             message: what to send.
@@ -233,8 +240,10 @@ class AgentRef(Generic[A_co]):
         """
         if durable:
             await self._port.post(self, message)
-        else:
-            self._port.tell(self, message, priority)
+            return
+        if not self._port.tell(self, message, priority, hurry=False):
+            await asyncio.sleep(0)  # whoever tells a lot lets the others have a turn
+            self._port.tell(self, message, priority, hurry=True)
 
     def count_attachment(self, by: int) -> None:
         """Hold the instance once more or less; ``attached`` does it in pairs."""

@@ -63,12 +63,18 @@ class Turns:
         self._hooks = hooks
 
     def inline(
-        self, instance: Instance, spec: HandlerSpec, envelope: Envelope
+        self,
+        instance: Instance,
+        spec: HandlerSpec,
+        envelope: Envelope,
+        *,
+        ask: bool = True,
     ) -> object | asyncio.Future[object]:
-        """Handle one message of an idle instance in the caller's own step.
+        """Handle one message of an idle instance in the sender's own step.
 
         Returns:
-            The reply, or a future of it if the turn has something to commit.
+            The reply, or a future of it if somebody asks and the turn has something to
+            commit.
         """
         partition = instance.partition
         tally = partition.tally
@@ -78,7 +84,7 @@ class Turns:
         start, was_dirty = mark(instance), instance.dirty
         changed, failure = False, None
         try:
-            value = self._run(instance, spec, envelope, began, ask=True)
+            value = self._run(instance, spec, envelope, began, ask=ask)
             changed = keep(instance, start)
             if envelope.delivery is not None:
                 _stage(instance, envelope, value)
@@ -96,15 +102,26 @@ class Turns:
         commits = (changed or was_dirty) and instance.kind.each_turn
         if commits or instance.staged is not None or instance.outbox is not None:
             turn = Turn(instance, start, was_dirty, changed=changed)
-            return self._finish_inline(turn, envelope, value)
+            return self._finish_inline(turn, envelope, value, ask=ask)
         self._endings.close(instance, envelope, self._meter.ended, changed=changed)
         return value
 
+    def inline_tell(
+        self, instance: Instance, spec: HandlerSpec, envelope: Envelope
+    ) -> None:
+        """Handle one message likewise whose sender is told nothing of how it went."""
+        try:
+            self.inline(instance, spec, envelope, ask=False)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: ASYNC103, BLE001  it was dealt with
+            return  # noqa: ASYNC104  no cancellation of the sender's
+
     def _finish_inline(
-        self, turn: Turn, envelope: Envelope, value: object
+        self, turn: Turn, envelope: Envelope, value: object, *, ask: bool
     ) -> object | asyncio.Future[object]:
         self._succeeded(turn, envelope, value)
-        if turn.must_commit:
+        if ask and turn.must_commit:
             value = envelope.reply = asyncio.get_running_loop().create_future()
         self._endings.finish(turn)
         return value

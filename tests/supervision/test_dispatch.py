@@ -182,7 +182,7 @@ async def test_a_turn_ends_after_its_quantum(clock: ManualClock) -> None:
 async def test_urgent_mail_is_handled_first_and_order_is_kept_within_a_class() -> None:
     """O3: urgent before normal before background, in one mailbox."""
     log: list[str] = []
-    async with Host("memory://") as host:
+    async with Host("memory://", policy=with_dispatch(inline=0)) as host:
         busy = host.manager("busy", Busy, durability=Durability.NONE)
         ref = await busy.get("k", partition="acme")
         await ref.tell(Tick(log, "b1"), priority=Priority.BACKGROUND)
@@ -199,7 +199,7 @@ async def test_urgent_mail_is_handled_first_and_order_is_kept_within_a_class() -
 async def test_urgent_mail_hastens_an_instance_that_waits_for_its_turn() -> None:
     """O3: it overtakes the others of its partition, and nobody of another."""
     log: list[str] = []
-    async with Host("memory://") as host:
+    async with Host("memory://", policy=with_dispatch(inline=0)) as host:
         busy = host.manager("busy", Busy, durability=Durability.NONE)
         refs = [await busy.get(f"k{n}", partition="acme") for n in range(3)]
         other = await busy.get("k", partition="globex")
@@ -219,7 +219,7 @@ async def test_what_has_waited_long_enough_is_as_good_as_urgent(
 ) -> None:
     """O3: ageing; without it background work would starve beside normal work."""
     log: list[str] = []
-    policy = with_dispatch(penalties=(0.0, 10.0, 20.0))
+    policy = with_dispatch(penalties=(0.0, 10.0, 20.0), inline=0)
     async with Host("memory://", clock=clock, policy=policy) as host:
         busy = host.manager("busy", Busy, durability=Durability.NONE)
         ref = await busy.get("k", partition="acme")
