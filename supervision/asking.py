@@ -47,7 +47,7 @@ class Asking:
         instance, spec = self._target(ref, message, delivery)
         request = ref.request if ref.caller is None else _request_of(ref)
         envelope = Envelope(message, request, delivery=delivery, priority=priority)
-        if runtime.telemetry.tracing:
+        if runtime.telemetry.tracing and runtime.post.traces(ref.caller):
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
@@ -168,7 +168,7 @@ class Asking:
             return True
         instance, spec = self._target(ref, message, None)
         envelope = Envelope(message, ref.request, priority=priority)
-        if runtime.telemetry.tracing:
+        if runtime.telemetry.tracing and runtime.post.traces(None):
             envelope.span = runtime.post.sending(instance)
         elif not instance.partition.reserved and self._may_inline(instance, spec):
             instance.partition.counters.tells += 1

@@ -104,7 +104,7 @@ class Post:
             self._runtime.may_start(target.partition, address)
         self.accept(target, message)
         self.admit(target, sender)
-        span = self.sending(target) if self._runtime.telemetry.tracing else None
+        span = self.sending(target) if self.traces(sender) else None
         current = sender.current
         request = None if current is None else current.request
         reserved = target.partition.reserved
@@ -162,7 +162,7 @@ class Post:
         saved.result()
 
     def _letter(self, target: Instance, message: Message[object]) -> Envelope:
-        span = self.sending(target) if self._runtime.telemetry.tracing else None
+        span = self.sending(target) if self.traces(None) else None
         return Envelope(message, span=span)
 
     def _target(self, address: Address) -> Instance:
@@ -173,6 +173,15 @@ class Post:
         kind = self._runtime.manager(address.manager).kind
         partition = self._runtime.partition(address.partition)
         return Instance(address, kind, partition, phase=Phase.STOPPED)
+
+    def traces(self, sender: Instance | None) -> bool:
+        """Say whether a message gets spans, sent by a handler or from outside."""
+        telemetry = self._runtime.telemetry
+        if not telemetry.tracing:
+            return False
+        if sender is not None and sender.current is not None:
+            return telemetry.traces_all or sender.current.span is not None
+        return telemetry.samples()
 
     def sending(self, target: Instance) -> SpanContext:
         """Record that a tell leaves for an instance; return the span's identity."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import time
 from collections.abc import Generator, Sequence
 from contextvars import ContextVar
@@ -107,12 +108,20 @@ class TelemetryPolicy:
         top: partitions that get points of their own in metrics, first come, first
             served; the rest are summed under ``_other``. An SDK drops the partition of
             what exceeds its cardinality limit (2,000 by default), so stay below it.
+        sample: the part of the messages from outside, from 0 to 1, that get spans. What
+            a handler sends follows the message that it handles, and a message that is
+            sent inside a span follows that. It is decided before a span is made; a
+            sampler of the SDK decides while one is, which costs as much as ten asks.
     """
 
     tracer_provider: trace.TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     alias: str | None = None
     top: int = attrs.field(default=1_000, validator=attrs.validators.ge(1))
+    sample: float = attrs.field(
+        default=1.0,
+        validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)],
+    )
 
     def attributes(self, partition: str) -> dict[str, str]:
         """Return the attributes that name a partition."""
@@ -161,6 +170,20 @@ class Telemetry:
             return
         self._tracer = provider.get_tracer("podvisor", attributes=self.scope)
         self.tracing = not isinstance(self._tracer, trace.NoOpTracer)
+
+    @property
+    def traces_all(self) -> bool:
+        """Whether every message gets spans."""
+        return self.tracing and self.policy.sample >= 1.0
+
+    def samples(self) -> bool:
+        """Decide whether a message from outside of any handler gets spans."""
+        if not self.tracing or self.policy.sample >= 1.0:
+            return self.tracing
+        around = trace.get_current_span().get_span_context()
+        if around.is_valid:
+            return around.trace_flags.sampled
+        return random.random() < self.policy.sample  # noqa: S311  no secret
 
     def sending(self, manager: str, partition: str, *, ask: bool) -> Span:
         """Start the span of a message that leaves, a child of the current span.

@@ -249,7 +249,7 @@ class Turns:
         """Call a ``def`` handler in a fresh context of its partition, and time it."""
         instance.current, instance.running = envelope, spec.name
         run = instance.partition.context.copy().run
-        if self._telemetry.tracing:
+        if envelope.span is not None or self._telemetry.traces_all:
             traced = functools.partial(self._traced, spec, ask=ask)
             return self._meter.run(
                 instance, spec.name, began, run, traced, instance, envelope
@@ -293,7 +293,7 @@ class Turns:
         try:
             call = (
                 self._traced_async(coroutine, instance, envelope)
-                if self._telemetry.tracing
+                if envelope.span is not None or self._telemetry.traces_all
                 else coroutine(instance.the_agent(), envelope.message)
             )
             value = await self._meter.drive(instance, spec.name, call)

@@ -152,7 +152,7 @@ def _absent(absent: Mapping[str, str]) -> str:
 _HEADLINES = """
 - an `ask` takes {ask} µs: {ask_ratio} times what two tasks need to exchange a message
   through `asyncio.Queue`;
-- {rows} replies a second leave after their commit, with `synchronous=FULL`: {rows_ratio}
+- {rows} replies a second leave after their commit, `synchronous=FULL`: {rows_ratio}
   of what `sqlite3` by itself writes in transactions of that size;
 - an idle instance takes {idle} bytes: {idle_ratio} of a waiting task and its queue; a
   hibernated one takes {hibernated}.

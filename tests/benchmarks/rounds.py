@@ -81,8 +81,9 @@ class Rotation:
             refused=0,
         )
 
-    def set_share(self, partition: str, share: Share) -> None:
-        """All are alike."""
+    def spent(self, tally: Tally) -> bool:
+        """Let nobody wait for the next pass."""
+        return False
 
     def may_inline(self, tally: Tally) -> bool:
         lane = self._lanes[tally.partition]

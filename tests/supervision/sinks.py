@@ -196,7 +196,9 @@ class Sink(logging.Handler):
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.spans))
         self.meter_provider = MeterProvider([self.reader])
 
-    def policy(self, *, alias: str | None = None, top: int = 1_000) -> HostPolicy:
+    def policy(
+        self, *, alias: str | None = None, top: int = 1_000, sample: float = 1.0
+    ) -> HostPolicy:
         """Send a host's spans and metrics here."""
         return HostPolicy(
             telemetry=TelemetryPolicy(
@@ -204,6 +206,7 @@ class Sink(logging.Handler):
                 meter_provider=self.meter_provider,
                 alias=alias,
                 top=top,
+                sample=sample,
             )
         )
 

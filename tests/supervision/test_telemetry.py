@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 
@@ -243,6 +244,39 @@ async def test_a_tell_begins_a_trace_of_its_own_with_a_link(
     assert process.parent is None
     assert identity(process).trace_id != identity(send).trace_id
     assert [link.context.span_id for link in process.links] == [identity(send).span_id]
+
+
+@pytest.mark.parametrize("sample", [0.0, 0.25])
+async def test_a_part_of_the_messages_from_outside_gets_spans(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, sample: float
+) -> None:
+    """G13: a request has its spans all the way, or none of them."""
+    draws = itertools.cycle((0.1, 0.5, 0.7, 0.9))
+    monkeypatch.setattr("supervision.telemetry.random.random", lambda: next(draws))
+    async with Host(store=MemoryStore(), policy=sink.policy(sample=sample)) as host:
+        clerks = Team.of(host).clerks
+        clerk = await clerks.get("a", partition="acme")
+        await clerks.get("b", partition="acme")
+        for _ in range(4):
+            await clerk.ask(Forward("b"))
+        for _ in range(4):
+            await clerk.tell(Pass("b"))
+        await eventually(lambda: host.runtime.partition("acme").counters.handled == 16)
+
+    assert len(sink.finished("process clerks")) == (4 if sample else 0)
+
+
+async def test_what_is_sent_inside_a_span_follows_it(sink: Sink) -> None:
+    """G13: whatever part is sampled, a trace that has begun is whole."""
+    tracer = sink.tracer_provider.get_tracer("application")
+    policy = sink.policy(sample=0.0)
+    async with Host(store=MemoryStore(), policy=policy) as host:
+        clerk = await Team.of(host).clerks.get("a", partition="acme")
+        await clerk.ask(Say())
+        with tracer.start_as_current_span("request"):
+            await clerk.ask(Say())
+
+    assert len(sink.finished("process clerks")) == 1
 
 
 async def test_two_hosts_do_not_mix(sink: Sink) -> None:

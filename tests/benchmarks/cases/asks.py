@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: TID251
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: TID251
     InMemorySpanExporter,
 )
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased  # noqa: TID251
 
 from pods import AgentRef, Durability, Host, HostPolicy, TelemetryPolicy
 from tests.benchmarks.agents import Bump, BumpLater, Countdown, Counter, Tick
@@ -169,11 +168,13 @@ async def tell(size: Size) -> Sequence[Row]:
 
 async def telemetry(size: Size) -> Sequence[Row]:
     many, asks = size.of(MANY, 3), size.of(100, 5)
-    tracer = TracerProvider(sampler=TraceIdRatioBased(0.01))
+    tracer = TracerProvider()
     tracer.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
     meter = MeterProvider([InMemoryMetricReader()])
     policy = HostPolicy(
-        telemetry=TelemetryPolicy(tracer_provider=tracer, meter_provider=meter)
+        telemetry=TelemetryPolicy(
+            tracer_provider=tracer, meter_provider=meter, sample=0.01
+        )
     )
     async with counters(many, policy) as seen, counters(many) as unseen:
         pairs = await alternate(
