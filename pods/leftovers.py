@@ -20,6 +20,8 @@ from .surgery import Surgery
 __all__ = ["Leftovers"]
 
 _PAGE = 1_000
+_SEEN = 10_000
+"""Pods that are not looked at again when they thaw again: the code is the same."""
 _FIRST = "0"
 """Sorts before the name of every node, which begins with a letter."""
 
@@ -30,18 +32,24 @@ class Leftovers:
     def __init__(self, runtime: Runtime, surgery: Surgery) -> None:
         self._runtime = runtime
         self._surgery = surgery
+        self._seen: dict[Address, None] = {}
 
     async def report(self, state: PodState) -> None:
-        """Look once after a pod has thawed, and log what is found.
+        """Look after the first thaw of a pod on this host, and log what is found.
 
         It waits until the nodes are up: nobody who wants the pod waits for it.
         """
+        if state.pod.address in self._seen:
+            return
         await state.settled.wait()
         try:
             found = await self.problems(state)
         except PodsError as error:
             log_of(state.pod.address, "pod.nodes_unread", error=type(error).__name__)
             return
+        self._seen[state.pod.address] = None
+        if len(self._seen) > _SEEN:
+            del self._seen[next(iter(self._seen))]
         for problem in found[len(state.problems) :]:
             log_of(
                 state.pod.address,
