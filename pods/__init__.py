@@ -151,6 +151,7 @@ from .node import Node, NodeSpec, eager, lazy, nested
 from .pod import Pod, PodContext, PodRef
 from .reports import Failure, MutationReport, NodeResult, ReconcileReport, Source
 from .snapshot import NodeSnapshot, NodeState
+from .stored import Problem, ProblemKind
 from .topology import Topology
 
 __all__ = [
@@ -243,6 +244,8 @@ __all__ = [
     "PolicyChange",
     "PostgresPolicy",
     "Priority",
+    "Problem",
+    "ProblemKind",
     "Quarantine",
     "Quarantined",
     "ReadPolicy",

@@ -72,6 +72,8 @@ class PodState:
         done: those of them that are durable.
         gone: addresses of nodes that were removed since the pod is live, the latest
             ``MAX_NODES`` of them.
+        leftovers: addresses of stored nodes that the code has forgotten, as they were
+            last looked for.
     """
 
     pod: Instance
@@ -88,6 +90,7 @@ class PodState:
     staged: list[Rewiring] = attrs.field(factory=list["Rewiring"])
     done: list[Rewiring] = attrs.field(factory=list["Rewiring"])
     gone: dict[Address, None] = attrs.field(factory=dict[Address, None])
+    leftovers: frozenset[Address] = frozenset()
 
     def forget(self, removed: Address) -> None:
         """Note that a node is gone for good."""
@@ -131,7 +134,7 @@ class Lookout:
 
     def was_removed(self, state: PodState, address: Address) -> bool:
         """Say whether an address was that of a node which the pod has lost for good."""
-        if address in state.gone:
+        if address in state.gone or address in state.leftovers:
             return True
         return any(
             self.address(state, state.declared[name]) == address

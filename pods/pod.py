@@ -23,6 +23,7 @@ from .node import Node
 from .reconciler import Reconciler
 from .reports import MutationReport, ReconcileReport
 from .snapshot import NodeSnapshot
+from .stored import Problem
 from .topology import Topology, topology_of
 
 if TYPE_CHECKING:
@@ -141,6 +142,37 @@ class PodRef(AgentRef[P_co]):
         If the pod heals itself just now, it waits until that is over.
         """
         return await self._reconciler().report(await self._state())
+
+    async def problems(self) -> tuple[Problem, ...]:
+        """Say which stored or declared nodes are left out of the topology, and why.
+
+        A node that its class does not declare any more is among them, as long as
+        something of it is stored. Every one of them is logged when the pod thaws.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        return await self._reconciler().problems(await self._state())
+
+    async def discard_node(self, node: str, *, actor: str, reason: str) -> None:
+        """Delete for good what is stored of a node that is not declared any more.
+
+        All that it owned goes with it. A node of the present topology is removed with
+        ``mutate`` instead.
+
+        Args:
+            node: its name, as ``problems`` gives it.
+            actor: who decides; goes to the log.
+            reason: why; goes to the log.
+
+        Raises:
+            UnknownNode: nothing is left over of a node of that name.
+            ValueError: actor or reason is empty.
+            StoreError: nothing was deleted.
+        """
+        async with self.attached():
+            state = await self._state()
+            await self._reconciler().discard(state, node, actor=actor, reason=reason)
 
     async def to_mermaid(self) -> str:
         """Draw the topology as a Mermaid flowchart, with the state of every node."""

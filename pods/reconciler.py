@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from persistence import Address, PodsError, Record, RecordError
 from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
 
+from .leftovers import Leftovers
 from .live import Lookout, PodState, log_of, node_address, read_stored
 from .mutation import Change
 from .node import NodeSpec
@@ -22,7 +23,7 @@ from .planner import Observed, closure, eager_closure
 from .reports import MutationReport, ReconcileReport
 from .snapshot import NodeSnapshot, NodeState
 from .startup import Startup
-from .stored import StoredTopology, effective
+from .stored import Problem, StoredTopology, effective
 from .surgery import Surgery
 from .topology import Topology, topology_of
 
@@ -49,6 +50,7 @@ class Reconciler:
         self._look = Lookout(runtime)
         self._startup = Startup(runtime, self._look)
         self._surgery = Surgery(runtime, self._look, self.reconcile)
+        self._leftovers = Leftovers(runtime, self._surgery)
 
     def __repr__(self) -> str:
         return f"<Reconciler pods={len(self._states)}>"
@@ -112,6 +114,12 @@ class Reconciler:
             self._heal(state)
         else:
             state.settled.set()
+        if instance.rev or state.rev:  # who begins has left nothing behind
+            self._runtime.crew.start(
+                functools.partial(self._leftovers.report, state),
+                f"leftovers of {instance.address}",
+                instance.address.partition,
+            )
 
     async def ready(self, instance: Instance) -> None:
         """Wait until the eager nodes have been brought up, or have failed."""
@@ -202,6 +210,16 @@ class Reconciler:
     async def stage(self, state: PodState, changes: Sequence[Change]) -> MutationReport:
         """Change a pod's topology with the turn of its own that goes on."""
         return await self._surgery.stage(state, changes)
+
+    async def problems(self, state: PodState) -> tuple[Problem, ...]:
+        """Say which nodes are left out of a pod's topology, and why."""
+        return await self._leftovers.problems(state)
+
+    async def discard(
+        self, state: PodState, name: str, *, actor: str, reason: str
+    ) -> None:
+        """Delete what is stored of a node that the code has forgotten."""
+        await self._leftovers.discard(state, name, actor=actor, reason=reason)
 
     async def snapshots(self, state: PodState) -> tuple[NodeSnapshot, ...]:
         """Say where every node stands; reads the rows of those that are not live."""

@@ -181,6 +181,7 @@ class ProblemKind(enum.Enum):
     KIND_CHANGED = "its manager now runs a pod where there was none, or none any more"
     MISSING = "it requires a node that is not there"
     OWNER_IS_POD = "its owner is a nested pod now"
+    UNDECLARED = "its class does not declare it any more, and what it stored is kept"
     TOO_MANY = "the pod has as many nodes as it may have"
 
 

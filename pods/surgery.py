@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
 from persistence import (
     Address,
@@ -37,6 +37,8 @@ from .topology import topology_of
 
 __all__ = ["Surgery"]
 
+T = TypeVar("T")
+
 Reconcile: TypeAlias = Callable[[PodState, Iterable[str]], Awaitable[ReconcileReport]]
 
 
@@ -55,35 +57,23 @@ class Surgery:
 
         It runs in a task of the library: a caller that is cancelled does not stop it.
         """
-        done: asyncio.Future[MutationReport] = (
-            asyncio.get_running_loop().create_future()
-        )
+        return await self._lined_up(state, self._mutated(state, changes))
+
+    async def discard(self, state: PodState, nodes: Iterable[Address]) -> None:
+        """Delete what is stored of nodes that stand in no topology any more."""
+        await self._lined_up(state, self._deleted(state, tuple(nodes)))
+
+    async def _lined_up(self, state: PodState, work: Coroutine[object, object, T]) -> T:
+        """Do something to a pod when everything of the kind before it is done."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         before, state.queue = state.queue, asyncio.get_running_loop().create_future()
         task = self._runtime.crew.hold(
-            functools.partial(self._in_turn, state, changes, done, before),
+            functools.partial(_in_turn, work, done, before),
             f"mutate {state.pod.address}",
             state.pod.address.partition,
         )
-        task.add_done_callback(functools.partial(_over, done, state.queue))
+        task.add_done_callback(functools.partial(_over, work, done, state.queue))
         return await done
-
-    async def _in_turn(
-        self,
-        state: PodState,
-        changes: Sequence[Change],
-        done: asyncio.Future[MutationReport],
-        before: asyncio.Future[None] | None,
-    ) -> None:
-        try:
-            if before is not None:
-                await before
-            report = await self._mutated(state, changes)
-        except Exception as error:  # noqa: BLE001  it belongs to the caller, not to this task
-            if not done.done():
-                done.set_exception(error)
-        else:
-            if not done.done():
-                done.set_result(report)
 
     async def _mutated(
         self, state: PodState, changes: Sequence[Change]
@@ -229,6 +219,15 @@ class Surgery:
         await self._runtime.stopping.stop(instance, discard=True)
         return True
 
+    async def _deleted(self, state: PodState, nodes: Sequence[Address]) -> None:
+        operations: list[Operation] = []
+        for node in nodes:
+            await self._discard(node)
+            operations += await self._deletions(node)
+        pod = state.pod
+        unit = Unit(pod.address.partition, pod.partition.epoch, tuple(operations))
+        await self._runtime.writer.submit(unit)
+
     async def _deletions(self, removed: Address) -> list[Operation]:
         """List the rows of a removed node and, at any depth, of the pods inside it.
 
@@ -289,12 +288,31 @@ class Surgery:
         state.stored = stored
 
 
+async def _in_turn(
+    work: Coroutine[object, object, T],
+    done: asyncio.Future[T],
+    before: asyncio.Future[None] | None,
+) -> None:
+    try:
+        if before is not None:
+            await before
+        result = await work
+    except Exception as error:  # noqa: BLE001  it belongs to the caller, not to this task
+        if not done.done():
+            done.set_exception(error)
+    else:
+        if not done.done():
+            done.set_result(result)
+
+
 def _over(
-    done: asyncio.Future[MutationReport],
+    work: Coroutine[object, object, T],
+    done: asyncio.Future[T],
     after: asyncio.Future[None],
     _: asyncio.Task[None],
 ) -> None:
     """Let the next mutation begin; tell the caller of one that a shutdown cut off."""
+    work.close()  # one that was never begun would warn of it
     after.set_result(None)
     if not done.done():
         done.set_exception(HostClosed())

@@ -206,7 +206,10 @@ class NotHandled(PodsError, TypeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class AgentCrashed(PodsError, RuntimeError):
-    """A handler ended with something that is no ``Exception``; the turn was undone."""
+    """A handler ended with something that is no ``Exception``; the turn was undone.
+
+    It is also the answer to what was not handled, as its instance went down before.
+    """
 
     code: ClassVar[str] = "PV-E316"
     address: Address

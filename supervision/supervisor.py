@@ -21,8 +21,7 @@ from persistence import (
 )
 
 from .departures import refuse_mail
-from .errors import Quarantined
-from .failures import as_told
+from .errors import AgentCrashed, Quarantined
 from .instance import Instance
 from .lifecycle import Lifecycle
 from .phases import Phase
@@ -128,7 +127,9 @@ class Supervisor:
 
     def _go_down(self, instance: Instance, error: BaseException, where: str) -> None:
         # Its mail does not go to a successor: that would be a restart without a budget.
-        refuse_mail(instance, as_told(error, instance.address, where))
+        # Nor is it told the text of an exception that another request has raised.
+        kind = type(error).__qualname__
+        refuse_mail(instance, AgentCrashed(instance.address, where, kind))
         instance.phase = Phase.BACKING_OFF
         instance.draining = 0
         self._lifecycle.settled(instance)

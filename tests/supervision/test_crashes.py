@@ -12,6 +12,7 @@ import pytest
 from persistence import Key
 from supervision import (
     Agent,
+    AgentCrashed,
     AgentRef,
     Durability,
     Host,
@@ -347,6 +348,29 @@ async def test_a_keyboard_interrupt_goes_through_and_undoes_the_message(
         await ref.ask(Awkward(KeyboardInterrupt))
 
     assert await ref.ask(Add()) == 1
+
+
+@pytest.mark.parametrize("message", [Crash, CrashLater])
+async def test_who_waited_behind_a_crash_is_not_told_of_it(
+    host: Host, message: type[Crash | CrashLater]
+) -> None:
+    """B6, P3: what another request has raised is nobody else's to read."""
+    counters = host.manager("counters", Counter, restart=RestartPolicy(restart=False))
+    ref = await counters.get("one", partition="acme")
+    wait = Wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ref.ask(wait))
+        await wait.entered.wait()
+        crash = group.create_task(answer(ref.ask(message())))
+        behind = group.create_task(answer(ref.ask(AddLater())))
+        await spin()
+        wait.gate.set()
+
+    assert str(crash.result()) == "exception"
+    error = behind.result()
+    assert isinstance(error, AgentCrashed)
+    assert (error.cause, "exception" in str(error)) == ("RuntimeError", False)
 
 
 class Raising(logging.Handler):
