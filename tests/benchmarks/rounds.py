@@ -81,8 +81,10 @@ class Rotation:
             refused=0,
         )
 
-    def set_share(self, partition: str, share: Share) -> None:
-        """All are alike."""
+    def spent(self, tally: Tally) -> bool:
+        lane = self._lanes[tally.partition]
+        had_enough = lane.inline > self._policy.inline and lane.tick == self._tick
+        return had_enough and not self._ring
 
     def may_inline(self, tally: Tally) -> bool:
         lane = self._lanes[tally.partition]

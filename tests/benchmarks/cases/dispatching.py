@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import statistics
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TypeAlias
 from unittest import mock
 
 import supervision.runtime
@@ -162,6 +164,7 @@ class Work(Message[None]):
     waits: list[float]
     countdown: Countdown
     waiting: float = 0.0
+    computing: float = 0.0
 
 
 class Worker(Agent):
@@ -170,33 +173,50 @@ class Worker(Agent):
         await use(message)
 
 
+MakeWork: TypeAlias = Callable[[float, list[float], Countdown], Work]
+"""Makes a turn of the flood: when it was sent, where its wait is noted, the end."""
+
+
 async def use(message: Work) -> None:
-    message.waits.append(time.perf_counter() - message.sent)
+    began = time.perf_counter()
+    message.waits.append(began - message.sent)
+    while time.perf_counter() < began + message.computing:
+        pass
     if message.waiting:
         await asyncio.sleep(message.waiting)
     message.countdown.tick()
 
 
 async def flood(size: Size) -> Sequence[Row]:
-    heavy, light = size.of(5_000, 100), size.of(199, 10)
-    pairs = await alternate(
-        lambda: fair_turns(heavy, light),
-        lambda: one_semaphore(heavy, light),
-        size.with_warm_up(0),
-    )
+    light = size.of(199, 10)
+    waiting = functools.partial(Work, waiting=TURN)
+    computing = functools.partial(Work, computing=TURN)
     return [
-        Row(
-            name="flood",
-            what="what 199 light tenants wait beside a flood of 5,000 turns, p99",
-            reference="a semaphore of as many seats, first come, first served",
-            unit="ms",
-            pairs=pairs,
-            reach=at_most(0.05),
-        )
+        await _flood("flood", "wait", waiting, size.of(5_000, 100), light, size),
+        await _flood(
+            "flood_computing", "compute", computing, size.of(1_000, 20), light, size
+        ),
     ]
 
 
-async def one_semaphore(heavy: int, light: int) -> float:
+async def _flood(
+    name: str, doing: str, make: MakeWork, heavy: int, light: int, size: Size
+) -> Row:
+    return Row(
+        name=name,
+        what=f"what 199 light tenants wait beside {heavy:,} turns that {doing}, p99",
+        reference="a semaphore of as many seats, first come, first served",
+        unit="ms",
+        pairs=await alternate(
+            lambda: fair_turns(make, heavy, light),
+            lambda: one_semaphore(make, heavy, light),
+            size.with_warm_up(0),
+        ),
+        reach=at_most(0.05),
+    )
+
+
+async def one_semaphore(make: MakeWork, heavy: int, light: int) -> float:
     """Return what light turns waited behind a flood, in milliseconds: all are alike."""
     gate = asyncio.Semaphore(SEATS)
     done, waits = Countdown(heavy + light), list[float]()
@@ -207,14 +227,14 @@ async def one_semaphore(heavy: int, light: int) -> float:
 
     async with asyncio.TaskGroup() as group:
         for _ in range(heavy):
-            group.create_task(turn(Work(time.perf_counter(), [], done, TURN)))
+            group.create_task(turn(make(time.perf_counter(), [], done)))
         for _ in range(light):
             await asyncio.sleep(PAUSE)
             group.create_task(turn(Work(time.perf_counter(), waits, done)))
     return p99(waits)
 
 
-async def fair_turns(heavy: int, light: int) -> float:
+async def fair_turns(make: MakeWork, heavy: int, light: int) -> float:
     """Return the same with a host: each light turn is of another partition."""
     dispatch = DispatchPolicy(seats=SEATS, share=Share(cap=SEATS), inline=0)
     done, waits = Countdown(heavy + light), list[float]()
@@ -223,7 +243,7 @@ async def fair_turns(heavy: int, light: int) -> float:
         others = [await workers.get("k", partition=f"light-{n}") for n in range(light)]
         hog = [await workers.get(f"k{n}", partition="hog") for n in range(heavy)]
         for ref in hog:
-            await ref.tell(Work(time.perf_counter(), [], done, TURN))
+            await ref.tell(make(time.perf_counter(), [], done))
         for ref in others:
             await asyncio.sleep(PAUSE)
             await ref.tell(Work(time.perf_counter(), waits, done))
