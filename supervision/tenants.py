@@ -101,6 +101,8 @@ def _settings(value: Mapping[str, Setting]) -> Mapping[str, Setting]:
 def _freeze_all(
     settings: Mapping[object, object], where: str, depth: int
 ) -> Mapping[str, Setting]:
+    if not settings:
+        return _NO_SETTINGS  # one for all: most tenants have none
     frozen: dict[str, Setting] = {}
     for name, item in settings.items():
         if not isinstance(name, str):

@@ -54,6 +54,7 @@ class Rotation:
         self._policy = policy
         self._turns = turns
         self._workers = workers
+        self._now = clock.monotonic
         self.admission = Admission(policy, lambda _: policy.share, lambda _: 0.0)
         self._free = policy.seats
         self._ring: deque[_Lane] = deque()
@@ -82,8 +83,9 @@ class Rotation:
         )
 
     def spent(self, tally: Tally) -> bool:
-        """Let nobody wait for the next pass."""
-        return False
+        lane = self._lanes[tally.partition]
+        had_enough = lane.inline > self._policy.inline and lane.tick == self._tick
+        return had_enough and not self._ring
 
     def may_inline(self, tally: Tally) -> bool:
         lane = self._lanes[tally.partition]
@@ -97,6 +99,7 @@ class Rotation:
                 loop = asyncio.get_running_loop()
                 loop.call_soon(self._next_tick, context=self._context)
         lane.inline += 1
+        tally.began = self._now()
         return lane.inline <= self._policy.inline
 
     def _next_tick(self) -> None:

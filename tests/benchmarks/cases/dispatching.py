@@ -7,7 +7,8 @@ import contextlib
 import random
 import statistics
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TypeAlias
 from unittest import mock
 
 import supervision.runtime
@@ -155,13 +156,22 @@ async def _fairness(
 TURN, PAUSE = 0.002, 0.001
 
 
+Clock: TypeAlias = Callable[[], float]
+
+
 class Work(Message[None]):
-    """Hold a seat for a while, and say how long it took to get it."""
+    """Hold a seat for a while, and say how long it took to get it.
+
+    A flood that computes leaves the process no time to wait, so what others wait is
+    told by the process's own time: a busy machine adds nothing to it.
+    """
 
     sent: float
     waits: list[float]
     countdown: Countdown
     waiting: float = 0.0
+    computing: float = 0.0
+    clock: Clock = time.perf_counter
 
 
 class Worker(Agent):
@@ -171,7 +181,10 @@ class Worker(Agent):
 
 
 async def use(message: Work) -> None:
-    message.waits.append(time.perf_counter() - message.sent)
+    began = message.clock()
+    message.waits.append(began - message.sent)
+    while message.clock() < began + message.computing:
+        pass
     if message.waiting:
         await asyncio.sleep(message.waiting)
     message.countdown.tick()
@@ -179,20 +192,38 @@ async def use(message: Work) -> None:
 
 async def flood(size: Size) -> Sequence[Row]:
     heavy, light = size.of(5_000, 100), size.of(199, 10)
-    pairs = await alternate(
-        lambda: fair_turns(heavy, light),
-        lambda: one_semaphore(heavy, light),
-        size.with_warm_up(0),
-    )
+    computing = size.of(1_000, 20)
+
+    async def one_step() -> float:
+        return TURN * 1_000
+
     return [
         Row(
             name="flood",
             what="what 199 light tenants wait beside a flood of 5,000 turns, p99",
             reference="a semaphore of as many seats, first come, first served",
             unit="ms",
-            pairs=pairs,
+            pairs=await alternate(
+                lambda: fair_turns(heavy, light, waiting=TURN),
+                lambda: one_semaphore(heavy, light),
+                size.with_warm_up(0),
+            ),
             reach=at_most(0.05),
-        )
+        ),
+        Row(
+            name="flood_computing",
+            what="the same beside 1,000 turns that compute for 2 ms each, p99",
+            reference="one such step, which nothing interrupts",
+            unit="ms",
+            pairs=await alternate(
+                lambda: fair_turns(
+                    computing, light, computing=TURN, clock=time.process_time
+                ),
+                one_step,
+                size.with_warm_up(0),
+            ),
+            reach=at_most(4),
+        ),
     ]
 
 
@@ -214,7 +245,14 @@ async def one_semaphore(heavy: int, light: int) -> float:
     return p99(waits)
 
 
-async def fair_turns(heavy: int, light: int) -> float:
+async def fair_turns(
+    heavy: int,
+    light: int,
+    *,
+    waiting: float = 0.0,
+    computing: float = 0.0,
+    clock: Clock = time.perf_counter,
+) -> float:
     """Return the same with a host: each light turn is of another partition."""
     dispatch = DispatchPolicy(seats=SEATS, share=Share(cap=SEATS), inline=0)
     done, waits = Countdown(heavy + light), list[float]()
@@ -223,10 +261,10 @@ async def fair_turns(heavy: int, light: int) -> float:
         others = [await workers.get("k", partition=f"light-{n}") for n in range(light)]
         hog = [await workers.get(f"k{n}", partition="hog") for n in range(heavy)]
         for ref in hog:
-            await ref.tell(Work(time.perf_counter(), [], done, TURN))
+            await ref.tell(Work(clock(), [], done, waiting, computing, clock))
         for ref in others:
             await asyncio.sleep(PAUSE)
-            await ref.tell(Work(time.perf_counter(), waits, done))
+            await ref.tell(Work(clock(), waits, done, clock=clock))
         await done.done
     return p99(waits)
 

@@ -56,6 +56,17 @@ async def health(size: Size) -> Sequence[Row]:
             )
             for name, call in calls.items()
         ]
+        host.runtime.partition("part-1").counters.rejected += 1
+        rows.append(
+            Row(
+                name="affected_one",
+                what="`host.affected()` of 1,000 partitions, one of which is",
+                reference="fifty milliseconds",
+                unit="ms",
+                pairs=await alternate(cost(host.affected), fifty, size),
+                reach=at_most(1),
+            )
+        )
     return [*rows, await _partition_memory(partitions, size)]
 
 
