@@ -8,7 +8,8 @@ import functools
 from persistence import PodsError
 
 from .checks import check_seconds
-from .errors import AskCycle, AskTimeout
+from .deadlines import Deadlines, expire
+from .errors import AskCycle
 from .instance import Instance
 from .kind import Kind
 from .mailbox import Envelope
@@ -27,10 +28,11 @@ _LATER = object()
 
 
 class Asking:
-    """The half of a manager that its refs call; the other half makes the two fields."""
+    """The half of a manager that its refs call; the other half makes the fields."""
 
     _runtime: Runtime
     _kind: Kind
+    _deadlines: Deadlines
 
     async def ask(
         self,
@@ -218,12 +220,13 @@ class Asking:
         seconds: float | None,
     ) -> object:
         if seconds is None:
-            seconds = self._kind.policy.ask_timeout
-        name = type(envelope.message).__qualname__
-        error = AskTimeout(instance.address, name, seconds)
-        timer = self._runtime.clock.call_later(
-            seconds, functools.partial(envelope.fail, error)
-        )
+            self._deadlines.add(envelope, instance.address)
+            try:
+                return await reply
+            finally:
+                self._deadlines.remove(envelope)
+        late = functools.partial(expire, envelope, instance.address, seconds)
+        timer = self._runtime.clock.call_later(seconds, late)
         try:
             return await reply
         finally:

@@ -67,6 +67,7 @@ class InstanceManager(Asking, Generic[A_co]):
         traits = spec.agent.__traits__ or PLAIN
         self._runtime = runtime
         self._registry = runtime.registries.setdefault(name, Registry())
+        self._deadlines = runtime.post.deadlines(policy.ask_timeout)
         self._kind = Kind(
             name=name,
             spec=spec,

@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanContext
 
 from persistence import Address, PodsError, Unit
 
+from .deadlines import Deadlines
 from .departures import refuse_mail, release_waiters
 from .errands import Posting
 from .errors import MailboxFull, Overloaded
@@ -40,6 +41,18 @@ class Post:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._deadlines: dict[float, Deadlines] = {}
+
+    def deadlines(self, seconds: float) -> Deadlines:
+        """Return what ends the asks that wait so long, made on first use."""
+        if seconds not in self._deadlines:
+            self._deadlines[seconds] = Deadlines(self._runtime.clock, seconds)
+        return self._deadlines[seconds]
+
+    def close(self) -> None:
+        """Tell whoever still waits for a reply that there will be none."""
+        for deadlines in self._deadlines.values():
+            deadlines.close()
 
     def accept(self, instance: Instance, message: object) -> None:
         """Check that an instance takes a message now, before anything changes.

@@ -438,6 +438,7 @@ class Runtime:
             await asyncio.wait(self._storage, timeout=self.policy.shutdown_timeout)
         await self.oversight.offloader.end(self.policy.shutdown_grace)
         await self.crew.end(self.policy.shutdown_grace)
+        self.post.close()
         for instance in self.instances():  # those that could not be saved
             if instance.timer is not None:
                 instance.timer.cancel()

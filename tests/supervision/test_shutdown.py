@@ -94,9 +94,9 @@ async def test_shutdown_handles_the_mail_of_what_is_just_leaving(
 
     assert leaving.result()
     assert stop.result().clean
-    async with Host(store=make()) as host:
-        slow = host.manager("slow", Counter)
-        assert await (await slow.get("one", partition="acme")).ask(Read()) == 2
+    async with Host(store=make()) as again:
+        counters = again.manager("slow", Counter)
+        assert await (await counters.get("one", partition="acme")).ask(Read()) == 2
 
 
 async def test_memory_only_instances_just_go(make: MakeStore) -> None:
