@@ -346,6 +346,9 @@ CASES: dict[Argument, Case] = {
         lambda w, v: w.pod.mutate([remove_node(v)]),
         {n: v for n, v in NODES.items() if not n.startswith("its own")},
     ),
+    ("PodRef.discard_node", "node"): Case(
+        lambda w, v: w.pod.discard_node(v, actor="tenant", reason="mine"), NODES
+    ),
     ("Topology.resolve", "node"): Case(_topology("resolve"), NODES),
 }
 CASES.update(
@@ -434,6 +437,7 @@ EXEMPT: dict[Argument, str] = {
     ("Signals.numbers", "partition"): _OWNER,
     ("Signals.spans", "partition"): _OWNER,
     ("NodeSnapshot.of", "address"): _VALUE,
+    ("Problem", "node"): _VALUE,
     ("Store.shard", "partition"): _STORE,
 }
 EXEMPT.update(

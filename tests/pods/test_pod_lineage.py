@@ -70,6 +70,11 @@ async def test_stop_in_one_partition_leaves_the_others_live(medium: Medium) -> N
         assert await (await again.ensure_node(Workspace.reviewer)).ask(Count()) == 1
 
 
+def no_look_for_leftovers() -> bool:
+    """Whether no pod is looking for nodes that the code has forgotten."""
+    return not any(t.get_name().startswith("leftovers") for t in asyncio.all_tasks())
+
+
 async def test_thawing_one_partition_reads_no_row_of_another(medium: Medium) -> None:
     """G9: neither a call of the store nor a statement names another partition."""
     names = ["acme", "acme-corp", "umbrella"]
@@ -87,6 +92,7 @@ async def test_thawing_one_partition_reads_no_row_of_another(medium: Medium) -> 
             other = await Workspace.get(workspaces, "w1", partition="acme-corp")
             instance = live(host, other)
             incarnation = instance.incarnation
+            await eventually(no_look_for_leftovers)
             log.clear()
             store.named.clear()
 
