@@ -15,6 +15,7 @@ from .errors import AgentNotFound, InvalidArgument
 from .instance import Instance
 from .mail_errors import InvalidSchedule
 from .messages import Message
+from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
 from .schedules import Schedule, timer_id, timing
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .manager import InstanceManager
     from .runtime import Runtime
 
-__all__ = ["PLAIN", "AgentContext", "Parked", "Traits"]
+__all__ = ["PLAIN", "AgentContext", "Traits"]
 
 Ref_co = TypeVar("Ref_co", covariant=True)
 
@@ -359,25 +360,6 @@ class AgentContext:
     def _address_of(self, manager: InstanceManager[object] | str, key: Key) -> Address:
         name = self._runtime.owned(manager).name
         return Address(self.partition, name, check_key(key))
-
-
-class Parked:
-    """An ``async with`` block of a handler during which its turn holds no seat."""
-
-    __slots__ = ("_gave", "_instance", "_runtime")
-
-    def __init__(self, runtime: Runtime, instance: Instance) -> None:
-        self._runtime = runtime
-        self._instance = instance
-        self._gave = False
-
-    async def __aenter__(self) -> None:
-        self._gave = self._runtime.dispatcher.park(self._instance)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._gave:
-            # The turn goes on, cancelled or not, and needs its seat for that.
-            await self._runtime.dispatcher.unpark(self._instance)  # noqa: ASYNC102  as said
 
 
 def _address_of(target: object) -> Address:

@@ -84,7 +84,7 @@ class Rotation:
 
     def spent(self, tally: Tally) -> bool:
         lane = self._lanes[tally.partition]
-        had_enough = lane.inline > self._policy.inline and lane.tick == self._tick
+        had_enough = 0 < self._policy.inline < lane.inline and lane.tick == self._tick
         return had_enough and not self._ring
 
     def may_inline(self, tally: Tally) -> bool:

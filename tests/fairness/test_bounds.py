@@ -431,7 +431,12 @@ def test_the_bound_holds(bound: Callable[[Make, settings], Callable[[], None]]) 
     assert counterexample(bound(World, thorough)) is None
 
 
-@pytest.mark.parametrize(("bound", "make"), CAUGHT)
+def named(part: object) -> str:
+    made = part.keywords.values() if isinstance(part, functools.partial) else [part]
+    return "-".join(getattr(thing, "__name__", repr(thing)) for thing in made)
+
+
+@pytest.mark.parametrize(("bound", "make"), CAUGHT, ids=named)
 def test_the_bound_catches_the_mistake(
     bound: Callable[[Make, settings], Callable[[], None]], make: Make
 ) -> None:

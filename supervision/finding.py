@@ -1,0 +1,234 @@
+"""How instances are found: looked up, published when they are not there, waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from persistence import Address, Clock, Reader, check_key, check_partition
+
+from . import lineage
+from .agent import Agent
+from .claims import Claims
+from .dispatcher import Dispatcher
+from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
+from .instance import Instance
+from .lifecycle import Lifecycle
+from .oversight import Oversight
+from .partitions import Partition
+from .phases import SETTLED, OnParentStop, Phase
+from .ref import AgentRef
+from .registry import Registry
+from .stopping import Stopping
+from .tenant_errors import UnknownTenant
+
+if TYPE_CHECKING:
+    from .manager import InstanceManager
+
+__all__ = ["Finding"]
+
+
+class Finding:
+    """The half of a runtime that finds what is named; the other makes the parts.
+
+    Attributes:
+        managers: the managers of the host, by name.
+        registries: the instances in memory, by the name of their manager.
+        partitions: what the host knows of each partition.
+        open: whether it is running.
+    """
+
+    managers: dict[str, InstanceManager[Agent]]
+    registries: dict[str, Registry]
+    partitions: dict[str, Partition]
+    open: bool
+    clock: Clock
+    reader: Reader
+    claims: Claims
+    dispatcher: Dispatcher
+    lifecycle: Lifecycle
+    oversight: Oversight
+    stopping: Stopping
+
+    def manager(self, name: str) -> InstanceManager[Agent]:
+        """Return a manager of this host.
+
+        Raises:
+            UnknownManager: none of that name.
+        """
+        _check_name(name)
+        found = self.managers.get(name)
+        if found is None:
+            raise UnknownManager(name, tuple(self.managers))
+        return found
+
+    def owned(self, manager: object) -> InstanceManager[Agent]:
+        """Return a manager of this host, given by itself or by its name.
+
+        Raises:
+            UnknownManager: none of that name.
+            InvalidArgument: no manager, or one of another host.
+        """
+        if isinstance(manager, str):
+            return self.manager(manager)
+        for own in self.managers.values():
+            if own is manager:
+                return own
+        raise InvalidArgument("manager", manager, "a manager of this host")
+
+    def partition(self, name: str) -> Partition:
+        """Return what the host knows of a partition, from its first use on.
+
+        Raises:
+            UnknownTenant: it is not known, and unknown ones are refused.
+        """
+        # A text that is known has been checked; what only looks like one is no key.
+        found = self.partitions.get(name) if type(name) is str else None
+        if found is None:
+            pinned = self.oversight.tenants.policy(check_partition(name))
+            found = Partition(name, self.dispatcher.tally(name), pinned)
+            self.partitions[name] = found
+        return found
+
+    def find(self, address: Address) -> Instance | None:
+        """Return the instance that stands at an address, in whatever phase."""
+        registry = self.registries.get(address.manager)
+        return (
+            None if registry is None else registry.find(address.partition, address.key)
+        )
+
+    def ref(
+        self, address: Address, *, caller: Instance | None = None
+    ) -> AgentRef[Agent]:
+        """Make a ref to an address, for the use of a handler if ``caller`` is given."""
+        kind = self.manager(address.manager).kind
+        request = None
+        if caller is not None and caller.current is not None:
+            request = caller.current.request
+        return kind.ref(
+            kind.port, address, self.find(address), caller=caller, request=request
+        )
+
+    def resolve(
+        self,
+        address: Address,
+        parent: Instance | None = None,
+        on_parent_stop: OnParentStop = OnParentStop.STOP,
+    ) -> Instance:
+        """Find the instance at an address, or publish one and begin to start it.
+
+        Raises:
+            HostClosed: the host is not running.
+            Quarantined: the instance may not start.
+            StaleOwner: the partition belongs to another host now.
+            LineageRefused: it cannot be the child of ``parent``.
+            AgentNotFound: it was a node of a live pod, and was removed.
+        """
+        instance = self.find(address)
+        if instance is not None and instance.live:
+            leaving = instance.phase is Phase.STOPPING
+            if parent is not None and instance.parent is not parent and not leaving:
+                lineage.attach(instance, parent, on_parent_stop)
+            return instance
+        kind = self.manager(address.manager).kind
+        check_key(address.key)  # an address made by hand has not been looked at yet
+        partition = self.partition(address.partition)
+        self.may_start(partition, address)
+        instance = Instance(address, kind, partition)
+        instance.crashes = partition.crashed.pop((kind.name, address.key), None)
+        home = self._home(address) if parent is None else (parent, on_parent_stop)
+        if home is not None:
+            lineage.attach(instance, *home)
+        self.registries[address.manager].add(instance)
+        self.lifecycle.begin(instance)
+        return instance
+
+    def _home(self, address: Address) -> tuple[Instance, OnParentStop] | None:
+        """Find the family of an address that is named as the node of a live pod.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and was removed.
+        """
+        match address.key:
+            case (str(manager), pod_key, str()) if manager in self.managers:
+                extension = self.managers[manager].kind.extension
+                pod = self.registries[manager].find(address.partition, pod_key)
+            case _:
+                return None
+        if extension is None or pod is None or pod.phase not in SETTLED:
+            return None
+        return extension.home(pod, address)
+
+    def may_start(self, partition: Partition, address: Address) -> None:
+        """Check that an instance may be started now.
+
+        Raises:
+            HostClosed: the host is not running.
+            NotServed: the host was told to leave the partition to others.
+            UnknownTenant: the partition was removed from the directory.
+            StaleOwner: the partition belongs to another host.
+            Quarantined: the instance is in quarantine.
+        """
+        if not self.open or self.stopping.closing:
+            raise HostClosed
+        if partition.refused:
+            raise UnknownTenant(partition.name)
+        self.claims.check(partition)
+        mark = partition.quarantined.get((address.manager, address.key))
+        if mark is not None:
+            raise Quarantined(address, mark.reason)
+
+    async def ready(self, address: Address) -> Instance:
+        """Return the live instance of an address, started or thawed if need be."""
+        return await self.live(self.resolve(address))
+
+    async def live(self, instance: Instance) -> Instance:
+        """Wait until an instance is live and has all that ``get`` promises."""
+        if not instance.live:  # nobody would tell those who wait for this one
+            instance = self.resolve(instance.address)
+        if instance.phase not in SETTLED:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if instance.waiters is None:
+                instance.waiters = []
+            instance.waiters.append(waiter)
+            await waiter
+            instance = self.find(instance.address) or instance
+        instance.used = self.clock.monotonic()
+        if instance.kind.extension is not None:
+            await instance.kind.extension.ready(instance)
+        return instance
+
+    async def start_child(
+        self, parent: Instance, address: Address, on_parent_stop: OnParentStop
+    ) -> Instance:
+        """Start an instance as the child of another, or attach it.
+
+        Raises:
+            LineageRefused: it has another parent, or is an ancestor.
+        """
+        instance = self.resolve(address, parent, on_parent_stop)
+        instance = await self.live_child(instance, parent, on_parent_stop)
+        self.lifecycle.flush(instance)
+        return instance
+
+    async def live_child(
+        self, instance: Instance, parent: Instance, on_parent_stop: OnParentStop
+    ) -> Instance:
+        """Wait until a resolved child is live; it may have stopped and come again."""
+        instance = await self.live(instance)
+        if instance.parent is not parent and parent.live:
+            lineage.attach(instance, parent, on_parent_stop)
+        return instance
+
+    async def exists(self, address: Address) -> bool:
+        """Say whether anything of an address is live or stored."""
+        instance = self.find(address)
+        if instance is not None and instance.live:
+            return True
+        return bool(await self.reader.load(address))
+
+
+def _check_name(name: object) -> None:
+    # Takes an object: it is for callers without a type checker.
+    if not isinstance(name, str):
+        raise InvalidArgument("manager", name, "the name of a manager")

@@ -1,0 +1,31 @@
+"""How a handler gives its seat to others while it waits for something outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .instance import Instance
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Parked"]
+
+
+class Parked:
+    """An ``async with`` block of a handler during which its turn holds no seat."""
+
+    __slots__ = ("_gave", "_instance", "_runtime")
+
+    def __init__(self, runtime: Runtime, instance: Instance) -> None:
+        self._runtime = runtime
+        self._instance = instance
+        self._gave = False
+
+    async def __aenter__(self) -> None:
+        self._gave = self._runtime.dispatcher.park(self._instance)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._gave:
+            # The turn goes on, cancelled or not, and needs its seat for that.
+            await self._runtime.dispatcher.unpark(self._instance)  # noqa: ASYNC102  as said
