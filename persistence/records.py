@@ -139,6 +139,10 @@ class Unit:
 
     def __attrs_post_init__(self) -> None:
         for operation in self.operations:
+            if type(operation) is Save:  # nearly all are, and a match is slower
+                record = operation.record
+                if record.address.partition == self.partition and record.parent is None:
+                    continue
             if any(part != self.partition for part in _partitions_of(operation)):
                 what = type(operation).__name__
                 msg = f"a {what} is not in partition {self.partition!r}"

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _KINDS = {kind.value: kind for kind in RecordKind}
+_TEXTS = {kind: kind.value for kind in RecordKind}  # ``value`` itself takes a call
 
 CHECKSUM_BYTES = 8
 """Enough against accidents: one flipped row in 10**19 passes. It is no signature."""
@@ -96,7 +97,7 @@ def row_of(record: Record) -> Row:
         address.partition,
         address.manager,
         key_to_text(address.key),
-        record.kind.value,
+        _TEXTS[record.kind],
         record.rev,
         record.version,
         "" if parent is None else parent.manager,

@@ -99,7 +99,9 @@ async def hibernated_instances(count: int) -> float:
                     for n in range(start, start + size):
                         group.create_task(one(n))
 
-            for start in range(0, count, WAVE):  # what caches take, they have now
+            for start in range(
+                0, count, WAVE
+            ):  # what caches take, they have now; half of that is too little
                 await wave(start, min(WAVE, count - start))
             before = resident()
             for start in range(count, 2 * count, WAVE):
@@ -122,6 +124,8 @@ async def measured_apart(kind: Callable[[int], Awaitable[float]], count: int) ->
 
 
 def main(kind: str, count: str) -> None:
+    gc.disable()  # it would go through all that is there again and again
+
     async def measured() -> float:
         return await _KINDS[kind](int(count))
 

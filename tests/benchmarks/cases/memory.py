@@ -36,7 +36,7 @@ async def idle_memory(size: Size) -> Sequence[Row]:
 
 
 async def hibernated_memory(size: Size) -> Sequence[Row]:
-    count = size.of(10_000, 100)
+    count = size.of(20_000, 100)
 
     async def one_byte() -> float:
         return 1.0
