@@ -24,6 +24,7 @@ from persistence import (
 
 from . import lineage
 from .agent import Agent
+from .ancestry import refuse_circle
 from .claims import Claims
 from .completion import finish
 from .departures import Departures
@@ -297,6 +298,7 @@ class Runtime:
         Raises:
             LineageRefused: it has another parent, or is an ancestor.
         """
+        await refuse_circle(self, parent, address)
         instance = self.resolve(address, parent, on_parent_stop)
         instance = await self.live_child(instance, parent, on_parent_stop)
         self.lifecycle.flush(instance)
