@@ -9,6 +9,7 @@ from persistence import Address, Clock, Reader, check_key, check_partition
 
 from . import lineage
 from .agent import Agent
+from .ancestry import refuse_circle
 from .claims import Claims
 from .dispatcher import Dispatcher
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
@@ -206,6 +207,7 @@ class Finding:
         Raises:
             LineageRefused: it has another parent, or is an ancestor.
         """
+        await refuse_circle(self, parent, address)
         instance = self.resolve(address, parent, on_parent_stop)
         instance = await self.live_child(instance, parent, on_parent_stop)
         self.lifecycle.flush(instance)

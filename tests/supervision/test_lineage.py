@@ -176,6 +176,21 @@ async def test_a_second_parent_and_a_circle_are_refused(host: Host) -> None:
         assert reason in str(error)
 
 
+async def test_a_sleeping_ancestor_is_refused_as_a_child(host: Host) -> None:
+    """G11: a circle in the store would be one in memory after the next thaw."""
+    parents = host.manager("parents", Parent)
+    root = await parents.get("root", partition="acme")
+    middle = await root.ask(Spawn("middle"))
+    leaf = await middle.ask(Spawn("leaf"))
+    await parents.stop("root", partition="acme")
+
+    errors = [await answer(leaf.ask(Adopt(key))) for key in ("middle", "root")]
+
+    assert [type(error) for error in errors] == [LineageRefused] * 2
+    assert "is an ancestor" in str(errors[0])
+    assert await root.ask(Spawn("middle")) == middle
+
+
 async def test_a_refused_child_is_not_published(host: Host) -> None:
     """G11: a refusal leaves nothing behind."""
     parents = host.manager("parents", Parent)

@@ -1,0 +1,43 @@
+"""Ancestors of an instance that may be out of memory; their rows name the next one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from persistence import Address, RecordError, RecordKind
+
+from .errors import LineageRefused
+from .instance import Instance
+
+if TYPE_CHECKING:
+    from .finding import Finding
+
+__all__ = ["refuse_circle"]
+
+
+async def refuse_circle(runtime: Finding, parent: Instance, child: Address) -> None:
+    """Raise if an instance stands above its own parent, in memory or in the store.
+
+    Raises:
+        LineageRefused: it does.
+        StoreError: the store could not be read.
+    """
+    seen: set[Address] = set()
+    above = parent.parent_address
+    while above is not None and above not in seen:
+        if above == child:
+            reason = "it is an ancestor of the parent"
+            raise LineageRefused(parent.address, child, reason)
+        seen.add(above)
+        above = await _above(runtime, above)
+
+
+async def _above(runtime: Finding, address: Address) -> Address | None:
+    instance = runtime.find(address)
+    if instance is not None and instance.live:
+        return instance.parent_address
+    try:
+        rows = await runtime.reader.load(address)
+    except RecordError:  # nobody knows what stood above it
+        return None
+    return next((row.parent for row in rows if row.kind is RecordKind.STATE), None)
