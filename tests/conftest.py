@@ -6,11 +6,20 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.hibernating import always_hibernate, hibernates
+
 pytest.register_assert_rewrite("persistence.testing")
 
 settings.register_profile("large", max_examples=5_000, deadline=None)
 
-__all__ = ["anyio_backend", "no_blocking_calls"]
+__all__ = ["anyio_backend", "idleness", "no_blocking_calls"]
+
+
+@pytest.fixture(autouse=True)
+def idleness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let instances hibernate whenever they may, if the run is about that."""
+    if hibernates(request.node):
+        always_hibernate(monkeypatch)
 
 
 @pytest.fixture(scope="session")

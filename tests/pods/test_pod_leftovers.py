@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from persistence import Address, Record
 from pods import (
     Agent,
     AgentNotFound,
@@ -65,10 +66,10 @@ async def desk(host: Host, pod: type[Before | After], partition: str) -> PodRef[
     return found
 
 
-def names(rows: object) -> list[str]:
+def names(rows: dict[Address, tuple[Record, ...]]) -> list[str]:
     """Return the names of the nodes that have rows."""
-    assert isinstance(rows, dict)
-    return sorted(address.key[-1] for address in rows if address.manager == "workers")
+    keys = [address.key for address in rows if address.manager == "workers"]
+    return sorted(str(key[-1]) for key in keys)
 
 
 async def test_a_node_that_code_has_forgotten_is_reported_and_kept(

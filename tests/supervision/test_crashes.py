@@ -336,7 +336,6 @@ async def test_a_failed_start_pins_no_frames(host: Host) -> None:
     assert caught.value.__cause__.__traceback__ is None
 
 
-@pytest.mark.stays_live("a queued turn would take the interrupt to the loop")
 async def test_a_keyboard_interrupt_goes_through_and_undoes_the_message(
     host: Host,
 ) -> None:

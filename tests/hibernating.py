@@ -1,0 +1,103 @@
+"""The suite once more, with instances that hibernate between every two messages.
+
+``PODVISOR_TEST_IDLE=0 pytest tests/pods`` gives every manager that sets no idle timeout
+one of 0, and asks before every message whether the family of its target is idle; the
+product answers, as it does when a timer of its own asks. So every message meets an
+instance that was stored and thawed since the one before. ``tests.stays_live`` lists
+the tests that presume a live instance.
+"""
+
+from __future__ import annotations
+
+import os
+
+import attrs
+import pytest
+
+from supervision import (
+    Agent,
+    AgentRef,
+    InstanceManager,
+    ManagerPolicy,
+    Message,
+    Priority,
+)
+from supervision.agent import AgentSpec
+from supervision.asking import Asking
+from supervision.idle import Idle
+from supervision.instance import Instance
+from supervision.runtime import Runtime
+from supervision.staging import Delivery
+from tests.stays_live import STAYS_LIVE
+
+__all__ = ["always_hibernate", "hibernates"]
+
+
+class Restless(Idle):
+    """Lets a family hibernate when it is told to, if it may by then."""
+
+    def ask(self, instance: Instance) -> None:
+        """Let the family of an instance hibernate now if it may."""
+        while instance.parent is not None:
+            instance = instance.parent
+        if instance.kind.policy.idle_timeout == 0:
+            self._next_look(instance, self._clock.monotonic())
+
+
+def hibernates(node: pytest.Item) -> bool:
+    """Say whether the instances of a test hibernate in this run."""
+    if os.environ.get("PODVISOR_TEST_IDLE") != "0":
+        return False
+    file, _, name = node.nodeid.partition("::")
+    return name.rpartition("::")[2].partition("[")[0] not in STAYS_LIVE.get(file, {})
+
+
+def always_hibernate(patch: pytest.MonkeyPatch) -> None:
+    """Make hosts whose instances hibernate whenever they may, until it is undone."""
+    make = InstanceManager.__init__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  of any agent
+    ask, tell = Asking.ask, Asking.tell
+
+    def restless(
+        self: InstanceManager[Agent],
+        runtime: Runtime,
+        name: str,
+        spec: AgentSpec,
+        policy: ManagerPolicy,
+    ) -> None:
+        if policy.idle_timeout is None:
+            policy = attrs.evolve(policy, idle_timeout=0)
+        make(self, runtime, name, spec, policy)
+
+    async def asked(
+        self: Asking,
+        ref: AgentRef[object],
+        message: Message[object],
+        seconds: float | None,
+        priority: Priority | None,
+        delivery: Delivery | None = None,
+    ) -> object:
+        _before(ref)
+        return await ask(self, ref, message, seconds, priority, delivery)
+
+    def told(
+        self: Asking,
+        ref: AgentRef[object],
+        message: Message[object],
+        priority: Priority | None,
+        *,
+        hurry: bool,
+    ) -> bool:
+        _before(ref)
+        return tell(self, ref, message, priority, hurry=hurry)
+
+    patch.setattr("supervision.runtime.Idle", Restless)
+    patch.setattr(InstanceManager, "__init__", restless)
+    patch.setattr(Asking, "ask", asked)
+    patch.setattr(Asking, "tell", told)
+
+
+def _before(ref: AgentRef[object]) -> None:
+    runtime = ref._port.runtime  # pyright: ignore[reportPrivateUsage]  a test looks inside
+    instance = runtime.find(ref.address)
+    if isinstance(runtime.idle, Restless) and instance is not None:
+        runtime.idle.ask(instance)
