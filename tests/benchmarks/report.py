@@ -155,7 +155,7 @@ _HEADLINES = """
 - {rows} replies a second leave after their commit, `synchronous=FULL`: {rows_ratio}
   of what `sqlite3` by itself writes in transactions of that size;
 - an idle instance takes {idle} bytes: {idle_ratio} of a waiting task and its queue; a
-  hibernated one takes {hibernated}.
+  hibernated one leaves {hibernated} behind.
 """
 
 
