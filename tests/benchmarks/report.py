@@ -87,6 +87,8 @@ def number(value: float) -> str:
 
 
 def ratio(value: float) -> str:
+    if value < 0.01:
+        return "<0.01"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
