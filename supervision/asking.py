@@ -53,23 +53,34 @@ class Asking:
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
+                if value is _LATER and self._goes_round(instance, envelope):
+                    instance, value = await self._go_round(ref, envelope)
                 if value is _LATER or envelope.reply is not None:
                     return await self._later(ref, instance, envelope, seconds)
                 return value
         value = self._at_once(instance, spec, envelope)
-        if (
-            value is _LATER
-            and delivery is None
-            and runtime.dispatcher.spent(instance.partition.tally)
-        ):
-            # It has had its part of this pass of the loop, and nobody waits: the next
-            # pass is cheaper to wait for than a seat.
-            await asyncio.sleep(0)
-            instance, spec = self._target(ref, message, delivery)
-            value = self._at_once(instance, spec, envelope)
+        if value is _LATER and self._goes_round(instance, envelope):
+            instance, value = await self._go_round(ref, envelope)
         if value is _LATER or envelope.reply is not None:
             return await self._later(ref, instance, envelope, seconds)
         return value
+
+    def _goes_round(self, instance: Instance, envelope: Envelope) -> bool:
+        """Say whether an ask that may not run now waits for the next pass of the loop.
+
+        Its partition has had its part of this one, and nobody waits: the next pass is
+        cheaper to wait for than a seat.
+        """
+        tally = instance.partition.tally
+        return envelope.delivery is None and self._runtime.dispatcher.spent(tally)
+
+    async def _go_round(
+        self, ref: AgentRef[object], envelope: Envelope
+    ) -> tuple[Instance, object]:
+        """Wait for the next pass of the loop, and try again."""
+        await asyncio.sleep(0)
+        instance, spec = self._target(ref, envelope.message, None)
+        return instance, self._at_once(instance, spec, envelope)
 
     def _target(
         self, ref: AgentRef[object], message: object, delivery: Delivery | None

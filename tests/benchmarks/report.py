@@ -87,6 +87,8 @@ def number(value: float) -> str:
 
 
 def ratio(value: float) -> str:
+    if value < 0.01:
+        return "<0.01"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
@@ -155,7 +157,7 @@ _HEADLINES = """
 - {rows} replies a second leave after their commit, `synchronous=FULL`: {rows_ratio}
   of what `sqlite3` by itself writes in transactions of that size;
 - an idle instance takes {idle} bytes: {idle_ratio} of a waiting task and its queue; a
-  hibernated one takes {hibernated}.
+  hibernated one leaves {hibernated} behind.
 """
 
 

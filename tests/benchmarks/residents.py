@@ -99,9 +99,7 @@ async def hibernated_instances(count: int) -> float:
                     for n in range(start, start + size):
                         group.create_task(one(n))
 
-            for start in range(
-                0, count, WAVE
-            ):  # what caches take, they have now; half of that is too little
+            for start in range(0, count, WAVE):  # fills the caches: 20,000 do
                 await wave(start, min(WAVE, count - start))
             before = resident()
             for start in range(count, 2 * count, WAVE):

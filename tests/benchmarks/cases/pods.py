@@ -127,7 +127,7 @@ PHASES = {
     "live": "get it while it is live",
     "reconcile": "reconcile it",
     "nodes": "list its nodes",
-    "lookup": "look a node up",
+    "lookup": "look a node up, 1,000 times",
     "thaw": "get it, all its nodes hibernated",
     "stop": "stop it, with all its nodes",
 }
