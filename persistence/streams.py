@@ -122,7 +122,9 @@ class Streams(Generic[Q]):
         if self._group is not None and self._hired < self._tasks:
             self._hired += 1
             # A context of its own: the caller's would be kept for as long as we run.
-            self._group.create_task(self._work(), context=contextvars.Context())
+            self._group.create_task(
+                self._work(), name="podvisor-stream", context=contextvars.Context()
+            )
 
     async def _work(self) -> None:
         try:
