@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -75,6 +76,9 @@ class SimulatedDriver:
         factory=dict["_Connection", str], init=False
     )
     _dead: set[str] = attrs.field(factory=set[str], init=False)
+    _databases: weakref.WeakSet[sqlite3.Connection] = attrs.field(
+        factory=weakref.WeakSet[sqlite3.Connection], init=False
+    )
 
     @property
     def connections(self) -> int:
@@ -118,6 +122,8 @@ class SimulatedDriver:
         """Let go of what is still open, without a word."""
         for connection in list(self._open):
             connection.drop()
+        for database in list(self._databases):  # one that was to close after the end
+            database.close()
 
     def statement(self, sql: str, work: Callable[[], T], *, ends: bool = True) -> T:
         """Carry out one operation, or make it fail.
@@ -150,6 +156,7 @@ class SimulatedDriver:
             self.statement("connect", lambda: None)
             found = _Database(name, **settings)  # type: ignore[arg-type]  # as they came
             found.driver = self
+            self._databases.add(found)
             return found
 
         made = _Connection(connector, self, lambda: self._open.pop(made, None))
