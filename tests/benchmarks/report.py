@@ -93,12 +93,18 @@ def ratio(value: float) -> str:
 
 
 def write_docs(report: Report, root: Path) -> None:
-    """Write the results into the docs: tables, picture, and lines of the README."""
+    """Write the results into the docs: tables, picture, and lines of the README.
+
+    What an earlier run has written of the other systems stays, with its date, if this
+    one left them out.
+    """
     page = root / "docs" / "benchmarks.md"
-    peers = _markdown(report.rows, peer=True) + _absent(report.absent)
     _replace(page, "machine", _machine(report.about))
     _replace(page, "table", _markdown(report.rows, peer=False))
-    _replace(page, "peers", peers)
+    if report.absent or any(row.peer for row in report.rows):
+        when = "Measured on {date}, load {load}.\n\n".format_map(report.about)
+        peers = _markdown(report.rows, peer=True) + _absent(report.absent)
+        _replace(page, "peers", when + peers)
     page.with_suffix(".svg").write_text(draw(report.rows), encoding="utf-8")
     _replace(root / "README.md", "figures", _headlines(report))
 

@@ -107,7 +107,10 @@ async def test_a_file_that_answers_no_question_delays_no_other_partition(
     """A3: what is asked about a partition waits for that partition alone."""
     store = SlowShelf(inner=MemoryStore(), slow="acme")
     policy = HostPolicy(shutdown_timeout=0.05, shutdown_grace=0.05)
-    async with Host(store=store, policy=policy) as host, anyio.create_task_group() as group:
+    async with (
+        Host(store=store, policy=policy) as host,
+        anyio.create_task_group() as group,
+    ):
         counters = host.manager("counters", Counter)
         for partition in ("acme", "globex"):
             await add(counters, "k", partition, [])
