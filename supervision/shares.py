@@ -106,9 +106,9 @@ class DispatchPolicy:
         pump: turns started before the loop gets to do something else.
         quantum: seconds after which a turn takes no further message, the dispatcher
             starts no further turn before the loop did something else, and a partition
-            runs nothing more in its callers' steps within one pass of the loop.
-        inline: turns of one partition that may run in their callers' steps within one
-            pass of the event loop, before they queue like everybody else's.
+            runs nothing more in its senders' steps within one pass of the loop.
+        inline: turns of one partition that may run in their senders' steps within one
+            pass of the event loop, before their senders wait for the next; 0: all queue.
         backlog: messages that may wait on the whole host.
         backlog_share: how much of the room that is left a partition of weight 1 may
             fill: its backlog stays below ``backlog_share`` times the free places.
