@@ -108,7 +108,7 @@ class DispatchPolicy:
             starts no further turn before the loop did something else, and a partition
             runs nothing more in its senders' steps within one pass of the loop.
         inline: turns of one partition that may run in their senders' steps within one
-            pass of the event loop, before their senders wait for the next; 0: all queue.
+            pass of the event loop, before those wait for the next one; 0: all queue.
         backlog: messages that may wait on the whole host.
         backlog_share: how much of the room that is left a partition of weight 1 may
             fill: its backlog stays below ``backlog_share`` times the free places.
