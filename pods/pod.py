@@ -95,7 +95,8 @@ class PodRef(AgentRef[P_co]):
 
     async def nodes(self) -> tuple[NodeSnapshot, ...]:
         """Say where every node stands, in the order of their declaration."""
-        return await self._reconciler().snapshots(await self._state())
+        async with self.attached():
+            return await self._reconciler().snapshots(await self._state())
 
     async def topology(self) -> Topology:
         """Return the topology as it is now: declared, and changed by ``mutate``."""

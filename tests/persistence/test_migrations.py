@@ -138,8 +138,10 @@ class TestTheSame:
         await old_database(path, 1)
         await migrated(path)
 
-        with create_engine(f"sqlite:///{path}").connect() as connection:
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.connect() as connection:
             found = compare_metadata(MigrationContext.configure(connection), metadata)
+        engine.dispose()
 
         assert found == []
 
