@@ -204,9 +204,11 @@ class AgentSpec:
         """
         agent = self.agent()
         values = self.read(agent)
-        if not self.codec.simple or not all(map(is_, values, self.fitting)):
+        if not self.codec.simple:
             self.codec.encode(agent)
-            self.fitting[:] = values
+        elif not all(map(is_, values, self.fitting)):
+            self.codec.encode(agent)
+            self.fitting[:] = values  # these cannot change, so they are nobody's state
         return agent
 
     def build(self, values: Mapping[str, object]) -> Agent:

@@ -53,14 +53,10 @@ class Asking:
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
-                if value is _LATER and self._goes_round(instance, envelope):
-                    instance, value = await self._go_round(ref, envelope)
                 if value is _LATER or envelope.reply is not None:
                     return await self._later(ref, instance, envelope, seconds)
                 return value
         value = self._at_once(instance, spec, envelope)
-        if value is _LATER and self._goes_round(instance, envelope):
-            instance, value = await self._go_round(ref, envelope)
         if value is _LATER or envelope.reply is not None:
             return await self._later(ref, instance, envelope, seconds)
         return value
@@ -73,14 +69,6 @@ class Asking:
         """
         tally = instance.partition.tally
         return envelope.delivery is None and self._runtime.dispatcher.spent(tally)
-
-    async def _go_round(
-        self, ref: AgentRef[object], envelope: Envelope
-    ) -> tuple[Instance, object]:
-        """Wait for the next pass of the loop, and try again."""
-        await asyncio.sleep(0)
-        instance, spec = self._target(ref, envelope.message, None)
-        return instance, self._at_once(instance, spec, envelope)
 
     def _target(
         self, ref: AgentRef[object], message: object, delivery: Delivery | None
@@ -162,6 +150,12 @@ class Asking:
         seconds: float | None,
     ) -> object:
         """Wait for a reply: that of a commit, or that of a turn that is to come."""
+        if envelope.reply is None and self._goes_round(instance, envelope):
+            await asyncio.sleep(0)
+            instance, spec = self._target(ref, envelope.message, None)
+            value = self._at_once(instance, spec, envelope)
+            if value is not _LATER and envelope.reply is None:
+                return value
         if envelope.reply is not None:
             return await self._reply(envelope.reply, envelope, instance, seconds)
         return await self._queue(ref, instance, envelope, seconds)

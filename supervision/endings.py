@@ -78,15 +78,7 @@ class Endings:
         instance.used = now
         if changed:
             instance.dirty = instance.kind.stored
-        if (
-            instance.dirty
-            or instance.draining is not None
-            or instance.mail is not None
-            or instance.condemned is not None
-        ):
-            self._settle(instance)
-        else:
-            instance.phase = IDLE
+        self._settle(instance)
 
     def _claimed(self, turn: Turn, claim: asyncio.Future[Claim]) -> None:
         """Go on with a turn of an instance without rows that has something to save."""
