@@ -183,6 +183,17 @@ def buried(host: Host, partition: str = "acme") -> int:
     return host.runtime.partition(partition).counters.dead_letters
 
 
+async def busy(
+    accounts: InstanceManager[Account], partition: str = "acme"
+) -> tuple[AgentRef[Account], Hold]:
+    """Start an account that handles a message, and goes on until it is let go."""
+    savings = await accounts.get("savings", partition=partition)
+    hold = Hold()
+    await savings.tell(hold)
+    await hold.entered.wait()
+    return savings, hold
+
+
 async def left(store: Store, partition: str = "acme") -> int:
     """Count the letters that are stored."""
     found = await store.letters(
@@ -280,10 +291,7 @@ async def test_a_letter_survives_a_crash_of_the_process(
     await host.__aenter__()
     accounts, tellers = declare(host)
     teller = await tellers.get("t", partition="acme")
-    savings = await accounts.get("savings", partition="acme")
-    hold = Hold()
-    await savings.tell(hold)
-    await hold.entered.wait()
+    savings, _ = await busy(accounts)
     await teller.ask(Pay((1, 2)))
     await crash(host)
 
@@ -304,10 +312,7 @@ async def test_a_tell_from_outside_is_stored_when_it_returns(
     host = open_host(make(), clock)
     await host.__aenter__()
     accounts, _ = declare(host)
-    savings = await accounts.get("savings", partition="acme")
-    hold = Hold()
-    await savings.tell(hold)
-    await hold.entered.wait()
+    savings, _ = await busy(accounts)
     await savings.tell(Deposit(9), durable=True)
     await crash(host)
 
@@ -327,10 +332,7 @@ async def test_letters_come_in_the_order_of_their_sending(
     await host.__aenter__()
     accounts, tellers = declare(host)
     teller = await tellers.get("t", partition="acme")
-    savings = await accounts.get("savings", partition="acme")
-    hold = Hold()
-    await savings.tell(hold)
-    await hold.entered.wait()
+    savings, _ = await busy(accounts)
     for start in range(0, 30, 10):
         await teller.ask(PayLater(tuple(range(start, start + 10))))
     await crash(host)
@@ -354,10 +356,7 @@ async def test_a_full_mailbox_leaves_letters_in_the_store(
     async with open_host(store, clock) as host:
         accounts, tellers = declare(host, mailbox=4)
         teller = await tellers.get("t", partition="acme")
-        savings = await accounts.get("savings", partition="acme")
-        hold = Hold()
-        await savings.tell(hold)
-        await hold.entered.wait()
+        savings, hold = await busy(accounts)
 
         await teller.ask(Pay(tuple(range(20))))
         queued = savings.instance.queued if savings.instance else 0
@@ -384,10 +383,7 @@ async def test_a_partition_has_a_bounded_number_of_letters(
         accounts, tellers = declare(host)
         teller = await tellers.get("t", partition="acme")
         other = await tellers.get("t", partition="globex")
-        savings = await accounts.get("savings", partition="acme")
-        hold = Hold()
-        await savings.tell(hold)
-        await hold.entered.wait()
+        savings, hold = await busy(accounts)
         await teller.ask(Pay((1, 2, 3)))
 
         error = await answer(savings.tell(Deposit(4), durable=True))
@@ -529,10 +525,7 @@ async def test_letters_wait_for_a_manager_that_is_declared_later(
     host = open_host(make(), clock)
     await host.__aenter__()
     accounts, _ = declare(host)
-    savings = await accounts.get("savings", partition="acme")
-    hold = Hold()
-    await savings.tell(hold)
-    await hold.entered.wait()
+    savings, _ = await busy(accounts)
     await savings.tell(Deposit(2), durable=True)
     await crash(host)
 
@@ -570,10 +563,7 @@ async def test_a_damaged_letter_is_buried_and_harms_no_other(
     host = open_host(store, clock)
     await host.__aenter__()
     accounts, _ = declare(host)
-    savings = await accounts.get("savings", partition="acme")
-    hold = Hold()
-    await savings.tell(hold)
-    await hold.entered.wait()
+    savings, _ = await busy(accounts)
     for amount in (1, 2, 3):
         await savings.tell(Deposit(amount), durable=True)
     await crash(host)
@@ -603,10 +593,7 @@ async def test_a_host_leaves_the_partitions_of_others_alone(
     host = open_host(make(), clock)
     await host.__aenter__()
     accounts, _ = declare(host)
-    savings = await accounts.get("savings", partition="acme")
-    hold = Hold()
-    await savings.tell(hold)
-    await hold.entered.wait()
+    savings, _ = await busy(accounts)
     await savings.tell(Deposit(2), durable=True)
     await crash(host)
 
@@ -632,10 +619,7 @@ async def test_letters_of_an_unknown_tenant_delay_nobody(
     await host.__aenter__()
     accounts, _ = declare(host)
     for partition in ("acme", "globex"):
-        savings = await accounts.get("savings", partition=partition)
-        hold = Hold()
-        await savings.tell(hold)
-        await hold.entered.wait()
+        savings, _ = await busy(accounts, partition)
         await savings.tell(Deposit(2), durable=True)
     await crash(host)
 
