@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from supervision import Agent, Host, Message, StartFailed, handler
+from supervision.agent import AgentSpec
 from tests.support import Counter, Read
 
 __all__: list[str] = []
@@ -27,6 +28,10 @@ class Mistaken(Agent):
         return len(self.numbers)
 
 
+class Growing(Agent):
+    numbers: list[int] = attrs.field(factory=list[int])
+
+
 async def test_a_default_of_a_wrong_type_is_a_failed_start(host: Host) -> None:
     """Holds 7: it does not leave an instance behind that never answers."""
     mistaken = host.manager("mistaken", Mistaken)
@@ -37,3 +42,12 @@ async def test_a_default_of_a_wrong_type_is_a_failed_start(host: Host) -> None:
 
     other = await counters.get("c", partition="acme")
     assert await other.ask(Read()) == 0
+
+
+def test_a_default_that_can_change_is_kept_by_nobody() -> None:
+    """A4: the list of a fresh agent is that tenant's state, and of no use to others."""
+    spec = AgentSpec.of(Growing)
+
+    spec.fresh()
+
+    assert not any(isinstance(value, list) for value in spec.fitting)
