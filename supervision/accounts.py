@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from .blame import Period, Stretch
+from .blame import History, Period, Stretch
 from .heaps import TagHeap
 from .shares import Priority, Share
 
@@ -150,15 +150,15 @@ class Account(Generic[T]):
             f"waiting={self.waiting} seats={self.seats}>"
         )
 
-    def touch(self, now: float, period: Period) -> None:
+    def touch(self, now: float, history: History) -> None:
         """Bring the sums up to date; before anything that they depend on changes."""
         elapsed = now - self.touched
         if elapsed <= 0.0:
             return
         self.touched = now
         stretch = self.stretch
-        if stretch.period is not period:
-            stretch = self._turn_over(period)
+        if now >= stretch.period.ends:
+            stretch = self._turn_over(history.at(now))
         seats = self.seats
         if seats:
             stretch.held += seats * elapsed
@@ -209,7 +209,8 @@ class Account(Generic[T]):
         if self.lanes is None:
             return None
         if not self.mixed:
-            return self._first(_NORMAL)
+            lane = self.lanes[_NORMAL]
+            return lane[0] if lane and lane[0].waiting else self._first(_NORMAL)
         best: Ticket[T] | None = None
         least = 0.0
         for number, penalty in enumerate(penalties):

@@ -81,10 +81,11 @@ class History:
     def __repr__(self) -> str:
         return f"<History periods={len(self._past)}>"
 
-    def begin(self, now: float) -> Period:
-        """Begin a new period, and forget the oldest."""
-        self.current = Period(now + self._length)
-        self._past.append(self.current)
+    def at(self, now: float) -> Period:
+        """Return the present period; a new one begins when the last has ended."""
+        if now >= self.current.ends:
+            self.current = Period(now + self._length)
+            self._past.append(self.current)
         return self.current
 
     def recent(self) -> dict[str, Stretch]:

@@ -103,7 +103,7 @@ class FairQueue(Generic[T]):
         account = self.accounts.get(partition)
         if account is None:
             return
-        self._touch(account, now)
+        account.touch(now, self._history)
         self.tags.rescale(account, share)
         self._note_burst(account, now)
         self._offer(account, now)
@@ -114,7 +114,7 @@ class FairQueue(Generic[T]):
         A tag ahead of the virtual time is service that it had in advance, and debt is
         burst that it has not worked off: neither may be lost.
         """
-        self._touch(account, now)
+        account.touch(now, self._history)
         return (
             not (account.waiting or account.seats)
             and account.tag <= self.tags.virtual
@@ -154,14 +154,14 @@ class FairQueue(Generic[T]):
             needs: one unit of it is taken with the seat; whoever gives it back calls
                 ``release``.
         """
-        self._touch(account, now)
+        account.touch(now, self._history)
         ticket = Ticket(account, item, kind, lane, now, needs)
         account.add(ticket)
         self.waiting += 1
         if account.waiting == 1:
             self.tags.start(account)
             self._offer(account, now)
-        elif account.resource is not None and self._head(account) is ticket:
+        elif account.resource is not None and account.head(self._penalties) is ticket:
             self._unblock(account, now)
         return ticket
 
@@ -180,7 +180,7 @@ class FairQueue(Generic[T]):
             or account.seats >= account.share.cap
         ):
             return None
-        self._touch(account, now)
+        account.touch(now, self._history)
         ticket = Ticket(account, item, kind, _NORMAL, now, None, waiting=False)
         self.tags.start(account)
         self._hold(account, ticket, now)
@@ -189,10 +189,10 @@ class FairQueue(Generic[T]):
     def pick(self, now: float) -> Ticket[T] | None:
         """Give a seat to the next item; ``None`` when nothing may have one."""
         while self.free > 0:
-            account = self._next(now)
+            account = self._ready.pop() or self._next_over(now)
             if account is None:
                 return None
-            ticket = self._head(account)
+            ticket = account.head(self._penalties)
             if ticket is None:  # never, or it would not be in a heap
                 return None
             if account.woken is not None and ticket.needs is not account.woken:
@@ -205,7 +205,7 @@ class FairQueue(Generic[T]):
     def complete(self, ticket: Ticket[T], now: float) -> None:
         """Take the seat of an item back, and charge what it used."""
         account = ticket.account
-        self._touch(account, now)
+        account.touch(now, self._history)
         self.tags.correct(account, ticket, now)
         account.seats -= 1
         self.free += 1
@@ -221,7 +221,7 @@ class FairQueue(Generic[T]):
         if not ticket.waiting:
             return False
         account = ticket.account
-        self._touch(account, now)
+        account.touch(now, self._history)
         account.cancel(ticket)
         self.waiting -= 1
         if account.resource is not None:
@@ -236,14 +236,14 @@ class FairQueue(Generic[T]):
         for ticket in tickets:
             if self.tags.is_beyond(ticket, now):
                 account = ticket.account
-                self._touch(account, now)
+                account.touch(now, self._history)
                 self.tags.accrue(account, ticket, now)
                 if account.waiting:
                     self._offer(account, now)
 
     def spend(self, account: Account[T], seconds: float, now: float) -> None:
         """Charge a partition for time that it used without a seat."""
-        self._touch(account, now)
+        account.touch(now, self._history)
         self.tags.spend(account, seconds)
         account.stretch.held += seconds
         if account.waiting:
@@ -255,23 +255,19 @@ class FairQueue(Generic[T]):
         resource.free += units
         self._wake(resource, now)
 
-    def _head(self, account: Account[T]) -> Ticket[T] | None:
-        return account.head(self._penalties)
-
-    def _next(self, now: float) -> Account[T] | None:
-        """Take the partition out of its heap whose turn it is."""
-        account = self._ready.pop()
-        if account is not None or self.free <= self._policy.headroom:
-            return account
+    def _next_over(self, now: float) -> Account[T] | None:
+        """Take out the partition above its cap whose turn it is, if any may be."""
+        if self.free <= self._policy.headroom:
+            return None
         while (account := self._over.pop()) is not None:
-            self._touch(account, now)
+            account.touch(now, self._history)
             if account.debt < account.share.burst:
                 return account
             account.place = Place.FULL
         return None
 
     def _seat(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
-        self._touch(account, now)
+        account.touch(now, self._history)
         account.remove_head(ticket)
         self.waiting -= 1
         self._hold(account, ticket, now)
@@ -336,7 +332,7 @@ class FairQueue(Generic[T]):
             resource.free -= 1
             self._keep_promise(account, resource)
             return True
-        self._touch(account, now)
+        account.touch(now, self._history)
         self._keep_promise(account, resource)
         account.resource = resource
         self._offer(account, now)
@@ -353,7 +349,7 @@ class FairQueue(Generic[T]):
                 resource.promised += 1
 
     def _unblock(self, account: Account[T], now: float) -> None:
-        self._touch(account, now)
+        account.touch(now, self._history)
         account.resource = None
         self.tags.start(account)
         self._offer(account, now)
@@ -372,13 +368,6 @@ class FairQueue(Generic[T]):
 
     # What operators see.
 
-    def _touch(self, account: Account[T], now: float) -> None:
-        if now > account.touched:
-            period = self._history.current
-            if now >= period.ends:
-                period = self._history.begin(now)
-            account.touch(now, period)
-
     def _note_burst(self, account: Account[T], now: float) -> None:
         above = account.seats > account.share.cap
         if above is account.bursting:
@@ -390,11 +379,11 @@ class FairQueue(Generic[T]):
 
     def numbers(self, account: Account[T], now: float) -> ShareNumbers:
         """Return what a partition has got so far, and how it stands."""
-        self._touch(account, now)
+        account.touch(now, self._history)
         return numbers_of(account, self.tags.virtual)
 
     def history(self, now: float) -> History:
         """Return what partitions held and waited in the last minute, up to date."""
         for account in self.accounts.values():
-            self._touch(account, now)
+            account.touch(now, self._history)
         return self._history

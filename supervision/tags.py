@@ -27,7 +27,10 @@ class Tags(Generic[T]):
 
     Attributes:
         virtual: the virtual time.
+        most_behind: items that a partition at its cap may be behind the others.
     """
+
+    most_behind = 1.0
 
     def __init__(self, first_estimate: float) -> None:
         self.virtual = 0.0
@@ -41,14 +44,16 @@ class Tags(Generic[T]):
     def serve(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
         """Charge what an item that gets a seat is expected to use of it."""
         tag = account.tag
-        self.virtual = max(self.virtual, tag)
+        if tag > self.virtual:
+            self.virtual = tag
         expected = self._first_estimate
         if account.estimates is not None:
             expected = account.estimates.get(ticket.kind, expected)
         ticket.started = now
         ticket.charged = expected
         account.tag = tag = tag + expected / account.share.weight
-        self._furthest = max(self._furthest, tag)
+        if tag > self._furthest:
+            self._furthest = tag
 
     def correct(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
         """Charge what an item really used, in place of what was expected.
@@ -57,7 +62,7 @@ class Tags(Generic[T]):
         were the whole of that kept, it would take every seat as soon as the cap is
         lifted. So the most that it may be behind is what one of its items costs.
         """
-        used = self.cost(ticket, now)
+        used = now - ticket.started
         estimates = account.estimates
         if estimates is None:
             account.estimates = estimates = {}
@@ -66,26 +71,19 @@ class Tags(Generic[T]):
         estimates[ticket.kind] = mean = max(mean, _LEAST_COST)
         weight = account.share.weight
         tag = account.tag + (used - ticket.charged) / weight
-        account.tag = tag = max(tag, self.virtual - self.lag(mean) / weight)
-        self._furthest = max(self._furthest, tag)
+        account.tag = tag = max(tag, self.virtual - self.most_behind * mean / weight)
+        if tag > self._furthest:
+            self._furthest = tag
 
     def is_beyond(self, ticket: Ticket[T], now: float) -> bool:
         """Say whether a running item has used more than it was charged so far."""
-        return self.cost(ticket, now) > ticket.charged
+        return now - ticket.started > ticket.charged
 
     def accrue(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
         """Charge a running item for what it used beyond what it was charged."""
-        beyond = self.cost(ticket, now) - ticket.charged
+        beyond = now - ticket.started - ticket.charged
         ticket.charged += beyond
         self.charge(account, beyond)
-
-    def lag(self, mean: float) -> float:
-        """Return by how much a partition may be behind, in seconds of service."""
-        return mean
-
-    def cost(self, ticket: Ticket[T], now: float) -> float:
-        """Return what an item has used of its seat so far, in seconds."""
-        return now - ticket.started
 
     def charge(self, account: Account[T], seconds: float) -> None:
         """Move a partition ahead by what it used; by less, the more it weighs."""

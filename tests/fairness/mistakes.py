@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from supervision.accounts import Account, Resource, Ticket
@@ -45,8 +47,16 @@ class IgnoresWeights(Tags[Item]):
 
 
 class ChargesPerDispatch(Tags[Item]):
-    def cost(self, ticket: _Ticket, now: float) -> float:
-        return 1.0
+    """Takes every item for one of a second."""
+
+    def correct(self, account: _Account, ticket: _Ticket, now: float) -> None:
+        super().correct(account, ticket, ticket.started + 1.0)
+
+    def is_beyond(self, ticket: _Ticket, now: float) -> bool:
+        return super().is_beyond(ticket, ticket.started + 1.0)
+
+    def accrue(self, account: _Account, ticket: _Ticket, now: float) -> None:
+        super().accrue(account, ticket, ticket.started + 1.0)
 
 
 class BanksItsIdleness(Tags[Item]):
@@ -55,8 +65,7 @@ class BanksItsIdleness(Tags[Item]):
 
 
 class BanksItsCap(Tags[Item]):
-    def lag(self, mean: float) -> float:
-        return float("inf")
+    most_behind = float("inf")
 
 
 class BanksEverything(BanksItsIdleness, BanksItsCap):
@@ -91,9 +100,10 @@ class IgnoresCaps(FairQueue[Item]):
 
 
 class IgnoresDebt(FairQueue[Item]):
-    def _touch(self, account: _Account, now: float) -> None:
-        super()._touch(account, now)
-        account.debt = 0.0
+    def _next_over(self, now: float) -> _Account | None:
+        for account in self.accounts.values():
+            account.debt = float("-inf")
+        return super()._next_over(now)
 
 
 class LosesWakeups(FairQueue[Item]):
@@ -112,8 +122,11 @@ class LosesPromises(FairQueue[Item]):
 
 
 class NeverAges(FairQueue[Item]):
-    def _head(self, account: _Account) -> _Ticket | None:
-        return account.head((0.0, 1e9, 2e9, float("-inf")))
+    def __init__(
+        self, policy: DispatchPolicy, share_of: Callable[[str], Share] | None = None
+    ) -> None:
+        super().__init__(policy, share_of)
+        self._penalties = (0.0, 1e9, 2e9, float("-inf"))
 
 
 class FirstComeFirstServed(Admission):
