@@ -48,7 +48,9 @@ class Asking:
             check_seconds(seconds)
         instance, spec = self._target(ref, message, delivery)
         request = ref.request if ref.caller is None else _request_of(ref)
-        envelope = Envelope(message, request, delivery=delivery, priority=priority)
+        envelope = Envelope(message, request)
+        if delivery is not None or priority is not None:
+            envelope.delivery, envelope.priority = delivery, priority
         if runtime.telemetry.tracing and runtime.post.traces(ref.caller):
             partition = instance.address.partition
             with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
@@ -128,19 +130,12 @@ class Asking:
             The reply, unless the envelope has a future of it now; ``_LATER``: it was
             not handled.
         """
-        if not self._may_inline(instance, spec):
-            return _LATER
-        instance.partition.counters.asks += 1
-        return self._runtime.turns.inline(instance, spec, envelope)
-
-    def _may_inline(self, instance: Instance, spec: HandlerSpec) -> bool:
-        """Say whether a message may be handled in its sender's step."""
-        return (
-            instance.phase is IDLE
-            and spec.coroutine is None
-            and spec.needs is None
-            and self._runtime.dispatcher.may_inline(instance.partition.tally)
-        )
+        if instance.phase is IDLE and spec.direct:
+            runtime, partition = self._runtime, instance.partition
+            if runtime.dispatcher.may_inline(partition.tally):
+                partition.counters.asks += 1
+                return runtime.turns.inline(instance, spec, envelope)
+        return _LATER
 
     async def _later(
         self,
@@ -177,7 +172,12 @@ class Asking:
         envelope = Envelope(message, ref.request, priority=priority)
         if runtime.telemetry.tracing and runtime.post.traces(None):
             envelope.span = runtime.post.sending(instance)
-        elif not instance.partition.reserved and self._may_inline(instance, spec):
+        elif (
+            instance.phase is IDLE
+            and spec.direct
+            and not instance.partition.reserved
+            and runtime.dispatcher.may_inline(instance.partition.tally)
+        ):
             instance.partition.counters.tells += 1
             runtime.turns.inline_tell(instance, spec, envelope)
             return True

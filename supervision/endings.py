@@ -78,7 +78,16 @@ class Endings:
         instance.used = now
         if changed:
             instance.dirty = instance.kind.stored
-        self._settle(instance)
+        mail = instance.mail
+        if (
+            (mail is None or not mail.waiting)
+            and not instance.dirty
+            and instance.draining is None
+            and instance.condemned is None
+        ):
+            instance.phase = IDLE  # as ``settled`` would, in the common case
+        else:
+            self.over(instance)
 
     def _claimed(self, turn: Turn, claim: asyncio.Future[Claim]) -> None:
         """Go on with a turn of an instance without rows that has something to save."""
@@ -237,22 +246,7 @@ class Endings:
             envelope.answer(value)
         if turn.outbox:
             self.send(turn)
-        if turn.crash is None:
-            self._settle(turn.instance)
-        else:
-            self.over(turn.instance, turn.crash)
-
-    def _settle(self, instance: Instance) -> None:
-        mail = instance.mail
-        if (
-            (mail is not None and mail.waiting)
-            or instance.dirty
-            or instance.draining is not None
-            or instance.condemned is not None
-        ):
-            self.over(instance)
-        else:
-            instance.phase = IDLE  # as ``settled`` would, in the common case
+        self.over(turn.instance, turn.crash)
 
     def over(
         self, instance: Instance, crash: tuple[BaseException, str] | None = None

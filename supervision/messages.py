@@ -72,6 +72,10 @@ class ParentStopped(Message[None]):
     key: Key
 
 
+def _is_direct(spec: HandlerSpec) -> bool:
+    return spec.coroutine is None and spec.needs is None
+
+
 @attrs.frozen
 class HandlerSpec:
     """One way an agent class handles a message type.
@@ -85,6 +89,7 @@ class HandlerSpec:
         annotated: whether there is such an annotation.
         offload: where it runs if not on the event loop.
         needs: the resource of the host that a turn has while it runs.
+        direct: whether it needs neither a task nor a resource.
     """
 
     name: str
@@ -95,6 +100,9 @@ class HandlerSpec:
     annotated: bool = False
     offload: Offload | None = None
     needs: str | None = None
+    direct: bool = attrs.field(
+        init=False, default=attrs.Factory(_is_direct, takes_self=True)
+    )
 
 
 @attrs.frozen

@@ -142,12 +142,13 @@ class Telemetry:
         scope: attributes of the instrumentation scope. They tell hosts apart that share
             a provider, whose instruments would be one and the same without them.
         tracing: whether there is a provider; all that the hot path looks at.
+        traces_all: whether every message gets spans.
     """
 
     def __init__(self, policy: TelemetryPolicy) -> None:
         self.policy = policy
         self.scope = {HOST_ATTRIBUTE: os.urandom(4).hex()}
-        self.tracing = False
+        self.tracing = self.traces_all = False
         self._look_again = 0.0
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self.refresh()
@@ -170,15 +171,11 @@ class Telemetry:
             return
         self._tracer = provider.get_tracer("podvisor", attributes=self.scope)
         self.tracing = not isinstance(self._tracer, trace.NoOpTracer)
-
-    @property
-    def traces_all(self) -> bool:
-        """Whether every message gets spans."""
-        return self.tracing and self.policy.sample >= 1.0
+        self.traces_all = self.tracing and self.policy.sample >= 1.0
 
     def samples(self) -> bool:
         """Decide whether a message from outside of any handler gets spans."""
-        if not self.tracing or self.policy.sample >= 1.0:
+        if not self.tracing or self.traces_all:
             return self.tracing
         around = trace.get_current_span().get_span_context()
         if around.is_valid:

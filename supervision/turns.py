@@ -9,7 +9,6 @@ do the replies and the sends leave (with ``Durability.TURN``).
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -82,9 +81,20 @@ class Turns:
         instance.policy = partition.policy
         envelope.enqueued = began = tally.began
         start, was_dirty = mark(instance), instance.dirty
-        changed, failure = False, None
+        changed, failure, call = False, None, spec.function
+        if envelope.span is not None or self._telemetry.traces_all:
+            call = self._traced(instance, spec, envelope, ask=ask)
+        instance.current, instance.running = envelope, spec.name
         try:
-            value = self._run(instance, spec, envelope, began, ask=ask)
+            value: object = self._meter.run(
+                instance,
+                spec.name,
+                began,
+                partition.context.copy().run,  # a fresh context of its partition
+                call,
+                instance.agent,
+                envelope.message,
+            )
             changed = keep(instance, start)
             if envelope.delivery is not None:
                 _stage(instance, envelope, value)
@@ -95,10 +105,7 @@ class Turns:
             value, failure = None, error  # noqa: ASYNC104  nothing is awaited here
         tally.owed += self._meter.ended - began
         if failure is not None:
-            turn = Turn(instance, start, was_dirty)
-            failure = self._failed(turn, start, spec, failure)
-            self._endings.finish(turn)
-            raise failure
+            raise self._failed_inline(Turn(instance, start, was_dirty), spec, failure)
         commits = (changed or was_dirty) and instance.kind.each_turn
         if commits or instance.staged is not None or instance.outbox is not None:
             turn = Turn(instance, start, was_dirty, changed=changed)
@@ -125,6 +132,13 @@ class Turns:
             value = envelope.reply = asyncio.get_running_loop().create_future()
         self._endings.finish(turn)
         return value
+
+    def _failed_inline(
+        self, turn: Turn, spec: HandlerSpec, error: BaseException
+    ) -> BaseException:
+        told = self._failed(turn, turn.start, spec, error)
+        self._endings.finish(turn)
+        return told
 
     def begins_sync(self, instance: Instance) -> bool:
         """Say whether the next message needs no worker."""
@@ -237,40 +251,19 @@ class Turns:
         if not turn.answers or turn.answers[-1][0] is not envelope:
             envelope.fail(_failure(value))
 
-    def _run(
-        self,
-        instance: Instance,
-        spec: HandlerSpec,
-        envelope: Envelope,
-        began: float,
-        *,
-        ask: bool,
-    ) -> object:
-        """Call a ``def`` handler in a fresh context of its partition, and time it."""
-        instance.current, instance.running = envelope, spec.name
-        run = instance.partition.context.copy().run
-        if envelope.span is not None or self._telemetry.traces_all:
-            traced = functools.partial(self._traced, spec, ask=ask)
-            return self._meter.run(
-                instance, spec.name, began, run, traced, instance, envelope
-            )
-        return self._meter.run(
-            instance,
-            spec.name,
-            began,
-            run,
-            spec.function,
-            instance.agent,
-            envelope.message,
-        )
-
     def _step(self, turn: Turn, spec: HandlerSpec, envelope: Envelope) -> object:
         """Handle one message; return its reply or, if it failed, its error."""
         instance = turn.instance
         before = mark(instance) if turn.answers else turn.start
-        ask, began = envelope.reply is not None, self._clock.monotonic()
+        call = spec.function
+        if envelope.span is not None or self._telemetry.traces_all:
+            ask = envelope.reply is not None
+            call = self._traced(instance, spec, envelope, ask=ask)
+        instance.current, instance.running = envelope, spec.name
+        run, now = instance.partition.context.copy().run, self._clock.monotonic()
+        agent, message = instance.agent, envelope.message
         try:
-            value = self._run(instance, spec, envelope, began, ask=ask)
+            value = self._meter.run(instance, spec.name, now, run, call, agent, message)
             turn.changed |= keep(instance, before)
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
@@ -312,15 +305,20 @@ class Turns:
         self._endings.over(instance)
 
     def _traced(
-        self, spec: HandlerSpec, instance: Instance, envelope: Envelope, *, ask: bool
-    ) -> object:
-        with self._telemetry.processing(
-            instance.kind.name,
-            instance.address.partition,
-            envelope.span,
-            ask=ask,
-        ):
-            return spec.function(instance.the_agent(), envelope.message)
+        self, instance: Instance, spec: HandlerSpec, envelope: Envelope, *, ask: bool
+    ) -> Callable[..., object]:
+        """Return a ``def`` handler that holds a span while it runs."""
+
+        def handle(agent: object, message: object) -> object:
+            with self._telemetry.processing(
+                instance.kind.name,
+                instance.address.partition,
+                envelope.span,
+                ask=ask,
+            ):
+                return spec.function(agent, message)
+
+        return handle
 
     async def _traced_async(
         self, coroutine: Coroutine, instance: Instance, envelope: Envelope
