@@ -51,9 +51,12 @@ class Asking:
         envelope = Envelope(message, request)
         if delivery is not None or priority is not None:
             envelope.delivery, envelope.priority = delivery, priority
-        if runtime.telemetry.tracing and runtime.post.traces(ref.caller):
+        telemetry, caller = runtime.telemetry, ref.caller
+        if telemetry.tracing and (
+            telemetry.samples() if caller is None else runtime.post.traces(caller)
+        ):
             partition = instance.address.partition
-            with runtime.telemetry.asking(self._kind.name, partition) as envelope.span:
+            with telemetry.asking(self._kind.name, partition) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
                 if value is _LATER or envelope.reply is not None:
                     return await self._later(ref, instance, envelope, seconds)

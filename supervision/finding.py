@@ -14,6 +14,7 @@ from .claims import Claims
 from .dispatcher import Dispatcher
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
 from .instance import Instance
+from .kind import Kind
 from .lifecycle import Lifecycle
 from .oversight import Oversight
 from .partitions import Partition
@@ -133,10 +134,31 @@ class Finding:
             return instance
         kind = self.manager(address.manager).kind
         check_key(address.key)  # an address made by hand has not been looked at yet
+        return self.publish(address, kind, parent, on_parent_stop)
+
+    def publish(
+        self,
+        address: Address,
+        kind: Kind,
+        parent: Instance | None = None,
+        on_parent_stop: OnParentStop = OnParentStop.STOP,
+    ) -> Instance:
+        """Put an instance where none is live, and begin to start it.
+
+        Args:
+            address: a valid one.
+            kind: that of its manager.
+            parent: whose child it is to be.
+            on_parent_stop: what becomes of it when that one stops.
+
+        Raises:
+            PodsError: as ``resolve``.
+        """
         partition = self.partition(address.partition)
         self.may_start(partition, address)
         instance = Instance(address, kind, partition)
-        instance.crashes = partition.crashed.pop((kind.name, address.key), None)
+        if partition.crashed:
+            instance.crashes = partition.crashed.pop((kind.name, address.key), None)
         home = self._home(address) if parent is None else (parent, on_parent_stop)
         if home is not None:
             lineage.attach(instance, *home)
@@ -150,6 +172,8 @@ class Finding:
         Raises:
             AgentNotFound: it was a node of the pod, and was removed.
         """
+        if type(address.key) is str:
+            return None
         match address.key:
             case (str(manager), pod_key, str()) if manager in self.managers:
                 extension = self.managers[manager].kind.extension
@@ -175,9 +199,10 @@ class Finding:
         if partition.refused:
             raise UnknownTenant(partition.name)
         self.claims.check(partition)
-        mark = partition.quarantined.get((address.manager, address.key))
-        if mark is not None:
-            raise Quarantined(address, mark.reason)
+        if partition.quarantined:
+            mark = partition.quarantined.get((address.manager, address.key))
+            if mark is not None:
+                raise Quarantined(address, mark.reason)
 
     async def ready(self, address: Address) -> Instance:
         """Return the live instance of an address, started or thawed if need be."""

@@ -125,9 +125,8 @@ class Lifecycle:
             self._load(instance)
 
     def _load(self, instance: Instance) -> None:
-        mark = instance.partition.quarantined.get(
-            (instance.kind.name, instance.address.key)
-        )
+        marks, name = instance.partition.quarantined, instance.kind.name
+        mark = marks.get((name, instance.address.key)) if marks else None
         if mark is not None:
             self.departures.drop(instance, Quarantined(mark.address, mark.reason))
         elif instance.kind.stored:
@@ -147,13 +146,11 @@ class Lifecycle:
             self._thaw(instance, future.result())
 
     def _thaw(self, instance: Instance, records: tuple[Record, ...]) -> None:
-        by_kind = {record.kind: record for record in records}
-        state = by_kind.get(RecordKind.STATE)
+        state, topology = _halves(records) if records else (None, None)
         spec = instance.kind.spec
         try:
             agent = spec.fresh() if state is None else spec.thaw(state)
             if instance.kind.extension is not None:
-                topology = by_kind.get(RecordKind.TOPOLOGY)
                 instance.kind.extension.thawed(instance, topology)
             if state is not None:
                 self._recall_parent(instance, state)
@@ -179,18 +176,18 @@ class Lifecycle:
             self.departures.registrar.family(instance)
 
     def _count_start(self, instance: Instance, *, thawed: bool) -> None:
-        what = "thaw" if thawed else "start"
         counters = instance.partition.counters
         if thawed:
             counters.thaws += 1
         else:
             counters.starts += 1
-        self.telemetry.mark(
-            what,
-            instance.kind.name,
-            instance.address.partition,
-            seconds=self.clock.monotonic() - instance.used,
-        )
+        if self.telemetry.refresh():
+            self.telemetry.mark(
+                "thaw" if thawed else "start",
+                instance.kind.name,
+                instance.address.partition,
+                seconds=self.clock.monotonic() - instance.used,
+            )
 
     def _wake(self, instance: Instance) -> None:
         if instance.kind.spec.has_on_start:
@@ -217,7 +214,8 @@ class Lifecycle:
             self.watch(instance)
         if instance.kind.extension is not None:
             instance.kind.extension.started(instance)
-        release_waiters(instance, None)
+        if instance.waiters is not None:
+            release_waiters(instance, None)
         if (above := extended_ancestor(instance)) is not None:
             above[1].arrived(above[0], instance)
         self.settled(instance)
@@ -280,6 +278,12 @@ class Lifecycle:
         failure = StartFailed(address, where, describe(error))
         failure.__cause__ = error.with_traceback(None)
         release_waiters(instance, failure)
+
+
+def _halves(records: tuple[Record, ...]) -> tuple[Record | None, Record | None]:
+    """Return the state and the topology of an instance, as far as it has them."""
+    by_kind = {record.kind: record for record in records}
+    return by_kind.get(RecordKind.STATE), by_kind.get(RecordKind.TOPOLOGY)
 
 
 def _moved(instance: Instance, state: Record) -> bool:

@@ -28,7 +28,7 @@ from .context import PLAIN
 from .errors import NotPicklable
 from .instance import Instance
 from .kind import Kind, ManagerPolicy
-from .phases import Durability, Phase
+from .phases import IDLE, STOPPED, Durability, Phase
 from .ref import AgentRef, Referable
 from .registry import Registry
 from .runtime import Runtime
@@ -123,9 +123,14 @@ class InstanceManager(Asking, Generic[A_co]):
             HostClosed: the host is not running.
             StoreError: the store could not be read.
         """
-        runtime = self._runtime
         address = self._address(key, partition)
-        instance = await runtime.live(runtime.resolve(address))
+        instance = self._registry.find(partition, key)
+        if instance is None or instance.phase is STOPPED:
+            instance = self._runtime.publish(address, self._kind)
+        if instance.phase is not IDLE or self._kind.extension is not None:
+            instance = await self._runtime.live(instance)
+        else:
+            instance.used = self._runtime.clock.monotonic()
         return self._ref(instance)
 
     def lookup(
@@ -308,4 +313,4 @@ class InstanceManager(Asking, Generic[A_co]):
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
         # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
-        return instance.ref()  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self._kind.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 
 import attrs
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import (
     Link,
@@ -156,30 +156,32 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"<Telemetry host={self.scope[HOST_ATTRIBUTE]} tracing={self.tracing}>"
 
-    def refresh(self) -> None:
-        """Look whether a tracer provider is configured by now.
+    def refresh(self) -> bool:
+        """Say whether a tracer provider is configured by now.
 
         An application may configure the global one after the host has started. While
         there is none, an instance that starts, thaws, hibernates or crashes looks for
         it, and so does a pod that is reconciled, now and then; no message pays for it.
         """
         if self.tracing or (now := time.monotonic()) < self._look_again:
-            return
+            return self.tracing
         self._look_again = now + _BETWEEN_LOOKS
         provider = self.policy.tracer_provider or trace.get_tracer_provider()
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-            return
+            return False
         self._tracer = provider.get_tracer("podvisor", attributes=self.scope)
         self.tracing = not isinstance(self._tracer, trace.NoOpTracer)
         self.traces_all = self.tracing and self.policy.sample >= 1.0
+        return self.tracing
 
     def samples(self) -> bool:
         """Decide whether a message from outside of any handler gets spans."""
         if not self.tracing or self.traces_all:
             return self.tracing
-        around = trace.get_current_span().get_span_context()
-        if around.is_valid:
-            return around.trace_flags.sampled
+        if current := get_current():  # most callers have nothing in it
+            around = trace.get_current_span(current).get_span_context()
+            if around.is_valid:
+                return around.trace_flags.sampled
         return random.random() < self.policy.sample  # noqa: S311  no secret
 
     def sending(self, manager: str, partition: str, *, ask: bool) -> Span:
@@ -228,8 +230,7 @@ class Telemetry:
     @contextlib.contextmanager
     def working(self, what: str, manager: str, partition: str) -> Generator[None]:
         """Hold the span of the runtime's own work, such as a reconciliation."""
-        self.refresh()
-        if not self.tracing:
+        if not self.refresh():
             yield
             return
         span = self._begin(what, manager, partition)
@@ -246,8 +247,7 @@ class Telemetry:
         seconds: float = 0.0,
     ) -> None:
         """Record work of the runtime that has just ended, after so many seconds."""
-        self.refresh()
-        if not self.tracing:
+        if not self.refresh():
             return
         # Not the host's clock: a span's times are compared with other programs' spans.
         began = time.time_ns() - round(seconds * 1e9)
