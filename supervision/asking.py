@@ -55,16 +55,23 @@ class Asking:
         if telemetry.tracing and (
             telemetry.samples() if caller is None else runtime.post.traces(caller)
         ):
-            partition = instance.address.partition
-            with telemetry.asking(self._kind.name, partition) as envelope.span:
+            name, tenant = self._kind.name, instance.address.partition
+            with telemetry.asking(name, tenant) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
                 if value is _LATER or envelope.reply is not None:
                     return await self._later(ref, instance, envelope, seconds)
                 return value
-        value = self._at_once(instance, spec, envelope)
-        if value is _LATER or envelope.reply is not None:
-            return await self._later(ref, instance, envelope, seconds)
-        return value
+        partition = instance.partition
+        if (  # as ``_at_once`` has it, with a call less
+            instance.phase is IDLE
+            and spec.direct
+            and runtime.dispatcher.may_inline(partition.tally)
+        ):
+            partition.counters.asks += 1
+            value = runtime.turns.inline(instance, spec, envelope)
+            if envelope.reply is None:
+                return value
+        return await self._later(ref, instance, envelope, seconds)
 
     def _goes_round(self, instance: Instance, envelope: Envelope) -> bool:
         """Say whether an ask that may not run now waits for the next pass of the loop.
@@ -172,7 +179,8 @@ class Asking:
             runtime.post.send_later(ref.caller, ref.address, message, priority)
             return True
         instance, spec = self._target(ref, message, None)
-        envelope = Envelope(message, ref.request, priority=priority)
+        envelope = Envelope(message, ref.request)
+        envelope.priority = priority
         if runtime.telemetry.tracing and runtime.post.traces(None):
             envelope.span = runtime.post.sending(instance)
         elif (

@@ -45,23 +45,9 @@ class Envelope:
     delivery: Delivery | None = None
     priority: Priority | None = None
 
-    def __init__(
-        self,
-        message: object,
-        request: RequestContext | None = None,
-        *,
-        span: SpanContext | None = None,
-        delivery: Delivery | None = None,
-        priority: Priority | None = None,
-    ) -> None:
+    def __init__(self, message: object, request: RequestContext | None = None) -> None:
         self.message = message
         self.request = request
-        if span is not None:
-            self.span = span
-        if delivery is not None:
-            self.delivery = delivery
-        if priority is not None:
-            self.priority = priority
 
     def __repr__(self) -> str:
         return f"<Envelope {type(self.message).__qualname__}>"

@@ -124,7 +124,8 @@ class Post:
         reserved[address] = reserved.get(address, 0) + 1
         if sender.outbox is None:
             sender.outbox = []
-        envelope = Envelope(message, span=span, request=request, priority=priority)
+        envelope = Envelope(message, request)
+        envelope.span, envelope.priority = span, priority
         sender.outbox.append((address, envelope))
 
     def post_later(
@@ -175,8 +176,10 @@ class Post:
         saved.result()
 
     def _letter(self, target: Instance, message: Message[object]) -> Envelope:
-        span = self.sending(target) if self.traces(None) else None
-        return Envelope(message, span=span)
+        envelope = Envelope(message)
+        if self.traces(None):
+            envelope.span = self.sending(target)
+        return envelope
 
     def _target(self, address: Address) -> Instance:
         """Return the live instance of an address, or one that stands for it."""
