@@ -112,7 +112,7 @@ WITH RECURSIVE found (name) AS (
     SELECT (SELECT min(partition) FROM podvisor_letters WHERE partition > found.name)
     FROM found WHERE found.name IS NOT NULL
 )
-SELECT name, (
+SELECT CAST(name AS BLOB), (
     SELECT due FROM podvisor_letters WHERE partition = name ORDER BY due, stamp LIMIT 1
 ) FROM found WHERE name IS NOT NULL LIMIT :limit
 """

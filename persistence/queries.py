@@ -15,6 +15,7 @@ from typing import TypeVar
 from .address import Address, Key, check_name, check_partition, key_from_text
 from .errors import CorruptRecord, InvalidKey, InvalidName, InvalidPartition
 from .letter_queries import first_due
+from .letter_witness import count_hidden
 from .records import Claim, Quarantine
 from .rows import stored_record
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
@@ -31,8 +32,10 @@ def claim(database: sqlite3.Connection, partition: str) -> Claim:
     """Raise the epoch of a partition's owner; runs inside a transaction."""
     database.execute(TAKE, {"partition": partition})
     (epoch,) = database.execute(OWNER, {"partition": partition}).fetchone()
-    letters, due = first_due(database, partition)
-    return Claim(partition, int(epoch), tuple(marks(database, partition)), letters, due)
+    due = first_due(database, partition)
+    letters, hidden = count_hidden(database, partition)
+    found = tuple(marks(database, partition))
+    return Claim(partition, int(epoch), found, letters, due, hidden)
 
 
 def load(

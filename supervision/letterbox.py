@@ -69,6 +69,8 @@ class LetterBox:
         behind: letters of an earlier time were not looked at yet.
         settled: stamps that were settled while a page is being read; ``None``: none is.
         again: read again when the reading that goes on is over.
+        told: stamps of damaged letters that stay where they are, and of which the log
+            was told.
         delay: seconds until held letters are tried again.
         timer: the next look.
     """
@@ -84,6 +86,7 @@ class LetterBox:
     behind: bool = False
     settled: set[str] | None = None
     again: bool = False
+    told: set[str] = attrs.field(factory=set[str])
     delay: float = 0.0
     timer: Handle | None = None
 

@@ -337,6 +337,9 @@ class Mailroom:
         return kind.spec.wire.unpack(packed, letter.target)
 
     def _bury_spoiled(self, partition: Partition, letter: SpoiledLetter) -> None:
+        if letter.lost:
+            self._complain(partition, letter)
+            return
         bury = Bury(
             partition=partition.name,
             manager=letter.manager,
@@ -353,4 +356,21 @@ class Mailroom:
             box.letters = max(0, box.letters - 1)
             self._report(partition, letter.manager, letter.stamp, letter.reason)
 
-        self._submit(partition, (bury,), buried, lambda: None)
+        complain = functools.partial(self._complain, partition, letter)
+        self._submit(partition, (bury,), buried, complain)
+
+    def _complain(self, partition: Partition, letter: SpoiledLetter) -> None:
+        """Say, once, that there is a letter which can be neither handled nor buried."""
+        told = box_of(partition).told
+        if letter.stamp in told:
+            return
+        told.add(letter.stamp)
+        log.error(
+            "letter.damaged",
+            extra=partition_extra(
+                partition.name,
+                manager=ascii(letter.manager),
+                letter=ascii(letter.stamp),
+                reason=letter.reason,
+            ),
+        )

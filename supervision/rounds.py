@@ -120,6 +120,9 @@ class Rounds:
         claim = partition.claim
         if claim is None or not claim.letters:
             return
+        if claim.hidden:
+            extra = partition_extra(partition.name, letters=claim.hidden)
+            log.error("letters.hidden", extra=extra)
         box = box_of(partition)
         box.letters += claim.letters
         due = claim.next_due or 0.0

@@ -41,9 +41,8 @@ class KillReport:
         died: processes that ended by themselves; must be 0.
         worst_open: longest time to open the store, in seconds.
         worst_look: longest time until every instance had answered, in seconds.
-        own_open: the same without the seconds in which the process was ready to run
-            and others had the processors.
-        own_look: likewise.
+        work_open: most seconds of a processor that it took to open the store.
+        work_look: likewise, until every instance had answered.
         integrity: what the database says of itself in the end.
         seconds: how long the run took.
         notes: what was wrong, and where the threads and tasks of a process that did
@@ -61,8 +60,8 @@ class KillReport:
     died: int
     worst_open: float
     worst_look: float
-    own_open: float
-    own_look: float
+    work_open: float
+    work_look: float
     integrity: str
     seconds: float
     notes: tuple[str, ...]
@@ -181,8 +180,8 @@ def kill_again_and_again(
         died=run.died,
         worst_open=run.worst["open-wall"] / 1e6,
         worst_look=run.worst["look-wall"] / 1e6,
-        own_open=run.worst["open-own"] / 1e6,
-        own_look=run.worst["look-own"] / 1e6,
+        work_open=run.worst["open-work"] / 1e6,
+        work_look=run.worst["look-work"] / 1e6,
         integrity=_integrity(url),
         seconds=time.monotonic() - began,
         notes=(*ledger.notes, *run.stories[:_SHOWN]),

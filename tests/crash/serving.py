@@ -42,7 +42,7 @@ PARTITIONS = ("acme", "globex")
 KEYS = ("a", "b")
 _NAMES = tuple(f"n{number}" for number in range(4))
 _DECLARED = ("lead", "helper")
-TIMES = ("open-wall", "look-wall", "open-own", "look-own")
+TIMES = ("open-wall", "look-wall", "open-work", "look-work")
 """Events that say how many microseconds something took."""
 _POST = "post"
 _POSTED = 10.0
@@ -62,12 +62,12 @@ async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
     async with Host(url, store=store) as host:
         say("open-wall", number=watch.wall())
         say("opened")
-        say("open-own", number=watch.own())
+        say("open-work", number=watch.work())
         work = _Work(homes(host), say, random.Random(seed))
         await work.look()
         say("look-wall", number=watch.wall())
         say("looked")
-        say("look-own", number=watch.own())
+        say("look-work", number=watch.work())
         if not seed:
             return
         async with asyncio.TaskGroup() as group:

@@ -37,7 +37,7 @@ class Spent:
     asleep: bool = False
 
 
-def spent_by(pid: int | str) -> Spent:
+def spent_by(pid: int) -> Spent:
     """Look at a process; it has spent nothing if it is gone or the kernel is silent."""
     running = queued = 0
     asleep = False
@@ -49,7 +49,7 @@ def spent_by(pid: int | str) -> Spent:
     return Spent(running / 1e9, queued / 1e9, asleep)
 
 
-def _threads(pid: int | str) -> Iterator[Path]:
+def _threads(pid: int) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         yield from Path(f"/proc/{pid}/task").iterdir()
 
@@ -105,16 +105,15 @@ class Patience:
 
 
 class Stopwatch:
-    """Measures a process from inside: how long something took, and took by itself."""
+    """Measures a process from inside: how long something takes, and how much work."""
 
     def __init__(self) -> None:
-        self._began, self._queued = time.monotonic(), spent_by("self").queued
+        self._wall, self._work = time.monotonic(), time.process_time()
 
     def wall(self) -> int:
         """Return the microseconds that have passed."""
-        return round((time.monotonic() - self._began) * 1e6)
+        return round((time.monotonic() - self._wall) * 1e6)
 
-    def own(self) -> int:
-        """Return the microseconds less those in which others had the processors."""
-        queued = spent_by("self").queued - self._queued
-        return max(0, self.wall() - round(queued * 1e6))
+    def work(self) -> int:
+        """Return those of them that it had a processor for."""
+        return round((time.process_time() - self._work) * 1e6)
