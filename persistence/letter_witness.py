@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from .address import key_to_text
+from .letter_statements import ENTRIES, PENDING_ROWS, TALLY
 from .letters import Letter, SpoiledLetter
 
 __all__ = ["count_hidden", "expose_letters", "partitions_of_table"]
@@ -18,56 +19,11 @@ __all__ = ["count_hidden", "expose_letters", "partitions_of_table"]
 Parameters = Mapping[str, str | float | int]
 _Entry = tuple[bytes, bytes, bytes, bytes, float]
 
-_BY_DUE = "INDEXED BY podvisor_letters_by_due"
-
-_ENTRIES = f"""
-SELECT CAST(manager AS BLOB), CAST(key AS BLOB), CAST(id AS BLOB),
-    CAST(stamp AS BLOB), due
-FROM podvisor_letters {_BY_DUE}
-WHERE partition = :partition AND due <= :until AND (due, stamp) > (:due, :stamp)
-ORDER BY due, stamp LIMIT :limit
-"""  # noqa: S608  a constant goes in, no value
-"""Reads the index alone: it holds every column that is asked for."""
-
-_COUNTS = f"""
-SELECT
-    (SELECT count(version) FROM podvisor_letters NOT INDEXED
-     WHERE partition = :partition),
-    (SELECT count(*) FROM podvisor_letters {_BY_DUE} WHERE partition = :partition),
-    (SELECT count(*) FROM podvisor_letters AS entry {_BY_DUE}
-     WHERE partition = :partition AND EXISTS (
-        SELECT 1 FROM podvisor_letters AS letter NOT INDEXED
-        WHERE letter.partition = entry.partition AND letter.manager = entry.manager
-            AND letter.key = entry.key AND letter.id = entry.id
-            AND letter.stamp = entry.stamp AND letter.due = entry.due
-            AND letter.version IS NOT NULL
-     ))
-"""  # noqa: S608  a constant goes in, no value
-"""Names ``version``, as SQLite would else count the entries of the index again."""
-
-_PARTITIONS = """
-WITH RECURSIVE found (name) AS (
-    SELECT * FROM (
-        SELECT partition FROM podvisor_letters NOT INDEXED
-        WHERE partition > :after AND version IS NOT NULL
-        ORDER BY partition LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT partition FROM podvisor_letters NOT INDEXED
-        WHERE partition > found.name AND version IS NOT NULL
-        ORDER BY partition LIMIT 1
-    )
-    FROM found WHERE found.name IS NOT NULL
-)
-SELECT CAST(name AS BLOB) FROM found WHERE name IS NOT NULL LIMIT :limit
-"""
-
 
 def count_hidden(database: sqlite3.Connection, partition: str) -> tuple[int, int]:
     """Count the letters of a partition, and those that only one of both names."""
     parameters = {"partition": partition}
-    table, index, both = database.execute(_COUNTS, parameters).fetchone()
+    table, index, both = database.execute(TALLY, parameters).fetchone()
     letters = max(int(table), int(index))
     return letters, letters - int(both)
 
@@ -76,7 +32,7 @@ def partitions_of_table(
     database: sqlite3.Connection, after: str, limit: int
 ) -> Iterable[tuple[bytes, object]]:
     """List the partitions of which the table has letters; all due, as none is known."""
-    for (name,) in database.execute(_PARTITIONS, {"after": after, "limit": limit}):
+    for (name,) in database.execute(PENDING_ROWS, {"after": after, "limit": limit}):
         yield name, 0.0
 
 
@@ -94,7 +50,7 @@ def expose_letters(
         parameters: those of the statement that read it.
         found: what was read.
     """
-    rows: list[_Entry] = database.execute(_ENTRIES, parameters).fetchall()
+    rows: list[_Entry] = database.execute(ENTRIES, parameters).fetchall()
     named, had = set(rows), {_entry(one) for one in found}
     if named == had:
         return found
