@@ -212,6 +212,11 @@ class Mailroom:
         box.returned.add(letter.target)
         self._hold(partition, letter.target)
 
+    def unsaved(self, partition: Partition, letter: Letter) -> None:
+        """Take back a letter that was handled by a turn which could not be saved."""
+        box_of(partition).unsaved += 1
+        self.returned(partition, letter)
+
     def failed(
         self, partition: Partition, letter: Letter, error: BaseException, *, final: bool
     ) -> None:

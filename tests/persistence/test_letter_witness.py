@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from persistence import Claim, Letter, Post, SpoiledLetter, Store, open_store
+from persistence import (
+    Claim,
+    Letter,
+    Post,
+    SpoiledLetter,
+    Store,
+    StoreUnavailable,
+    open_store,
+)
 from persistence.letter_rows import letter_row
-from persistence.testing import Make, letter, opened, unit
+from persistence.testing import Make, letter, opened, save, unit
 
 __all__: list[str] = []
 
@@ -38,6 +46,16 @@ def behind_the_index(path: Path, statement: str, *values: object) -> None:
         assert database.execute(statement, values).rowcount == 1
         database.execute("PRAGMA writable_schema = ON")
         database.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", index)
+
+
+def spoil_page(path: Path, table: str) -> None:
+    """Overwrite the page at which the rows of a table begin."""
+    with closing(sqlite3.connect(path)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        root = database.execute(_SCHEMA, (table,)).fetchone()[3]
+    image = bytearray(path.read_bytes())
+    image[(root - 1) * size : root * size] = b"\xff" * size
+    path.write_bytes(image)
 
 
 async def three_letters(make: Make, *partitions: str) -> None:
@@ -169,3 +187,22 @@ async def test_a_damaged_name_of_a_partition_keeps_no_other_asleep(
         pending = await store.pending(after=None, limit=10)
 
     assert [name for name, _ in pending] == ["acme", "globex"]
+
+
+async def test_a_page_of_letters_that_cannot_be_read_costs_the_letters_only(
+    make: Make, path: Path
+) -> None:
+    """P2, row 6: the partition is claimed, and what else it has is served."""
+    async with opened(make, "acme") as store:
+        assert await store.apply([save("k"), unit(Post(letter("a")))]) == [None, None]
+    spoil_page(path, "podvisor_letters")
+
+    async with opened(make) as store:
+        (claim,) = await store.claim(["acme"])
+        (loaded,) = await store.load("workers", ["k"], partition="acme")
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            await read(store)
+
+    assert (claim.epoch, claim.letters, claim.next_due, claim.hidden) == (2, 1, 0.0, 1)
+    assert isinstance(loaded, tuple)
+    assert len(loaded) == 1

@@ -9,10 +9,19 @@ from pathlib import Path
 import attrs
 import pytest
 
-from persistence import Claim, Letter, SpoiledLetter, open_store
+from persistence import (
+    Claim,
+    Letter,
+    SpoiledLetter,
+    StoreError,
+    Take,
+    Unit,
+    open_store,
+)
 from persistence.testing import RelayStore
 from supervision import Agent, Host, Message, handler
-from tests.support import MakeStore, ManualClock, eventually
+from supervision.letterbox import LetterBox, box_of
+from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []
 
@@ -77,6 +86,44 @@ class _Damaged(RelayStore):
         )
         self.readings += after < (0.0, "x")
         return [self.letter, *found] if after < (0.0, "x") else found
+
+
+@attrs.define(eq=False, repr=False)
+class _Refusing(RelayStore):
+    """Refuses the first turns that take a letter."""
+
+    refusals: int = 2
+
+    async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
+        takes = [isinstance(o, Take) for unit in units for o in unit.operations]
+        if any(takes) and self.refusals:
+            self.refusals -= 1
+            raise offline()
+        return await RelayStore.apply(self, units)
+
+
+async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
+    make: MakeStore, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P2, row 6: nobody waits for a reply who could be told."""
+    store = _Refusing(make())
+    async with Host(store=store, clock=clock) as host:
+        book = await host.manager("books", Book).get("b", partition="acme")
+        await book.tell(Note("one"), durable=True)
+        box = box_of(host.runtime.partition("acme"))
+        for left in (1, 0):
+            await eventually(functools.partial(_has_come_back, store, left, box))
+            clock.advance(60)
+        await eventually(lambda: not box.letters)
+        notes = await book.ask(Notes())
+
+    said = [r.message for r in caplog.records if r.name == "podvisor.mail"]
+    assert notes == ("one",)
+    assert said == ["letters.unsaved"] * 2
+
+
+def _has_come_back(store: _Refusing, left: int, box: LetterBox) -> bool:
+    return store.refusals == left and box.unsaved == 1
 
 
 async def test_a_letter_that_is_lost_is_said_once_and_delays_no_other(
