@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 from .address import Address, check_partition, key_to_text
 from .errors import InvalidPartition
 from .letter_rows import LetterRow, ReplyRow, letter_of, reply_of
 from .letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
+from .letter_witness import expose_letters, partitions_of_table
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .records import StoredBytes
 from .rows import Row, checksum
 from .statements import INSPECT
+from .witness import snapshot
 
 __all__ = ["dead", "first_due", "inspect", "letters", "mail", "pending", "reply"]
 
@@ -26,47 +29,50 @@ def letters(
 ) -> list[Letter | SpoiledLetter]:
     """List letters by when they are due, readable or not."""
     due, stamp = after
-    rows = database.execute(
-        LETTERS,
-        {
-            "partition": partition,
-            "until": until,
-            "due": due,
-            "stamp": stamp,
-            "limit": limit,
-        },
-    )
-    return [letter_of(LetterRow._make(row), partition) for row in rows]
+    parameters: dict[str, str | float | int] = {
+        "partition": partition,
+        "until": until,
+        "due": due,
+        "stamp": stamp,
+        "limit": limit,
+    }
+    with snapshot(database), _any_text(database):
+        rows = database.execute(LETTERS, parameters)
+        found = [letter_of(LetterRow._make(row), partition) for row in rows]
+        return expose_letters(database, parameters, found)
 
 
 def mail(
     database: sqlite3.Connection, partition: str, target: Address, limit: int
 ) -> list[Letter]:
     """List the readable letters of one target."""
-    rows = database.execute(MAIL, {**_place(partition, target), "limit": limit})
-    found = [letter_of(LetterRow._make(row), partition) for row in rows]
+    with _any_text(database):
+        rows = database.execute(MAIL, {**_place(partition, target), "limit": limit})
+        found = [letter_of(LetterRow._make(row), partition) for row in rows]
     return [letter for letter in found if isinstance(letter, Letter)]
 
 
-def first_due(database: sqlite3.Connection, partition: str) -> tuple[int, float | None]:
-    """Count the letters of a partition, and say when the first is due."""
+def first_due(database: sqlite3.Connection, partition: str) -> float | None:
+    """Say when the first letter of a partition is due, if it has any."""
     number, due = database.execute(FIRST_DUE, {"partition": partition}).fetchone()
-    return int(number), _seconds(due) if number else None
+    return _seconds(due) if number else None
 
 
 def pending(
     database: sqlite3.Connection, after: str, limit: int
 ) -> list[tuple[str, float]]:
     """List the partitions that have letters, with when the first is due."""
-    rows = database.execute(PENDING, {"after": after, "limit": limit})
-    return list(_named(rows))
+    parameters = {"after": after, "limit": limit}
+    found = dict(_named(partitions_of_table(database, after, limit)))
+    found.update(_named(database.execute(PENDING, parameters)))
+    return sorted(found.items())[:limit]
 
 
-def _named(rows: Iterable[tuple[object, object]]) -> Iterable[tuple[str, float]]:
+def _named(rows: Iterable[tuple[bytes, object]]) -> Iterable[tuple[str, float]]:
     for name, due in rows:
         try:
-            yield check_partition(str(name)), _seconds(due)
-        except InvalidPartition:
+            yield check_partition(name.decode()), _seconds(due)
+        except (InvalidPartition, UnicodeDecodeError):
             continue
 
 
@@ -74,10 +80,9 @@ def dead(
     database: sqlite3.Connection, partition: str, after: str, limit: int
 ) -> list[DeadLetter]:
     """List dead letters as they are stored."""
-    rows = database.execute(
-        DEAD, {"partition": partition, "after": after, "limit": limit}
-    )
-    return [DeadLetter(*row) for row in rows]
+    parameters = {"partition": partition, "after": after, "limit": limit}
+    with _any_text(database):
+        return [DeadLetter(*row) for row in database.execute(DEAD, parameters)]
 
 
 def reply(
@@ -110,6 +115,20 @@ def inspect(
             )
         )
     return found
+
+
+@contextmanager
+def _any_text(database: sqlite3.Connection) -> Generator[None]:
+    """Let no damaged text of one row keep the rows beside it from being read."""
+    database.text_factory = _lenient
+    try:
+        yield
+    finally:
+        database.text_factory = str
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
 
 
 def _place(partition: str, target: Address) -> dict[str, str | float | int]:

@@ -14,15 +14,18 @@ __all__ = [
     "DEFER",
     "DROP_MAIL",
     "DROP_REPLIES",
+    "ENTRIES",
     "EXHUME",
     "FIRST_DUE",
     "FORGET_REPLIES",
     "LETTERS",
     "MAIL",
     "PENDING",
+    "PENDING_ROWS",
     "POST",
     "REPLY",
     "TAKE_AWAY",
+    "TALLY",
 ]
 
 _COLUMNS = """partition, manager, key, id, stamp, message, version, body, due, sent,
@@ -93,6 +96,33 @@ WHERE partition = :partition AND due <= :until AND (due, stamp) > (:due, :stamp)
 ORDER BY due, stamp LIMIT :limit
 """  # noqa: S608  as above
 
+_BY_DUE = "INDEXED BY podvisor_letters_by_due"
+
+ENTRIES = f"""
+SELECT CAST(manager AS BLOB), CAST(key AS BLOB), CAST(id AS BLOB),
+    CAST(stamp AS BLOB), due
+FROM podvisor_letters {_BY_DUE}
+WHERE partition = :partition AND due <= :until AND (due, stamp) > (:due, :stamp)
+ORDER BY due, stamp LIMIT :limit
+"""  # noqa: S608  as above
+"""Reads the index alone: it holds every column that is asked for."""
+
+TALLY = f"""
+SELECT
+    (SELECT count(version) FROM podvisor_letters NOT INDEXED
+     WHERE partition = :partition),
+    (SELECT count(*) FROM podvisor_letters {_BY_DUE} WHERE partition = :partition),
+    (SELECT count(*) FROM podvisor_letters AS entry {_BY_DUE}
+     WHERE partition = :partition AND EXISTS (
+        SELECT 1 FROM podvisor_letters AS letter NOT INDEXED
+        WHERE letter.partition = entry.partition AND letter.manager = entry.manager
+            AND letter.key = entry.key AND letter.id = entry.id
+            AND letter.stamp = entry.stamp AND letter.due = entry.due
+            AND letter.version IS NOT NULL
+     ))
+"""  # noqa: S608  as above
+"""Names ``version``, as SQLite would else count the entries of the index again."""
+
 MAIL = f"""
 SELECT {_COLUMNS} FROM podvisor_letters
 WHERE partition = :partition AND manager = :manager AND key = :key
@@ -112,11 +142,30 @@ WITH RECURSIVE found (name) AS (
     SELECT (SELECT min(partition) FROM podvisor_letters WHERE partition > found.name)
     FROM found WHERE found.name IS NOT NULL
 )
-SELECT name, (
+SELECT CAST(name AS BLOB), (
     SELECT due FROM podvisor_letters WHERE partition = name ORDER BY due, stamp LIMIT 1
 ) FROM found WHERE name IS NOT NULL LIMIT :limit
 """
 """Skips from one partition to the next: it costs what it names, not what they have."""
+
+PENDING_ROWS = """
+WITH RECURSIVE found (name) AS (
+    SELECT * FROM (
+        SELECT partition FROM podvisor_letters NOT INDEXED
+        WHERE partition > :after AND version IS NOT NULL
+        ORDER BY partition LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT partition FROM podvisor_letters NOT INDEXED
+        WHERE partition > found.name AND version IS NOT NULL
+        ORDER BY partition LIMIT 1
+    )
+    FROM found WHERE found.name IS NOT NULL
+)
+SELECT CAST(name AS BLOB) FROM found WHERE name IS NOT NULL LIMIT :limit
+"""
+"""Asks the rows themselves, as ``PENDING`` asks the index."""
 
 DEAD = """
 SELECT partition, manager, key, id, stamp, message, version, body, sent, tries, reason,

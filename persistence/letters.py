@@ -70,6 +70,7 @@ class SpoiledLetter:
         stamp: its place in the order of delivery.
         due: when it is due, Unix seconds.
         reason: why it cannot be read.
+        lost: there is no row of it any more, only something that names it.
     """
 
     partition: str
@@ -79,6 +80,7 @@ class SpoiledLetter:
     stamp: str
     due: float
     reason: str
+    lost: bool = False
 
 
 @attrs.frozen

@@ -12,9 +12,12 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
+import attrs
+
 from .address import Address, Key, check_name, check_partition, key_from_text
 from .errors import CorruptRecord, InvalidKey, InvalidName, InvalidPartition
 from .letter_queries import first_due
+from .letter_witness import count_hidden
 from .records import Claim, Quarantine
 from .rows import stored_record
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
@@ -22,7 +25,16 @@ from .store import Loaded
 from .witness import expose, snapshot
 from .writes import Parameters
 
-__all__ = ["children", "claim", "count", "keys", "load", "marks", "partitions"]
+__all__ = [
+    "children",
+    "claim",
+    "count",
+    "keys",
+    "load",
+    "marks",
+    "partitions",
+    "with_letters",
+]
 
 T = TypeVar("T")
 
@@ -31,8 +43,24 @@ def claim(database: sqlite3.Connection, partition: str) -> Claim:
     """Raise the epoch of a partition's owner; runs inside a transaction."""
     database.execute(TAKE, {"partition": partition})
     (epoch,) = database.execute(OWNER, {"partition": partition}).fetchone()
-    letters, due = first_due(database, partition)
-    return Claim(partition, int(epoch), tuple(marks(database, partition)), letters, due)
+    return Claim(partition, int(epoch), tuple(marks(database, partition)))
+
+
+def with_letters(database: sqlite3.Connection, claim: Claim) -> Claim:
+    """Add to a claim how many letters there are, when one is due, how many are hidden.
+
+    A page of them that cannot be read costs the letters and not the partition: who
+    reads them learns more. It would undo a transaction, so this runs outside of one.
+    """
+    partition = claim.partition
+    try:
+        due = first_due(database, partition)
+        letters, hidden = count_hidden(database, partition)
+    except sqlite3.Error as error:
+        if not _is_damage(error):
+            raise
+        letters, due, hidden = 1, 0.0, 1
+    return attrs.evolve(claim, letters=letters, next_due=due, hidden=hidden)
 
 
 def load(

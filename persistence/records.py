@@ -179,6 +179,7 @@ class Claim:
         quarantined: every instance of the partition that may not start.
         letters: letters that are stored.
         next_due: when the first of them is due, Unix seconds; ``None``: there is none.
+        hidden: of the letters, those that damage keeps from being found.
     """
 
     partition: str
@@ -186,6 +187,7 @@ class Claim:
     quarantined: tuple[Quarantine, ...] = ()
     letters: int = 0
     next_due: float | None = None
+    hidden: int = 0
 
 
 @attrs.frozen

@@ -90,8 +90,13 @@ class SqlStore(Store):
             await engines.close()
 
     async def claim(self, partitions: Sequence[str]) -> list[Claim]:
-        return await self._opened().write(
+        engines = self._opened()
+        claims = await engines.write(
             "claim", lambda database: [queries.claim(database, p) for p in partitions]
+        )
+        return await engines.read(
+            "claim",
+            lambda database: [queries.with_letters(database, one) for one in claims],
         )
 
     async def load(

@@ -114,4 +114,4 @@ class Taking:
 
     def undone(self) -> None:
         """Deliver it again later."""
-        self.mailroom.returned(self.partition, self.letter)
+        self.mailroom.unsaved(self.partition, self.letter)

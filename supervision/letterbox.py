@@ -69,6 +69,9 @@ class LetterBox:
         behind: letters of an earlier time were not looked at yet.
         settled: stamps that were settled while a page is being read; ``None``: none is.
         again: read again when the reading that goes on is over.
+        unsaved: how many came back since then as their turn could not be saved.
+        told: stamps of damaged letters that stay where they are, and of which the log
+            was told.
         delay: seconds until held letters are tried again.
         timer: the next look.
     """
@@ -84,6 +87,8 @@ class LetterBox:
     behind: bool = False
     settled: set[str] | None = None
     again: bool = False
+    unsaved: int = 0
+    told: set[str] = attrs.field(factory=set[str])
     delay: float = 0.0
     timer: Handle | None = None
 

@@ -212,6 +212,11 @@ class Mailroom:
         box.returned.add(letter.target)
         self._hold(partition, letter.target)
 
+    def unsaved(self, partition: Partition, letter: Letter) -> None:
+        """Take back a letter that was handled by a turn which could not be saved."""
+        box_of(partition).unsaved += 1
+        self.returned(partition, letter)
+
     def failed(
         self, partition: Partition, letter: Letter, error: BaseException, *, final: bool
     ) -> None:
@@ -337,6 +342,9 @@ class Mailroom:
         return kind.spec.wire.unpack(packed, letter.target)
 
     def _bury_spoiled(self, partition: Partition, letter: SpoiledLetter) -> None:
+        if letter.lost:
+            self._complain(partition, letter)
+            return
         bury = Bury(
             partition=partition.name,
             manager=letter.manager,
@@ -353,4 +361,21 @@ class Mailroom:
             box.letters = max(0, box.letters - 1)
             self._report(partition, letter.manager, letter.stamp, letter.reason)
 
-        self._submit(partition, (bury,), buried, lambda: None)
+        complain = functools.partial(self._complain, partition, letter)
+        self._submit(partition, (bury,), buried, complain)
+
+    def _complain(self, partition: Partition, letter: SpoiledLetter) -> None:
+        """Say, once, that there is a letter which can be neither handled nor buried."""
+        told = box_of(partition).told
+        if letter.stamp in told:
+            return
+        told.add(letter.stamp)
+        log.error(
+            "letter.damaged",
+            extra=partition_extra(
+                partition.name,
+                manager=ascii(letter.manager),
+                letter=ascii(letter.stamp),
+                reason=letter.reason,
+            ),
+        )

@@ -120,6 +120,9 @@ class Rounds:
         claim = partition.claim
         if claim is None or not claim.letters:
             return
+        if claim.hidden:
+            extra = partition_extra(partition.name, letters=claim.hidden)
+            log.error("letters.hidden", extra=extra)
         box = box_of(partition)
         box.letters += claim.letters
         due = claim.next_due or 0.0
@@ -210,7 +213,7 @@ class Rounds:
         still: set[Address] = set()
         box.next_due = math.inf
         box.again = False
-        box.returned.clear()
+        self._forget_returned(partition, box)
         try:
             await self._runtime.claim(partition.name)
             due = await self._deliver_due(partition, still)
@@ -232,6 +235,14 @@ class Rounds:
             self.look(partition)
         else:
             self._look_later(partition, box, due, waiting=failed or bool(still))
+
+    def _forget_returned(self, partition: Partition, box: LetterBox) -> None:
+        """Begin anew; of those that a broken medium sent back nobody else was told."""
+        if box.unsaved:
+            extra = partition_extra(partition.name, letters=box.unsaved)
+            log.warning("letters.unsaved", extra=extra)
+        box.unsaved = 0
+        box.returned.clear()
 
     def _look_later(
         self, partition: Partition, box: LetterBox, due: float, *, waiting: bool

@@ -19,14 +19,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from . import planted
 from .damage import Damage, cut_short, damage_again_and_again, flip_bits
 from .enduring import endure_again_and_again
 from .forks import warm_up
 from .kills import kill_again_and_again
+from .planted import PLANTED
 from .relay import relay
 from .sandbox import INSIDE, sandbox_of
 from .soak import soak
+from .stalls import Patience
 from .torn import tear_again_and_again
 
 __all__ = ["main"]
@@ -79,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     kill = add("kill", _kill, 10_000, "processes to kill with signal 9")
-    kill.add_argument("--plant", choices=["hasty"], help="a mistake to find")
+    kill.add_argument("--plant", choices=PLANTED, help="a mistake to find")
+    kill.add_argument(
+        "--patience",
+        type=float,
+        default=20.0,
+        help="seconds of its own that a process may take to answer",
+    )
     add("relay", _relay, 500, "handovers between processes, 200 writes each")
     add("flip", _flip, 10_000, "copies of a database with flipped bits")
     add("cut", _cut, 1_000, "copies of a database that end early")
@@ -93,10 +100,16 @@ def _parser() -> argparse.ArgumentParser:
 def _kill(options: argparse.Namespace) -> _Report:
     make = None
     if options.plant:
-        make = functools.partial(planted.hasty, options.url)
+        make = functools.partial(PLANTED[options.plant], options.url)
+    patience = functools.partial(Patience, options.patience)
     with _progress(options, "kills") as step:
         return kill_again_and_again(
-            options.url, options.size, options.seed, make=make, progress=step
+            options.url,
+            options.size,
+            options.seed,
+            make=make,
+            patience=patience,
+            progress=step,
         )
 
 
@@ -159,10 +172,17 @@ def _progress(options: argparse.Namespace, what: str) -> Generator[Callable[[], 
 
 def _show(command: str, figures: dict[str, object], *, good: bool) -> None:
     table = Table(title=f"{command}: {'good' if good else 'WRONG'}", show_header=False)
+    notes: list[object] = []
     for name, value in figures.items():
+        if isinstance(value, tuple):
+            notes += value
+            continue
         shown = f"{value:.3f}" if isinstance(value, float) else str(value)
         table.add_row(name, shown)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for note in notes:
+        console.print(str(note), markup=False, highlight=False)
 
 
 if __name__ == "__main__":

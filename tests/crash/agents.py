@@ -8,6 +8,7 @@ from pods import Agent, Host, InstanceManager, Message, Pod, eager, handler, laz
 
 __all__ = [
     "TIMERS",
+    "Arrange",
     "Arrive",
     "Bump",
     "Count",
@@ -94,6 +95,13 @@ class Post(Message[int]):
     delay: float
 
 
+class Arrange(Message[None]):
+    """Set so many timers at once, all due after so many seconds."""
+
+    number: int
+    delay: float
+
+
 @attrs.frozen
 class Tally:
     """Which numbers have come: all up to ``low``, and some beyond it."""
@@ -138,6 +146,13 @@ class Sender(Agent):
             ring = Arrive(self.sent // TIMERS, timer=True)
             self.context.schedule(ring, after=message.delay, target=receiver)
         return self.sent
+
+    @handler
+    def arrange(self, message: Arrange) -> None:
+        receiver = self.context.ref("receivers", self.context.key)
+        for number in range(1, message.number + 1):
+            ring = Arrive(number, timer=True)
+            self.context.schedule(ring, after=message.delay, target=receiver)
 
     @handler
     def look(self, message: Look) -> Sight:

@@ -7,16 +7,20 @@ and in the process that a test starts for it.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import functools
 import gc
 import os
 import select
 import signal
 import tempfile
 import time
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import attrs
 
@@ -24,10 +28,17 @@ from pods import Host
 
 from .agents import Bump, Team, homes
 from .events import Event, Say, parse
+from .stalls import Patience, spent_by
 
 __all__ = ["Child", "fork", "forked", "warm_up"]
 
 Work = Callable[[Say], Awaitable[None]]
+
+_SLICE = 0.25
+"""Seconds between two looks at what a process does with its time."""
+_THREADS, _TASKS = signal.SIGUSR1, signal.SIGUSR2
+_TOLD = 0.3
+"""Seconds that a process gets to say where each of its threads and tasks stands."""
 
 
 def warm_up() -> None:
@@ -52,6 +63,7 @@ class Child:
 
     pid: int
     _end: int
+    _story: int
     _rest: bytes = b""
     _ended: bool = False
     _said: deque[Event] = attrs.field(factory=deque[Event])
@@ -66,6 +78,21 @@ class Child:
             if left <= 0 or not select.select([self._end], [], [], left)[0]:
                 return
             self._read()
+
+    def patiently(self, patience: Patience) -> Iterator[Event]:
+        """Yield what it says until it ends, or has had its time."""
+        while not self.ended:
+            yield from self.listen(time.monotonic() + _SLICE)
+            if patience.is_over(time.monotonic(), spent_by(self.pid)):
+                return
+
+    def where(self) -> str:
+        """Return where each thread and each task of it stands, or why it ended."""
+        if not self.ended:
+            for question in (_THREADS, _TASKS):
+                os.kill(self.pid, question)
+                time.sleep(_TOLD)
+        return os.pread(self._story, 1 << 20, 0).decode(errors="replace")
 
     def kill(self) -> Iterator[Event]:
         """Kill it, and yield what it had said before."""
@@ -82,6 +109,7 @@ class Child:
     def end(self) -> None:
         """Make sure that nothing of it is left."""
         os.close(self._end)
+        os.close(self._story)
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
@@ -95,12 +123,13 @@ class Child:
 def fork(work: Work) -> Child:
     """Run a coroutine in a child; whoever gets it calls ``end``."""
     ours, theirs = os.pipe()
+    story = os.memfd_create("story")
     pid = os.fork()
     if not pid:
         os.close(ours)
-        _run(work, Say(theirs))
+        _run(work, Say(theirs), story)
     os.close(theirs)
-    return Child(pid, ours)
+    return Child(pid, ours, story)
 
 
 @contextmanager
@@ -113,14 +142,36 @@ def forked(work: Work) -> Generator[Child]:
         child.end()
 
 
-def _run(work: Work, say: Say) -> None:
+def _run(work: Work, say: Say, story: int) -> None:
     status = 1
-    try:
-        asyncio.run(_awaited(work, say))
-        status = 0
-    finally:
-        os._exit(status)
+    with os.fdopen(story, "w") as file:
+        faulthandler.register(_THREADS, file=file)
+        try:
+            asyncio.run(_awaited(work, say, file))
+            status = 0
+        except BaseException:  # noqa: BLE001  whoever started it reads why
+            traceback.print_exc(file=file)
+            file.flush()
+        finally:
+            os._exit(status)
 
 
-async def _awaited(work: Work, say: Say) -> None:
+async def _awaited(work: Work, say: Say, story: TextIO) -> None:
+    tell = functools.partial(_tell_tasks, story)
+    asyncio.get_running_loop().add_signal_handler(_TASKS, tell)
     await work(say)
+
+
+def _tell_tasks(story: TextIO) -> None:
+    for task in asyncio.all_tasks():
+        story.write(f"Task {task.get_name()}:\n")
+        story.writelines(f"  {line}\n" for line in _lines_of(task))
+    story.flush()
+
+
+def _lines_of(task: asyncio.Task[object]) -> Iterator[str]:
+    """Say where a task waits, the innermost call last."""
+    awaited: object = task.get_coro()
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        yield f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        awaited = getattr(awaited, "cr_await", None)

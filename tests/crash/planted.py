@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import attrs
 
-from persistence import Store, StoreError, Unit, open_store
+from persistence import Store, StoreError, StoreUnavailable, Unit, open_store
 
-__all__ = ["hasty"]
+__all__ = ["PLANTED", "hasty", "refusing", "silent"]
 
 
 @attrs.define(eq=False)
@@ -35,3 +35,29 @@ def hasty(url: str) -> Store:
     store = open_store(url)
     store.apply = _Hasty(store).apply  # type: ignore[method-assign]
     return store
+
+
+async def _never(units: Sequence[Unit]) -> list[StoreError | None]:
+    await asyncio.get_running_loop().create_future()
+    return [None] * len(units)
+
+
+async def _not_now(units: Sequence[Unit]) -> list[StoreError | None]:
+    raise StoreUnavailable("save", f"it is planted for all {len(units)} units")
+
+
+def silent(url: str) -> Store:
+    """Open a store whose first transaction does not end."""
+    store = open_store(url)
+    store.apply = _never  # type: ignore[method-assign]
+    return store
+
+
+def refusing(url: str) -> Store:
+    """Open a store that saves nothing."""
+    store = open_store(url)
+    store.apply = _not_now  # type: ignore[method-assign]
+    return store
+
+
+PLANTED = {"hasty": hasty, "silent": silent, "refusing": refusing}

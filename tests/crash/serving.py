@@ -34,13 +34,16 @@ from .agents import (
     homes,
 )
 from .events import Say
+from .stalls import Stopwatch
 
-__all__ = ["KEYS", "PARTITIONS", "serve"]
+__all__ = ["KEYS", "PARTITIONS", "TIMES", "serve"]
 
 PARTITIONS = ("acme", "globex")
 KEYS = ("a", "b")
 _NAMES = tuple(f"n{number}" for number in range(4))
 _DECLARED = ("lead", "helper")
+TIMES = ("open-wall", "look-wall", "open-work", "look-work")
+"""Events that say how many microseconds something took."""
 _POST = "post"
 _POSTED = 10.0
 """Seconds after which a letter that has not come is lost."""
@@ -55,12 +58,16 @@ async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
         say: where to report.
         seed: of what the customers do; 0: look only, then close in order.
     """
-    began = time.monotonic()
+    watch = Stopwatch()
     async with Host(url, store=store) as host:
-        say("opened", number=_micros(began))
+        say("open-wall", number=watch.wall())
+        say("opened")
+        say("open-work", number=watch.work())
         work = _Work(homes(host), say, random.Random(seed))
         await work.look()
-        say("looked", number=_micros(began))
+        say("look-wall", number=watch.wall())
+        say("looked")
+        say("look-work", number=watch.work())
         if not seed:
             return
         async with asyncio.TaskGroup() as group:
@@ -69,10 +76,6 @@ async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
                     group.create_task(work.count(partition, key))
                 group.create_task(work.change(partition))
                 group.create_task(work.post(partition))
-
-
-def _micros(since: float) -> int:
-    return round((time.monotonic() - since) * 1e6)
 
 
 @attrs.define(eq=False)

@@ -22,8 +22,8 @@ def test_what_was_acknowledged_survives_kill_9() -> None:
 
     assert [figures["notes"] for figures in every] == [[], [], []]
     for figures in every:
-        wrong = [figures[name] for name in ("lost", "half", "hung", "integrity")]
-        assert wrong == [0, 0, 0, "ok"]
+        faults = ("lost", "half", "hung", "died", "integrity")
+        assert [figures[name] for name in faults] == [0, 0, 0, 0, "ok"]
     assert _sum(every, "kills") == 300
     assert _sum(every, "early") > 20
     assert _sum(every, "acked") > 2_000

@@ -1,0 +1,94 @@
+"""Letters that a damaged page hides: the table and its index by due time as witnesses.
+
+Both name every letter, on pages of their own. A search by due time that finds no row
+for an entry of the index walks on, and a row that the index does not name is never
+looked for: either letter would be gone without a word.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from .address import key_to_text
+from .letter_statements import ENTRIES, PENDING_ROWS, TALLY
+from .letters import Letter, SpoiledLetter
+
+__all__ = ["count_hidden", "expose_letters", "partitions_of_table"]
+
+Parameters = Mapping[str, str | float | int]
+_Entry = tuple[bytes, bytes, bytes, bytes, float]
+
+
+def count_hidden(database: sqlite3.Connection, partition: str) -> tuple[int, int]:
+    """Count the letters of a partition, and those that only one of both names."""
+    parameters = {"partition": partition}
+    table, index, both = database.execute(TALLY, parameters).fetchone()
+    letters = max(int(table), int(index))
+    return letters, letters - int(both)
+
+
+def partitions_of_table(
+    database: sqlite3.Connection, after: str, limit: int
+) -> Iterable[tuple[bytes, object]]:
+    """List the partitions of which the table has letters; all due, as none is known."""
+    for (name,) in database.execute(PENDING_ROWS, {"after": after, "limit": limit}):
+        yield name, 0.0
+
+
+def expose_letters(
+    database: sqlite3.Connection,
+    parameters: Parameters,
+    found: list[Letter | SpoiledLetter],
+) -> list[Letter | SpoiledLetter]:
+    """Return a page of letters with those that the index names and the table has not.
+
+    A letter whose entry says something else than its row is not believed.
+
+    Args:
+        database: inside the snapshot in which the page was read.
+        parameters: those of the statement that read it.
+        found: what was read.
+    """
+    rows: list[_Entry] = database.execute(ENTRIES, parameters).fetchall()
+    named, had = set(rows), {_entry(one) for one in found}
+    if named == had:
+        return found
+    spoiled = {one.stamp for one in found if isinstance(one, SpoiledLetter)}
+    page = [
+        one for one in found if isinstance(one, SpoiledLetter) or _entry(one) in named
+    ]
+    partition = str(parameters["partition"])
+    lost = [_lost(row, partition) for row in rows if row not in had]
+    page += [one for one in lost if one.stamp not in spoiled]
+    page.sort(key=lambda one: (one.due, one.stamp))
+    return page[: int(parameters["limit"])]
+
+
+def _entry(one: Letter | SpoiledLetter) -> _Entry:
+    """Say what the index has to say of a letter."""
+    if isinstance(one, Letter):
+        manager, key = one.target.manager, key_to_text(one.target.key)
+    else:
+        manager, key = one.manager, one.key
+    return (_raw(manager), _raw(key), _raw(one.id), _raw(one.stamp), one.due)
+
+
+def _lost(row: _Entry, partition: str) -> SpoiledLetter:
+    manager, key, name, stamp = (
+        raw.decode(errors="surrogateescape") for raw in row[:4]
+    )
+    return SpoiledLetter(
+        partition=partition,
+        manager=manager,
+        key=key,
+        id=name,
+        stamp=stamp,
+        due=float(row[4]),
+        reason="the database has lost its row, which an index still names",
+        lost=True,
+    )
+
+
+def _raw(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
