@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 
-from persistence import PodsError
+from persistence import Handle, PodsError
 
 from .checks import check_seconds
 from .deadlines import Deadlines, expire
@@ -161,9 +161,26 @@ class Asking:
             value = self._at_once(instance, spec, envelope)
             if value is not _LATER and envelope.reply is None:
                 return value
-        if envelope.reply is not None:
-            return await self._reply(envelope.reply, envelope, instance, seconds)
-        return await self._queue(ref, instance, envelope, seconds)
+        reply, caller, parked = envelope.reply, ref.caller, False
+        if reply is None:
+            reply = self._queue(instance, envelope, caller)
+            parked = caller is not None and self._runtime.dispatcher.park(caller)
+        timer: Handle | None = None
+        if seconds is None:
+            self._deadlines.add(envelope, instance.address)
+        else:
+            late = functools.partial(expire, envelope, instance.address, seconds)
+            timer = self._runtime.clock.call_later(seconds, late)
+        try:
+            return await reply
+        finally:
+            if timer is None:
+                self._deadlines.remove(envelope)
+            else:
+                timer.cancel()
+            if parked and caller is not None:
+                # The turn goes on, cancelled or not, and needs its seat for that.
+                await self._runtime.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
 
     def tell(
         self,
@@ -199,15 +216,15 @@ class Asking:
         runtime.post.hand_in(instance, envelope)
         return True
 
-    async def _queue(
-        self,
-        ref: AgentRef[object],
-        instance: Instance,
-        envelope: Envelope,
-        seconds: float | None,
-    ) -> object:
+    def _queue(
+        self, instance: Instance, envelope: Envelope, caller: Instance | None
+    ) -> asyncio.Future[object]:
+        """Let an ask wait in the mailbox; return what becomes its reply.
+
+        Raises:
+            PodsError: it may not wait there.
+        """
         runtime = self._runtime
-        caller = ref.caller
         try:
             runtime.post.accept(instance, envelope.message)
             runtime.post.admit(instance, caller)
@@ -220,33 +237,7 @@ class Asking:
         instance.partition.counters.asks += 1
         envelope.enqueued = runtime.clock.monotonic()
         runtime.post.put(instance, envelope)
-        parked = caller is not None and runtime.dispatcher.park(caller)
-        try:
-            return await self._reply(reply, envelope, instance, seconds)
-        finally:
-            if parked and caller is not None:
-                # The turn goes on, cancelled or not, and needs its seat for that.
-                await runtime.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
-
-    async def _reply(
-        self,
-        reply: asyncio.Future[object],
-        envelope: Envelope,
-        instance: Instance,
-        seconds: float | None,
-    ) -> object:
-        if seconds is None:
-            self._deadlines.add(envelope, instance.address)
-            try:
-                return await reply
-            finally:
-                self._deadlines.remove(envelope)
-        late = functools.partial(expire, envelope, instance.address, seconds)
-        timer = self._runtime.clock.call_later(seconds, late)
-        try:
-            return await reply
-        finally:
-            timer.cancel()
+        return reply
 
 
 def _join_chain(

@@ -155,9 +155,9 @@ class Turns:
         """
         turn = self._begin(instance)
         for _ in range(instance.kind.policy.batch):
-            if not (envelope := self._next(instance, needs, only_sync=True)):
+            if (found := self._next(instance, needs, only_sync=True)) is None:
                 break
-            spec = instance.kind.spec.handler_for(envelope.message, instance)
+            envelope, spec = found
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
             if turn.crash is not None or self._used_up(instance, until):
                 break
@@ -175,9 +175,9 @@ class Turns:
         STAMP.set(instance.partition.name)  # the worker takes it off again
         try:
             for _ in range(instance.kind.policy.batch):
-                if not (envelope := self._next(instance, needs)):
+                if (found := self._next(instance, needs)) is None:
                     break
-                spec = instance.kind.spec.handler_for(envelope.message, instance)
+                envelope, spec = found
                 value = (
                     self._step(turn, spec, envelope)
                     if spec.coroutine is None
@@ -229,9 +229,10 @@ class Turns:
 
     def _next(
         self, instance: Instance, needs: str | None, *, only_sync: bool = False
-    ) -> Envelope | None:
+    ) -> tuple[Envelope, HandlerSpec] | None:
+        """Take the next message, unless this turn may not handle it."""
         while instance.mail:
-            envelope = instance.mail.head()
+            envelope, spec = instance.mail.head(), None
             if not envelope.abandoned:
                 spec = instance.kind.spec.handler_for(envelope.message, instance)
                 if spec.needs != needs or (only_sync and spec.coroutine is not None):
@@ -239,8 +240,8 @@ class Turns:
             instance.mail.take()
             if instance.draining:
                 instance.draining -= 1
-            if not envelope.abandoned:
-                return envelope
+            if spec is not None:
+                return envelope, spec
         return None
 
     def _used_up(self, instance: Instance, until: float) -> bool:

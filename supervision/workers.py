@@ -156,9 +156,19 @@ class Workers:
             job, worker.job = worker.job, None
             # A turn stamps its partition; the stamp stays until its failure is logged.
             clean = STAMP.set(NO_PARTITION)
-            await _guarded(job, "worker")
+            try:
+                await job()
+            except asyncio.CancelledError as error:  # noqa: ASYNC103  as above
+                if _task_of(worker).cancelling():
+                    raise
+                _report("worker", error)
+            except Exception as error:  # noqa: BLE001  as above
+                _report("worker", error)
             STAMP.reset(clean)
-            if _really_cancelled() or contextvars.copy_context() != self._baseline:
+            if (
+                _task_of(worker).cancelling()
+                or contextvars.copy_context() != self._baseline
+            ):
                 return
             worker.wake = loop.create_future()
             self._idle.append(worker)
