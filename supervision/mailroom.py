@@ -124,11 +124,13 @@ class Mailroom:
         """Go on with a letter that is stored now."""
         box = box_of(partition)
         place = (letter.target, letter.id)
-        self._recall(box, place)
         if place not in box.named:
             box.letters += 1
         if letter.id != letter.stamp:
             box.named[place] = letter.stamp
+        if self._is_out(box, letter):
+            return  # a reading has found it before its sender learnt that it is stored
+        self._recall(box, place)
         if letter.due > self._clock.wall():
             self.rounds.watch(partition, letter.due)
         elif box.keeps(letter.target):
@@ -155,6 +157,11 @@ class Mailroom:
         self._recall(box, place)
         if (stamp := box.named.get(place)) is not None:
             box.forget(place, stamp)
+
+    def _is_out(self, box: LetterBox, letter: Letter) -> bool:
+        envelope = box.out.get((letter.target, letter.id))
+        delivery = None if envelope is None else envelope.delivery
+        return isinstance(delivery, Carried) and delivery.letter.stamp == letter.stamp
 
     def _recall(self, box: LetterBox, place: Place) -> None:
         """Let nobody handle a letter that is in a mailbox still."""

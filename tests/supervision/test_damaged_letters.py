@@ -123,7 +123,8 @@ async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
 
 
 def _has_come_back(store: _Refusing, left: int, box: LetterBox) -> bool:
-    return store.refusals == left and box.unsaved == 1
+    waits = box.settled is None and box.timer is not None
+    return store.refusals == left and box.unsaved == 1 and waits
 
 
 async def test_a_letter_that_is_lost_is_said_once_and_delays_no_other(
