@@ -13,11 +13,11 @@ import os
 import random
 import time
 from collections.abc import Generator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 import attrs
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import (
     Link,
@@ -195,17 +195,15 @@ class Telemetry:
             kind=SpanKind.CLIENT if ask else SpanKind.PRODUCER,
         )
 
-    @contextlib.contextmanager
-    def asking(self, manager: str, partition: str) -> Generator[SpanContext]:
+    def asking(
+        self, manager: str, partition: str
+    ) -> contextlib.AbstractContextManager[SpanContext]:
         """Hold the span of an ask until its reply is there, or will not come."""
-        span = self.sending(manager, partition, ask=True)
-        with _ended(span):
-            yield span.get_span_context()
+        return _Held(self.sending(manager, partition, ask=True))
 
-    @contextlib.contextmanager
     def processing(
         self, manager: str, partition: str, sender: SpanContext | None, *, ask: bool
-    ) -> Generator[None]:
+    ) -> contextlib.AbstractContextManager[SpanContext]:
         """Hold the span of a message that is handled, as the current one.
 
         An ask is a child of its sender's span; a tell begins a trace of its own, with a
@@ -224,8 +222,7 @@ class Telemetry:
             kind=SpanKind.SERVER if ask else SpanKind.CONSUMER,
             links=links,
         )
-        with _ended(span), _current(span):
-            yield
+        return _Held(span, current=True)
 
     @contextlib.contextmanager
     def working(self, what: str, manager: str, partition: str) -> Generator[None]:
@@ -234,7 +231,7 @@ class Telemetry:
             yield
             return
         span = self._begin(what, manager, partition)
-        with _ended(span), _current(span):
+        with _Held(span, current=True):
             yield
 
     def mark(
@@ -288,16 +285,30 @@ class Telemetry:
             return trace.INVALID_SPAN
 
 
-@contextlib.contextmanager
-def _ended(span: Span) -> Generator[None]:
-    # The SDK's own handling of errors would record their text and traceback.
-    try:
-        yield
-    except BaseException as error:
-        _fail(span, error)
-        raise
-    finally:
-        end_span(span)
+class _Held:
+    """A span that ends with a block, and is the current one inside if it is to be.
+
+    The SDK's own way would record the text and the traceback of an error.
+    """
+
+    __slots__ = ("_current", "_span", "_token")
+
+    def __init__(self, span: Span, *, current: bool = False) -> None:
+        self._span = span
+        self._current = current
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> SpanContext:
+        if self._current:
+            self._token = attach(trace.set_span_in_context(self._span))
+        return self._span.get_span_context()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._token is not None:
+            detach(self._token)
+        if error is not None:
+            _fail(self._span, error)
+        end_span(self._span)
 
 
 def end_span(span: Span) -> None:
@@ -311,10 +322,6 @@ def end_span(span: Span) -> None:
 def _lost(error: Exception) -> None:
     kind = type(error).__qualname__
     log.warning("telemetry.span_lost", extra=partition_extra(NO_PARTITION, error=kind))
-
-
-def _current(span: Span) -> contextlib.AbstractContextManager[Span]:
-    return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 
 
 def _fail(span: Span, error: BaseException) -> None:
