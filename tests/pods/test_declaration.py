@@ -1,59 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import attrs
 import pytest
 
-from pods.declaration import read_topology
-from pods.errors import (
-    TopologyError,
-)
 from pods.node import Node, NodeSpec, eager, lazy, nested
-from pods.topology import Topology, topology_of
+from pods.topology import topology_of
 from supervision import OnParentStop
-
-
-class Worker:
-    pass
-
-
-class Senior(Worker):
-    pass
-
-
-class Other:
-    pass
-
-
-class Pod:
-    __topology__: ClassVar[Topology]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.__topology__ = read_topology(cls)
-
-    def get(self) -> None: ...
-
-
-class Editorial(Pod):
-    writer = eager(Worker, manager="workers")
-
-
-class Workspace(Pod):
-    title: str = "untitled"
-    coordinator = eager(Worker, manager="workers")
-    reviewer = lazy(Worker, manager="workers", owner=coordinator)
-    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
-
-
-def refused(declare: Callable[[], object]) -> str:
-    """Return why a class body is refused."""
-    with pytest.raises(TopologyError) as caught:
-        declare()
-    return str(caught.value)
-
+from tests.pods.shapes import (
+    Editorial,
+    Other,
+    Pod,
+    Senior,
+    Worker,
+    Workspace,
+    refused,
+)
 
 # Declaring
 

@@ -1,54 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from collections.abc import Mapping
 
 import pytest
 
 from persistence import Address, InvalidName
-from pods.declaration import read_topology
-from pods.errors import (
-    TopologyError,
-)
-from pods.node import NodeSpec, eager, lazy, nested
 from pods.snapshot import NodeSnapshot, NodeState
 from pods.topology import Topology
-
-
-class Worker:
-    pass
-
-
-class Pod:
-    __topology__: ClassVar[Topology]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.__topology__ = read_topology(cls)
-
-    def get(self) -> None: ...
-
-
-class Editorial(Pod):
-    writer = eager(Worker, manager="workers")
-
-
-class Workspace(Pod):
-    title: str = "untitled"
-    coordinator = eager(Worker, manager="workers")
-    reviewer = lazy(Worker, manager="workers", owner=coordinator)
-    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
-
-
-def spec(name: str, owner: str | None = None, *after: str) -> NodeSpec:
-    return NodeSpec(name, Worker, "workers", owner=owner, after=after)
-
-
-def refused(declare: Callable[[], object]) -> str:
-    """Return why a class body is refused."""
-    with pytest.raises(TopologyError) as caught:
-        declare()
-    return str(caught.value)
+from tests.pods.shapes import Workspace, spec
 
 
 def test_a_topology_is_drawn_with_borders_and_arrows() -> None:

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 
-from persistence import Address, InvalidName
-from pods.declaration import read_topology
+from persistence import InvalidName
 from pods.errors import (
     InvalidNode,
     ManagerMismatch,
@@ -14,100 +11,30 @@ from pods.errors import (
     UnreadableTopology,
 )
 from pods.mutation import (
-    Change,
-    MutationPlan,
     add_node,
-    apply_changes,
     remove_node,
 )
 from pods.node import NodeSpec, eager, lazy, nested
 from pods.stored import (
     MAX_TOPOLOGY_BYTES,
-    TOPOLOGY_VERSION,
     Purge,
     StoredNode,
     StoredTopology,
     effective,
 )
 from pods.topology import MAX_NODES, Topology
-
-POD = Address("acme", "workspaces", "workspace-123")
-NOTHING = StoredTopology()
-
-
-class Worker:
-    pass
-
-
-class Senior(Worker):
-    pass
-
-
-class Other:
-    pass
-
-
-class Pod:
-    __topology__: ClassVar[Topology]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.__topology__ = read_topology(cls)
-
-
-class Editorial(Pod):
-    writer = eager(Worker, manager="workers")
-
-
-class Workspace(Pod):
-    coordinator = eager(Worker, manager="workers")
-    reviewer = lazy(Worker, manager="workers", owner=coordinator)
-    helper = lazy(Worker, manager="workers", owner=reviewer)
-    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
-
-
-DECLARED = Workspace.__topology__
-MANAGERS: dict[str, type[object]] = {
-    "workers": Worker,
-    "seniors": Senior,
-    "others": Other,
-    "editorial_pods": Editorial,
-}
-
-
-def mutate(
-    *changes: Change, stored: StoredTopology = NOTHING, declared: Topology = DECLARED
-) -> MutationPlan:
-    return apply_changes(declared, stored, changes, MANAGERS.get, at=POD)
-
-
-def thaw(stored: StoredTopology) -> StoredTopology:
-    return StoredTopology.from_json(stored.to_json(), version=TOPOLOGY_VERSION)
-
-
-def stored_node(
-    name: str,
-    owner: str | None = None,
-    *after: str,
-    manager: str = "workers",
-    pod: bool = False,
-) -> StoredNode:
-    return StoredNode(name, manager, eager=True, pod=pod, owner=owner, after=after)
-
-
-def spec(name: str, owner: str | None = None, *after: str) -> NodeSpec:
-    return NodeSpec(name, Worker, "workers", owner=owner, after=after)
-
-
-def refused(*changes: Change, stored: StoredTopology = NOTHING) -> str:
-    """Return why changes are refused."""
-    with pytest.raises(MutationRefused) as caught:
-        mutate(*changes, stored=stored)
-    text = str(caught.value)
-    assert str(POD) in text
-    assert "Nothing was changed." in text
-    return text
-
+from tests.pods.changes import (
+    DECLARED,
+    MANAGERS,
+    NOTHING,
+    POD,
+    Workspace,
+    mutate,
+    refused,
+    stored_node,
+    thaw,
+)
+from tests.pods.shapes import Editorial, Other, Senior, Worker, spec
 
 # Adding
 

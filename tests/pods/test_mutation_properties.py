@@ -1,99 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence import Address
-from pods.declaration import read_topology
 from pods.errors import (
     MutationRefused,
     UnknownNode,
 )
 from pods.mutation import (
     Change,
-    MutationPlan,
     add_node,
-    apply_changes,
     remove_node,
 )
-from pods.node import NodeSpec, eager, lazy, nested
+from pods.node import NodeSpec, eager
 from pods.stored import (
-    TOPOLOGY_VERSION,
-    StoredTopology,
     effective,
 )
 from pods.topology import Topology
-
-POD = Address("acme", "workspaces", "workspace-123")
-NOTHING = StoredTopology()
-
-
-class Worker:
-    pass
-
-
-class Senior(Worker):
-    pass
-
-
-class Other:
-    pass
-
-
-class Pod:
-    __topology__: ClassVar[Topology]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.__topology__ = read_topology(cls)
-
-
-class Editorial(Pod):
-    writer = eager(Worker, manager="workers")
-
-
-class Workspace(Pod):
-    coordinator = eager(Worker, manager="workers")
-    reviewer = lazy(Worker, manager="workers", owner=coordinator)
-    helper = lazy(Worker, manager="workers", owner=reviewer)
-    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
-
-
-DECLARED = Workspace.__topology__
-MANAGERS: dict[str, type[object]] = {
-    "workers": Worker,
-    "seniors": Senior,
-    "others": Other,
-    "editorial_pods": Editorial,
-}
-
-
-def mutate(
-    *changes: Change, stored: StoredTopology = NOTHING, declared: Topology = DECLARED
-) -> MutationPlan:
-    return apply_changes(declared, stored, changes, MANAGERS.get, at=POD)
-
-
-def thaw(stored: StoredTopology) -> StoredTopology:
-    return StoredTopology.from_json(stored.to_json(), version=TOPOLOGY_VERSION)
-
-
-def spec(name: str, owner: str | None = None, *after: str) -> NodeSpec:
-    return NodeSpec(name, Worker, "workers", owner=owner, after=after)
-
-
-def refused(*changes: Change, stored: StoredTopology = NOTHING) -> str:
-    """Return why changes are refused."""
-    with pytest.raises(MutationRefused) as caught:
-        mutate(*changes, stored=stored)
-    text = str(caught.value)
-    assert str(POD) in text
-    assert "Nothing was changed." in text
-    return text
+from tests.pods.changes import MANAGERS, NOTHING, mutate, thaw
+from tests.pods.shapes import Worker, spec
 
 
 @st.composite

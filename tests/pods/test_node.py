@@ -1,42 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import pytest
 
 from persistence import InvalidName
-from pods.declaration import read_topology
 from pods.errors import (
     InvalidNode,
 )
 from pods.node import eager, lazy, nested
-from pods.topology import Topology
-
-
-class Worker:
-    pass
-
-
-class Pod:
-    __topology__: ClassVar[Topology]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.__topology__ = read_topology(cls)
-
-    def get(self) -> None: ...
-
-
-class Editorial(Pod):
-    writer = eager(Worker, manager="workers")
-
-
-class Workspace(Pod):
-    title: str = "untitled"
-    coordinator = eager(Worker, manager="workers")
-    reviewer = lazy(Worker, manager="workers", owner=coordinator)
-    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
+from tests.pods.shapes import Worker, Workspace
 
 
 def test_a_node_shows_where_it_was_declared() -> None:

@@ -4,14 +4,13 @@ import sys
 from collections.abc import Callable
 from graphlib import CycleError, TopologicalSorter
 from types import FrameType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence import Address, PodsError
-from pods.declaration import read_topology
 from pods.errors import (
     InvalidNode,
     ManagerMismatch,
@@ -23,56 +22,12 @@ from pods.errors import (
     UnknownNode,
     UnreadableTopology,
 )
-from pods.node import NodeSpec, eager, lazy, nested
+from pods.node import NodeSpec, eager
 from pods.topology import MAX_NODES, Topology, check
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
-
-
-class Worker:
-    pass
-
-
-class Senior(Worker):
-    pass
-
-
-class Other:
-    pass
-
-
-class Pod:
-    __topology__: ClassVar[Topology]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.__topology__ = read_topology(cls)
-
-    def get(self) -> None: ...
-
-
-class Editorial(Pod):
-    writer = eager(Worker, manager="workers")
-
-
-class Workspace(Pod):
-    title: str = "untitled"
-    coordinator = eager(Worker, manager="workers")
-    reviewer = lazy(Worker, manager="workers", owner=coordinator)
-    editorial = nested(Editorial, manager="editorial_pods", after=[coordinator])
-
-
-def spec(name: str, owner: str | None = None, *after: str) -> NodeSpec:
-    return NodeSpec(name, Worker, "workers", owner=owner, after=after)
-
-
-def refused(declare: Callable[[], object]) -> str:
-    """Return why a class body is refused."""
-    with pytest.raises(TopologyError) as caught:
-        declare()
-    return str(caught.value)
-
+from tests.pods.shapes import Other, Pod, Senior, Worker, Workspace, spec
 
 # Checking values
 
