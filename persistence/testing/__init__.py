@@ -19,11 +19,13 @@ It needs pytest and anyio's plugin, which podvisor does not install for its user
 from __future__ import annotations
 
 from .letters import LetterConformance, letter
+from .listings import ListingConformance
 from .records import Make, RecordConformance, opened, save, state, unit
 from .relay import RelayStore
 
 __all__ = [
     "LetterConformance",
+    "ListingConformance",
     "Make",
     "RecordConformance",
     "RelayStore",
@@ -36,5 +38,5 @@ __all__ = [
 ]
 
 
-class StoreConformance(RecordConformance, LetterConformance):
+class StoreConformance(RecordConformance, ListingConformance, LetterConformance):
     """The whole contract; subclass it and give it a ``make`` fixture."""
