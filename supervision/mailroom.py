@@ -163,6 +163,11 @@ class Mailroom:
         delivery = None if envelope is None else envelope.delivery
         return isinstance(delivery, Carried) and delivery.letter.stamp == letter.stamp
 
+    def _take_out(self, box: LetterBox, letter: Letter) -> None:
+        """Note that a letter is in no mailbox; one that has replaced it may be."""
+        if self._is_out(box, letter):
+            del box.out[letter.target, letter.id]
+
     def _recall(self, box: LetterBox, place: Place) -> None:
         """Let nobody handle a letter that is in a mailbox still."""
         envelope = box.out.pop(place, None)
@@ -196,7 +201,7 @@ class Mailroom:
         """Note that a letter was handled, and when it comes again (never: infinity)."""
         box = box_of(partition)
         place = (letter.target, letter.id)
-        box.out.pop(place, None)
+        self._take_out(box, letter)
         if again < math.inf:
             if box.settled is not None:
                 box.settled.add(letter.stamp)
@@ -215,7 +220,7 @@ class Mailroom:
     def returned(self, partition: Partition, letter: Letter) -> None:
         """Take back a letter that was not handled; it is delivered again later."""
         box = box_of(partition)
-        box.out.pop((letter.target, letter.id), None)
+        self._take_out(box, letter)
         box.returned.add(letter.target)
         self._hold(partition, letter.target)
 
