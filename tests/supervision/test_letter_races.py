@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import attrs
 import pytest
 
-from persistence import Operation, Post, StoreError, Take, Unit
+from persistence import Key, Loaded, Operation, Post, StoreError, Take, Unit
 from persistence.testing import RelayStore
 from supervision import Agent, Host, Message, handler
 from supervision.letterbox import box_of
-from tests.support import MakeStore, ManualClock, eventually
+from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []
 
@@ -32,6 +32,7 @@ class Notes(Message[tuple[str, ...]]):
 
 class Book(Agent):
     notes: tuple[str, ...] = ()
+    sent: int = 0
 
     @handler
     def note(self, message: Note) -> None:
@@ -39,6 +40,7 @@ class Book(Agent):
 
     @handler
     def send(self, message: Send) -> None:
+        self.sent += 1
         other = self.context.ref("books", "other")
         if not message.name:
             self.context.tell(other, Note(message.text), durable=True)
@@ -62,10 +64,19 @@ class _Stepwise(RelayStore):
     Attributes:
         before: what to do, by the operation that begins it, in this order.
         after: likewise.
+        loading: what to do before it loads something.
     """
 
     before: list[tuple[type[object], Step]] = attrs.field(factory=list)
     after: list[tuple[type[object], Step]] = attrs.field(factory=list)
+    loading: list[Step] = attrs.field(factory=list)
+
+    async def load(
+        self, manager: str, keys: Sequence[Key], *, partition: str
+    ) -> list[Loaded]:
+        if self.loading:
+            await self.loading.pop(0)()
+        return await RelayStore.load(self, manager, keys, partition=partition)
 
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
         kinds = {type(o) for unit in units for o in unit.operations}
@@ -86,7 +97,7 @@ async def _take_step(
 async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
     make: MakeStore, clock: ManualClock, name: str
 ) -> None:
-    """A9: the reading has handed it over already; it has come and comes no more."""
+    """A9: the reading leaves it to the end of the turn that has sent it."""
     store = _Stepwise(make())
     async with Host(store=store, clock=clock) as host:
         books = host.manager("books", Book)
@@ -94,17 +105,51 @@ async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
         other = await books.get("other", partition="acme")
         partition = host.runtime.partition("acme")
 
-        async def read_and_handle() -> None:
-            host.runtime.mailroom.rounds.look(partition)
-            await eventually(lambda: partition.counters.handled > 1)
+        box = box_of(partition)
 
-        store.after.append((Post, read_and_handle))
+        async def read() -> None:
+            host.runtime.mailroom.rounds.look(partition)
+            await eventually(lambda: box.settled is None)
+            waiting.append(len(box.out))
+
+        waiting: list[int] = []
+        store.after.append((Post, read))
         await sender.ask(Send("one", name))
-        await eventually(lambda: not box_of(partition).letters)
+        await eventually(lambda: not box.letters)
         notes = await other.ask(Notes())
 
     assert notes == ("one",)
-    assert not store.after
+    assert waiting == [0]
+
+
+async def test_a_letter_whose_sender_is_told_late_is_handled_once(
+    make: MakeStore, clock: ManualClock
+) -> None:
+    """A9: the store has failed, and while its row is looked up, letters are read."""
+    store = _Stepwise(make())
+    async with Host(store=store, clock=clock) as host:
+        books = host.manager("books", Book)
+        sender = await books.get("sender", partition="acme")
+        other = await books.get("other", partition="acme")
+        partition = host.runtime.partition("acme")
+        box = box_of(partition)
+
+        async def fail() -> None:
+            raise offline()
+
+        async def read_and_handle() -> None:
+            host.runtime.mailroom.rounds.look(partition)
+            await eventually(lambda: box.settled is None)
+            await eventually(lambda: not box.out)
+
+        store.after.append((Post, fail))
+        store.loading.append(read_and_handle)
+        await sender.ask(Send("one"))
+        await eventually(lambda: not box.letters)
+        notes = await other.ask(Notes())
+
+    assert notes == ("one",)
+    assert not store.loading
 
 
 async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
