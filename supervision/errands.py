@@ -30,18 +30,24 @@ class Posting:
     def operations(self) -> tuple[Operation, ...]:
         """Give it its place in the order, and store it."""
         self.letter = self.mailroom.stamped(self.partition, self.letter)
+        box_of(self.partition).posting.add(self.letter.stamp)
         return (Post(self.letter),)
 
     def committed(self) -> None:
         """Deliver it, or wait until it is due."""
-        box_of(self.partition).staged -= 1
+        self._end()
         self.mailroom.posted(self.partition, self.letter, self.envelope)
 
     def undone(self) -> None:
         """Forget it; look for it all the same if its commit may have happened."""
-        box_of(self.partition).staged -= 1
+        self._end()
         if self.letter.stamp:  # it was on its way, and a broken medium says nothing
             self.mailroom.rounds.doubt(self.partition)
+
+    def _end(self) -> None:
+        box = box_of(self.partition)
+        box.staged -= 1
+        box.posting.discard(self.letter.stamp)
 
 
 @attrs.define(eq=False, repr=False)

@@ -58,6 +58,8 @@ class LetterBox:
     Attributes:
         letters: how many are stored; timers that an earlier host has posted and this
             one replaces are counted twice until the next start.
+        posting: stamps of letters whose turn has not ended; no reading delivers them,
+            as the end of the turn does.
         staged: how many turns under way want posted.
         serial: number of the last letter that was posted under this claim.
         next_due: Unix seconds of the first that is not in a mailbox.
@@ -77,6 +79,7 @@ class LetterBox:
     """
 
     letters: int = 0
+    posting: set[str] = attrs.field(factory=set[str])
     staged: int = 0
     serial: int = 0
     next_due: float = math.inf
@@ -95,6 +98,11 @@ class LetterBox:
     def keeps(self, target: Address) -> bool:
         """Say whether a letter for a target has to wait behind others."""
         return self.behind or target in self.held
+
+    def passes_over(self, stamp: str) -> bool:
+        """Say whether a reading that goes on has nothing to do with a letter."""
+        done = self.settled
+        return done is None or stamp in done or stamp in self.posting
 
     def forget(self, place: Place, stamp: str) -> None:
         """Note that a letter is no longer stored."""

@@ -124,13 +124,11 @@ class Mailroom:
         """Go on with a letter that is stored now."""
         box = box_of(partition)
         place = (letter.target, letter.id)
+        self._recall(box, place)
         if place not in box.named:
             box.letters += 1
         if letter.id != letter.stamp:
             box.named[place] = letter.stamp
-        if self._is_out(box, letter):
-            return  # a reading has found it before its sender learnt that it is stored
-        self._recall(box, place)
         if letter.due > self._clock.wall():
             self.rounds.watch(partition, letter.due)
         elif box.keeps(letter.target):
@@ -158,10 +156,13 @@ class Mailroom:
         if (stamp := box.named.get(place)) is not None:
             box.forget(place, stamp)
 
-    def _is_out(self, box: LetterBox, letter: Letter) -> bool:
-        envelope = box.out.get((letter.target, letter.id))
+    def _take_out(self, box: LetterBox, letter: Letter) -> None:
+        """Note that a letter is in no mailbox; one that has replaced it may be."""
+        place = (letter.target, letter.id)
+        envelope = box.out.get(place)
         delivery = None if envelope is None else envelope.delivery
-        return isinstance(delivery, Carried) and delivery.letter.stamp == letter.stamp
+        if isinstance(delivery, Carried) and delivery.letter.stamp == letter.stamp:
+            del box.out[place]
 
     def _recall(self, box: LetterBox, place: Place) -> None:
         """Let nobody handle a letter that is in a mailbox still."""
@@ -196,7 +197,7 @@ class Mailroom:
         """Note that a letter was handled, and when it comes again (never: infinity)."""
         box = box_of(partition)
         place = (letter.target, letter.id)
-        box.out.pop(place, None)
+        self._take_out(box, letter)
         if again < math.inf:
             if box.settled is not None:
                 box.settled.add(letter.stamp)
@@ -215,7 +216,7 @@ class Mailroom:
     def returned(self, partition: Partition, letter: Letter) -> None:
         """Take back a letter that was not handled; it is delivered again later."""
         box = box_of(partition)
-        box.out.pop((letter.target, letter.id), None)
+        self._take_out(box, letter)
         box.returned.add(letter.target)
         self._hold(partition, letter.target)
 
@@ -324,7 +325,7 @@ class Mailroom:
         """Deliver a page of what is due; note in ``still`` who cannot get theirs."""
         box = box_of(partition)
         for letter in page:
-            if box.settled is None or letter.stamp in box.settled:
+            if box.passes_over(letter.stamp):
                 continue
             if isinstance(letter, SpoiledLetter):
                 self._bury_spoiled(partition, letter)

@@ -175,16 +175,28 @@ class _Connection(aiosqlite.Connection):
     ) -> None:
         super().__init__(connector, _CHUNK)
         self._ended = ended
+        self._dropped = False
         vars(self).update(_tx=_Queue(driver), _thread=_NoThread())
 
     def stop(self) -> asyncio.Future[object] | None:
         self._ended()
         return super().stop()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  aiosqlite's own
 
+    @property
+    def _conn(self) -> sqlite3.Connection:
+        if self._dropped:  # aiosqlite would speak of a mistake of its caller
+            raise _gone()
+        return super()._conn
+
+    async def interrupt(self) -> None:
+        if not self._dropped:
+            await super().interrupt()
+
     def drop(self) -> None:
         """Let go of the database as the end of a process does."""
         self._ended()
         self._running = False
+        self._dropped = True
         if self._connection is not None:
             self._connection.close()
             self._connection = None

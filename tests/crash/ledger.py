@@ -55,8 +55,10 @@ class Ledger:
         """Enter an event of the process that runs now."""
         subject = (event.partition, event.subject)
         match event.kind:
-            case "opened" | "found" | "node" | "wrong" | "stray" | "missing" | "looked":
+            case "opened" | "found" | "node" | "looked":
                 self._see(event.kind, subject, event.number)
+            case "wrong" | "stray" | "missing" | "twice":
+                self._complain(event.kind, subject, event.number)
             case "begun":
                 count = self._counts.setdefault(subject, _Count())
                 count.begun, count.refused = event.number, False
@@ -78,14 +80,19 @@ class Ledger:
                 self._found[subject] = number
             case "node":
                 self._found_nodes.add(subject)
+            case _:
+                self._compare()
+
+    def _complain(self, kind: str, subject: Subject, number: int) -> None:
+        match kind:
             case "wrong":
                 self._wrong("half", f"{subject}: the state is no turn's")
             case "missing":
                 self._wrong("lost", f"{subject}: {number} letters, or timers")
-            case "stray":
-                self._wrong("half", f"{subject}: a row of a removed node")
+            case "twice":
+                self._wrong("half", f"{subject}: more has come than the {number} sent")
             case _:
-                self._compare()
+                self._wrong("half", f"{subject}: a row of a removed node")
 
     def _change(self, kind: str, node: Subject) -> None:
         if kind == "added":

@@ -175,7 +175,7 @@ class _Work:
         until = time.monotonic() + _POSTED
         while (mail := await receiver.ask(Count())) != wanted:
             if mail.letters.twice or mail.timers.twice or mail.letters.low > sent:
-                self.say("wrong", partition, "mail", mail.letters.low)
+                self.say("twice", partition, "mail", sent)
                 return
             if time.monotonic() > until:
                 self.say("missing", partition, "mail", sent - mail.letters.low)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import pytest
 
-from persistence import Post, StoreError, Unit
+from persistence import Key, Loaded, Operation, Post, StoreError, Take, Unit
 from persistence.testing import RelayStore
 from supervision import Agent, Host, Message, handler
 from supervision.letterbox import box_of
-from tests.support import MakeStore, ManualClock, eventually
+from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []
 
@@ -25,6 +23,7 @@ class Note(Message[None]):
 class Send(Message[None]):
     text: str
     name: str = ""
+    after: float = 0.0
 
 
 class Notes(Message[tuple[str, ...]]):
@@ -33,6 +32,7 @@ class Notes(Message[tuple[str, ...]]):
 
 class Book(Agent):
     notes: tuple[str, ...] = ()
+    sent: int = 0
 
     @handler
     def note(self, message: Note) -> None:
@@ -40,54 +40,149 @@ class Book(Agent):
 
     @handler
     def send(self, message: Send) -> None:
+        self.sent += 1
         other = self.context.ref("books", "other")
         if not message.name:
             self.context.tell(other, Note(message.text), durable=True)
             return
-        now = datetime.fromtimestamp(0, UTC)
         note = Note(message.text)
-        self.context.schedule(note, at=now, name=message.name, target=other)
+        after, name = message.after, message.name
+        self.context.schedule(note, after=after, name=name, target=other)
 
     @handler
     def all_notes(self, message: Notes) -> tuple[str, ...]:
         return self.notes
 
 
-@attrs.define(eq=False, repr=False)
-class _SeenFirst(RelayStore):
-    """Lets a letter be read, and handled, before it answers that it is stored."""
+Step = Callable[[], Awaitable[None]]
 
-    meanwhile: Callable[[], object] | None = None
-    handled: Callable[[], bool] = lambda: False
+
+@attrs.define(eq=False, repr=False)
+class _Stepwise(RelayStore):
+    """Does something before, or after, it saves what posts or takes letters.
+
+    Attributes:
+        before: what to do, by the operation that begins it, in this order.
+        after: likewise.
+        loading: what to do before it loads something.
+    """
+
+    before: list[tuple[type[object], Step]] = attrs.field(factory=list)
+    after: list[tuple[type[object], Step]] = attrs.field(factory=list)
+    loading: list[Step] = attrs.field(factory=list)
+
+    async def load(
+        self, manager: str, keys: Sequence[Key], *, partition: str
+    ) -> list[Loaded]:
+        if self.loading:
+            await self.loading.pop(0)()
+        return await RelayStore.load(self, manager, keys, partition=partition)
 
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
+        kinds = {type(o) for unit in units for o in unit.operations}
+        await _take_step(self.before, kinds)
         answers = await RelayStore.apply(self, units)
-        posts = any(isinstance(o, Post) for unit in units for o in unit.operations)
-        if posts and self.meanwhile is not None:
-            self.meanwhile()
-            await eventually(self.handled)
+        await _take_step(self.after, kinds)
         return answers
+
+
+async def _take_step(
+    steps: list[tuple[type[object], Step]], kinds: set[type[Operation]]
+) -> None:
+    if steps and steps[0][0] in kinds:
+        await steps.pop(0)[1]()
 
 
 @pytest.mark.parametrize("name", ["", "timer"])
 async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
     make: MakeStore, clock: ManualClock, name: str
 ) -> None:
-    """A9: the reading has handed it over already; it has come and comes no more."""
-    store = _SeenFirst(make())
+    """A9: the reading leaves it to the end of the turn that has sent it."""
+    store = _Stepwise(make())
     async with Host(store=store, clock=clock) as host:
         books = host.manager("books", Book)
         sender = await books.get("sender", partition="acme")
         other = await books.get("other", partition="acme")
         partition = host.runtime.partition("acme")
-        store.meanwhile = functools.partial(
-            host.runtime.mailroom.rounds.look, partition
-        )
-        store.handled = lambda: partition.counters.handled > 1
 
+        box = box_of(partition)
+
+        async def read() -> None:
+            host.runtime.mailroom.rounds.look(partition)
+            await eventually(lambda: box.settled is None)
+            waiting.append(len(box.out))
+
+        waiting: list[int] = []
+        store.after.append((Post, read))
         await sender.ask(Send("one", name))
-        await eventually(lambda: not box_of(partition).letters)
-        await eventually(lambda: not box_of(partition).out)
+        await eventually(lambda: not box.letters)
         notes = await other.ask(Notes())
 
     assert notes == ("one",)
+    assert waiting == [0]
+
+
+async def test_a_letter_whose_sender_is_told_late_is_handled_once(
+    make: MakeStore, clock: ManualClock
+) -> None:
+    """A9: the store has failed, and while its row is looked up, letters are read."""
+    store = _Stepwise(make())
+    async with Host(store=store, clock=clock) as host:
+        books = host.manager("books", Book)
+        sender = await books.get("sender", partition="acme")
+        other = await books.get("other", partition="acme")
+        partition = host.runtime.partition("acme")
+        box = box_of(partition)
+
+        async def fail() -> None:
+            raise offline()
+
+        async def read_and_handle() -> None:
+            host.runtime.mailroom.rounds.look(partition)
+            await eventually(lambda: box.settled is None)
+            await eventually(lambda: not box.out)
+
+        store.after.append((Post, fail))
+        store.loading.append(read_and_handle)
+        await sender.ask(Send("one"))
+        await eventually(lambda: not box.letters)
+        notes = await other.ask(Notes())
+
+    assert notes == ("one",)
+    assert not store.loading
+
+
+async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
+    make: MakeStore, clock: ManualClock
+) -> None:
+    """A9: the end of the old one says nothing of the new one, which is on its way."""
+    store = _Stepwise(make())
+    async with Host(store=store, clock=clock) as host:
+        books = host.manager("books", Book)
+        sender = await books.get("sender", partition="acme")
+        other = await books.get("other", partition="acme")
+        partition = host.runtime.partition("acme")
+        box = box_of(partition)
+        waiting: list[int] = []
+        await sender.ask(Send("old", "timer", after=10.0))
+
+        async def handle_the_old_one() -> None:
+            clock.advance(10)
+            await eventually(lambda: partition.counters.handled == 3)
+
+        async def go_on() -> None:
+            await eventually(lambda: box.settled is None)
+
+        async def read_again() -> None:
+            host.runtime.mailroom.rounds.look(partition)
+            await eventually(lambda: box.settled is None)
+            instance = host.runtime.find(other.address)
+            waiting.append(-1 if instance is None else instance.queued)
+
+        store.before += [(Post, handle_the_old_one), (Take, go_on), (Take, read_again)]
+        await sender.ask(Send("new", "timer"))
+        await eventually(lambda: not box.out and not store.before)
+        notes = await other.ask(Notes())
+
+    assert notes == ("old", "new")
+    assert waiting == [0]
