@@ -9,17 +9,30 @@ that the store keeps in different shards share no transaction and wait for none.
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
 
 import attrs
 
-from .errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
+from .errors import (
+    PodsError,
+    StateTooLarge,
+    StoreClosed,
+    StoreError,
+    StoreUnavailable,
+)
 from .lanes import Lanes
 from .outcomes import attempt, fail, succeed, twin
 from .records import Claim, Save, Unit
 from .store import Store
 from .streams import Streams
 
-__all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
+__all__ = ["CommitPolicy", "CommitStatistics", "Ended", "Writer"]
+
+Ended: TypeAlias = Callable[[PodsError | None], None]
+"""Is told that a unit is durable, or why it is not."""
 
 _AT_LEAST_ONE = attrs.validators.and_(
     attrs.validators.instance_of(int), attrs.validators.ge(1)
@@ -69,9 +82,21 @@ class CommitStatistics:
 
 @attrs.define(eq=False)
 class _Job:
+    """A unit that waits, or is on its way.
+
+    Attributes:
+        unit: what is to be saved.
+        ended: is told what became of it.
+        left: says whether nobody wants it saved any more.
+        context: what ``ended`` is called in.
+        size: bytes of state in it.
+    """
+
     unit: Unit
-    size: int
-    future: asyncio.Future[None]
+    ended: Ended
+    left: Callable[[], bool]
+    context: contextvars.Context
+    size: int = 0
 
 
 _Waiting = dict[str, list[asyncio.Future[Claim]]]
@@ -126,25 +151,53 @@ class Writer:
         refused), ``StoreUnavailable`` (nothing of it was saved) or ``StoreClosed``.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended = functools.partial(_resolve, future)
+        job = _Job(unit, ended, future.done, contextvars.Context())
+        if (error := self._enter(job)) is not None:
+            fail(future, error)
+        return future
+
+    def commit(self, unit: Unit, ended: Ended, context: contextvars.Context) -> None:
+        """Queue a unit likewise, and have a function called with what became of it.
+
+        A batch of turns ends in one pass of the loop that way, where a future for each
+        would take a pass and several calls more. It is not called before this returns.
+
+        Args:
+            unit: what is to be saved.
+            ended: gets ``None``, or the error that the future would have failed with.
+            context: what it is called in; nothing else may run there for long.
+        """
+        error = self._enter(_Job(unit, ended, _never, context))
+        if error is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(ended, error, context=context)
+
+    def _enter(self, job: _Job) -> StoreError | None:
+        """Queue a unit, or say why it is refused."""
+        unit = job.unit
         partition = unit.partition
-        size = 0
         limit = self._policy.max_body_bytes
         for operation in unit.operations:
             if type(operation) is Save:
                 length = len(operation.record.body)
                 if length > limit:
                     address = operation.record.address
-                    return self._refuse(future, StateTooLarge(address, length, limit))
-                size += length
+                    return self._refusal(StateTooLarge(address, length, limit))
+                job.size += length
         if self._closed:
-            return self._refuse(future, StoreClosed())
+            return self._refusal(StoreClosed())
         stream = self._streams.of(self._store.shard(partition))
         units = stream.queue.units
         if units.depth(partition) >= self._policy.max_queued:
-            return self._refuse(future, _full("save", f"partition {partition!r}"))
-        units.put(partition, _Job(unit, size, future))
+            return self._refusal(_full("save", f"partition {partition!r}"))
+        units.put(partition, job)
         self._streams.wake(stream)
-        return future
+        return None
+
+    def _refusal(self, error: StoreError) -> StoreError:
+        self._refused += 1
+        return error
 
     def claim(self, partition: str) -> asyncio.Future[Claim]:
         """Queue a claim; the future resolves when the host owns the partition.
@@ -194,13 +247,6 @@ class Writer:
     def _queued(self) -> int:
         return sum(len(shard.units) for shard in self._streams)
 
-    def _refuse(
-        self, future: asyncio.Future[None], error: StoreError
-    ) -> asyncio.Future[None]:
-        self._refused += 1
-        fail(future, error)
-        return future
-
     def _take(self, shard: _Shard) -> list[_Job]:
         batch: list[_Job] = []
         room = self._policy.max_batch_bytes
@@ -208,7 +254,7 @@ class Writer:
             job = shard.units.take()
             if job is None:
                 break
-            if not job.future.done():
+            if not job.left():
                 batch.append(job)
                 room -= job.size
         return batch
@@ -244,23 +290,19 @@ class Writer:
             raise
 
     def _settle(self, batch: list[_Job], answers: list[StoreError | None]) -> None:
-        refused = 0
-        for job, answer in zip(batch, answers, strict=True):
-            if answer is None:
-                succeed(job.future, None)
-            else:
-                refused += 1
-                fail(job.future, answer)
+        refused = len(answers) - answers.count(None)
         self._transactions += 1
         self._refused += refused
         self._committed += len(batch) - refused
         self._largest = max(self._largest, len(batch))
+        for job, answer in zip(batch, answers, strict=True):
+            _tell(job, answer)
 
     def _fail(self, batch: list[_Job], error: Exception) -> None:
-        for job in batch:
-            if not job.future.done():
-                fail(job.future, twin("save", error))
         self._failed += len(batch)
+        for job in batch:
+            if not job.left():
+                _tell(job, twin("save", error))
 
     def _take_claims(self, shard: _Shard) -> _Waiting:
         batch = _Waiting()
@@ -301,6 +343,29 @@ class Writer:
                 for future in waiting:
                     fail(future, StoreClosed())
             shard.claims.clear()
+
+
+def _tell(job: _Job, error: PodsError | None) -> None:
+    """Say how a unit has ended; whoever fails at that harms no other of its batch."""
+    try:
+        job.context.run(job.ended, error)
+    except Exception as failure:  # noqa: BLE001  as the loop does with a callback
+        message = f"telling how a unit of partition {job.unit.partition!r} has ended"
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": message, "exception": failure}
+        )
+
+
+def _resolve(future: asyncio.Future[None], error: PodsError | None) -> None:
+    if error is None:
+        succeed(future, None)
+    else:
+        fail(future, error)
+
+
+def _never() -> bool:
+    """Stand for somebody who does not leave."""
+    return False
 
 
 def _full(operation: str, where: str) -> StoreUnavailable:

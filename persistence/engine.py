@@ -25,9 +25,10 @@ from sqlalchemy import AdaptedConnection, Connection, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
+from .connections import Connections
 from .errors import StoreUnavailable, UnsupportedStore
 from .schema import SCHEMA_VERSION, metadata
 from .statements import TABLES, VERSION
@@ -164,15 +165,13 @@ class Engines:
     """An open database: one connection that writes, a few that read."""
 
     url: URL
-    writing: AsyncEngine
-    reading: AsyncEngine
+    writing: Connections
+    reading: Connections
 
     @classmethod
     def of(cls, url: URL, readers: int) -> Engines:
         """Make both engines; they are bound to a loop by what connects first."""
-        writing = _engine(url, size=1)
-        reading = _engine(url, size=readers)
-        return cls(url, writing, reading)
+        return cls(url, _connections(url, size=1), _connections(url, size=readers))
 
     async def alter(self, work: Callable[[Connection], T]) -> T:
         """Run work with SQLAlchemy in one transaction under the write lock.
@@ -182,16 +181,12 @@ class Engines:
             StoreUnavailable: the medium refuses.
         """
         try:
-            connection = await self.writing.connect()
-            try:
+            async with self.writing.lend() as driver:
                 return await _in_thread(
-                    connection,
+                    driver,
                     lambda database: _with_sqlalchemy(database, work),
                     _Caller(),
                 )
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await connection.close()
         except (DBAPIError, sqlite3.Error) as error:
             raise await self._why_not_open(error) from error
 
@@ -234,32 +229,28 @@ class Engines:
         the thread then closes it, and does nothing else.
         """
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-            await self.reading.dispose()
-            await self.writing.dispose()
+            await self.reading.close()
+            await self.writing.close()
 
     async def visit(
         self,
-        engine: AsyncEngine,
+        connections: Connections,
         operation: str,
         work: Callable[[sqlite3.Connection], T],
     ) -> T:
-        """Run work in the thread of one of the engines' connections."""
-        return await self._visit(engine, operation, work, _Caller())
+        """Run work in the thread of one of these connections."""
+        return await self._visit(connections, operation, work, _Caller())
 
     async def _visit(
         self,
-        engine: AsyncEngine,
+        connections: Connections,
         operation: str,
         work: Callable[[sqlite3.Connection], T],
         caller: _Caller,
     ) -> T:
         try:
-            connection = await engine.connect()
-            try:
-                return await _in_thread(connection, caller.wants(work), caller)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await connection.close()
+            async with connections.lend() as driver:
+                return await _in_thread(driver, caller.wants(work), caller)
         except (DBAPIError, sqlite3.Error) as error:
             raise unavailable(operation, error) from error
 
@@ -293,18 +284,15 @@ def _has_our_tables(database: sqlite3.Connection) -> bool:
     return database.execute(VERSION).fetchall() == [(SCHEMA_VERSION,)]
 
 
-def _engine(url: URL, *, size: int) -> AsyncEngine:
+def _connections(url: URL, *, size: int) -> Connections:
     engine = create_async_engine(
         url,
-        pool_size=size,
-        max_overflow=0,
-        # Every visit ends its own transaction; a rollback more is a visit more.
-        pool_reset_on_return=None,
+        poolclass=NullPool,
         hide_parameters=True,
         connect_args={"isolation_level": None},
     )
     event.listen(engine.sync_engine, "connect", _set_up)
-    return engine
+    return Connections(engine, size)
 
 
 def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -343,7 +331,7 @@ def _take_the_write_lock(connection: Connection) -> None:
 
 
 async def _in_thread(
-    connection: AsyncConnection,
+    driver: Driver,
     work: Callable[[sqlite3.Connection], T],
     caller: _Caller,
 ) -> T:
@@ -352,9 +340,6 @@ async def _in_thread(
     Without that, a cancelled statement would run on and keep its locks, and closing the
     connection would wait for it.
     """
-    raw = await connection.get_raw_connection()
-    driver = raw.driver_connection
-    assert isinstance(driver, Driver)  # noqa: S101  tells the type checkers what was opened
     try:
         return await _execute(driver, work)
     except asyncio.CancelledError:

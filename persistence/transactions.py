@@ -1,8 +1,10 @@
 """How units become rows, inside one transaction.
 
-The units of a partition are first tried together, a statement for many rows; if any row
-is not where its writer believes, they are undone and done again one by one, so that the
-one that is refused disturbs no other. A statement never spans two partitions.
+A batch is first tried as a whole: what uses the same statement is one call of the
+driver, which carries the statement out for row after row. If any row is not where its
+writer believes, all of it is undone; then each partition is tried as a whole, and where
+that fails too, unit by unit, so that the one that is refused disturbs no other. That is
+rare: whoever was refused learns it and gives up. No statement spans two partitions.
 """
 
 from __future__ import annotations
@@ -12,29 +14,36 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
+from typing import TypeAlias
 
 from .engine import unavailable
 from .errors import AlreadyAnswered, StaleOwner, StaleRevision, StoreError
 from .letters import Answer
 from .records import Operation, Save, Unit
+from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE
 from .writes import MUST_HIT, OF_SEVERAL, Parameters, writes
 
 __all__ = ["apply_units"]
+
+_Write: TypeAlias = tuple[str, Values | Parameters]
+
+_MUST_HIT = MUST_HIT | SAVES
 
 
 def apply_units(
     database: sqlite3.Connection, units: Sequence[Unit]
 ) -> list[StoreError | None]:
     """Write units of any partitions; say for each why it was refused."""
+    answers: list[StoreError | None] = [None] * len(units)
+    if _apply_together(database, units):
+        return answers
     lanes: dict[str, list[int]] = {}
     for index, unit in enumerate(units):
         lanes.setdefault(unit.partition, []).append(index)
-    answers: list[StoreError | None] = [None] * len(units)
     for indexes in lanes.values():
-        if len(indexes) == 1 or not _apply_together(
-            database, [units[index] for index in indexes]
-        ):
+        mine = [units[index] for index in indexes]
+        if len(lanes) == 1 or not _apply_together(database, mine):
             for index in indexes:
                 answers[index] = _apply_alone(database, units[index])
     return answers
@@ -47,19 +56,12 @@ def _owner_epoch(database: sqlite3.Connection, partition: str) -> int | None:
 
 
 def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool:
-    """Write all the units of one partition, or none of them."""
-    epoch = _owner_epoch(database, units[0].partition)
-    if any(unit.epoch != epoch for unit in units):
-        return False
+    """Write several units, or nothing of any."""
+    if len(units) == 1:
+        return False  # it costs less alone
     try:
-        todo = [
-            write
-            for unit in units
-            for one in unit.operations
-            for write in writes(one, unit.epoch)
-        ]
         with _savepoint(database):
-            for statement, run in groupby(todo, itemgetter(0)):
+            for statement, run in groupby(_todo(database, units), itemgetter(0)):
                 _execute_many(database, statement, [one for _, one in run])
     except Exception as error:
         if _concerns_all(database, error):
@@ -68,11 +70,38 @@ def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool
     return True
 
 
+def _todo(database: sqlite3.Connection, units: Sequence[Unit]) -> list[_Write]:
+    """Lay units out as statements.
+
+    Who owns the partition is asked for a unit only if none of its statements has to hit
+    a row: each has the epoch in its ``WHERE``, so one that hits shows that it is right.
+
+    Raises:
+        _Missed: a unit has an epoch that is not the owner's.
+    """
+    todo: list[_Write] = []
+    for unit in units:
+        shown = False
+        for operation in unit.operations:
+            if type(operation) is Save:  # nearly all are
+                todo.append(saving(operation.record, unit.epoch))
+                shown = True
+                continue
+            for write in writes(operation, unit.epoch):
+                todo.append(write)
+                shown = shown or write[0] in MUST_HIT
+        if not shown and _owner_epoch(database, unit.partition) != unit.epoch:
+            raise _Missed
+    return todo
+
+
 def _execute_many(
-    database: sqlite3.Connection, statement: str, parameters: list[Parameters]
+    database: sqlite3.Connection,
+    statement: str,
+    parameters: list[Values | Parameters],
 ) -> None:
     hits = database.executemany(statement, parameters).rowcount
-    if statement in MUST_HIT and hits != len(parameters):
+    if statement in _MUST_HIT and hits != len(parameters):
         raise _Missed
 
 

@@ -16,6 +16,7 @@ import attrs
 from persistence import (
     Claim,
     Clock,
+    PodsError,
     Reader,
     Record,
     StaleOwner,
@@ -99,18 +100,14 @@ class Endings:
     def _submit(self, turn: Turn) -> None:
         instance = turn.instance
         unit = turn.unit()
-        self.writer.submit(unit).add_done_callback(
-            functools.partial(self._committed, turn, unit, saving=instance.dirty),
-            context=instance.partition.context,
-        )
+        turn.saving = instance.dirty
+        ended = functools.partial(self._committed, turn, unit)
+        self.writer.commit(unit, ended, instance.partition.context)
 
-    def _committed(
-        self, turn: Turn, unit: Unit, saved: asyncio.Future[None], *, saving: bool
-    ) -> None:
-        error = saved.exception()
+    def _committed(self, turn: Turn, unit: Unit, error: PodsError | None) -> None:
         if error is None:
-            self._durable(turn, saving=saving)
-        elif saving and isinstance(error, StoreUnavailable):
+            self._durable(turn)
+        elif turn.saving and isinstance(error, StoreUnavailable):
             instance = turn.instance
             self.reader.load(instance.address).add_done_callback(
                 functools.partial(self._looked, turn, unit, error),
@@ -119,8 +116,8 @@ class Endings:
         else:
             self._refused(turn, error)
 
-    def _durable(self, turn: Turn, *, saving: bool) -> None:
-        if saving:
+    def _durable(self, turn: Turn) -> None:
+        if turn.saving:
             stored(turn.instance)
         turn.committed()
         self._release(turn)
@@ -139,7 +136,7 @@ class Endings:
             self.hooks.reload(instance)
             return
         if landed(unit, rows.result()):
-            self._durable(turn, saving=True)
+            self._durable(turn)
         elif stored_revision(rows.result()) == instance.rev:
             self._refused(turn, error)
         else:

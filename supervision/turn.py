@@ -62,6 +62,7 @@ class Turn:
         outbox: what leaves with the commit.
         staged: what is committed beside the state.
         changed: the state is another one now.
+        saving: the state is part of what was submitted.
         crash: the exception that ended it, and where.
     """
 
@@ -74,6 +75,7 @@ class Turn:
     outbox: list[tuple[Address, Envelope]] | None = None
     staged: list[Staged] | None = None
     changed: bool = False
+    saving: bool = False
     crash: tuple[BaseException, str] | None = None
 
     @property

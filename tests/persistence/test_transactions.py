@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from persistence import (
     Address,
     Answer,
     Bury,
+    Delete,
     Letter,
     Post,
     Reply,
     Save,
+    StaleOwner,
+    StaleRevision,
     StoreError,
     Unit,
     open_store,
@@ -26,6 +30,7 @@ from persistence.transactions import apply_units
 
 __all__: list[str] = []
 
+PARTITIONS = ("acme", *(f"p{n}" for n in range(20)))
 TARGET = Address("acme", "workers", "one")
 LETTER = Letter(TARGET, "s1", "s1", "Do", 1, b"{}")
 REPLY = Reply(TARGET, "order-17", b"digest", b"3", expires=9e9)
@@ -38,6 +43,7 @@ class Damaged(sqlite3.Connection):
     """
 
     failing: tuple[str, ...] = ()
+    calls: int = 0
 
     def execute(self, sql: str, parameters: object = ()) -> sqlite3.Cursor:
         self._meet(sql)
@@ -48,6 +54,7 @@ class Damaged(sqlite3.Connection):
         return super().executemany(sql, parameters)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  as it came
 
     def _meet(self, sql: str) -> None:
+        self.calls += 1
         if self.failing and sql.strip().startswith(self.failing[0]):
             self.failing = self.failing[1:]
             error = sqlite3.DatabaseError("database disk image is malformed")
@@ -57,11 +64,12 @@ class Damaged(sqlite3.Connection):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Make a database that has an owner of its only partition."""
+    """Make a database whose partitions have an owner."""
     path = tmp_path / "podvisor.db"
 
     async def claim() -> None:
-        async with opened(lambda: open_store(f"sqlite+aiosqlite:///{path}"), "acme"):
+        make = partial(open_store, f"sqlite+aiosqlite:///{path}")
+        async with opened(make, *PARTITIONS):
             pass
 
     asyncio.run(claim())
@@ -158,6 +166,55 @@ def test_an_operation_of_two_statements_is_whole(database: Damaged, path: Path) 
     assert (after["letters"], after["dead_letters"]) == (1, 0)
     assert again == [None]
     assert (rows(path)["letters"], rows(path)["dead_letters"]) == (0, 1)
+
+
+def test_rows_of_many_partitions_are_one_call_of_the_driver(
+    database: Damaged,
+) -> None:
+    """A6: who shares a transaction shares the way to the database too."""
+    first = [save("k", 1, partition=name) for name in PARTITIONS]
+    second = [save("k", 2, partition=name) for name in PARTITIONS]
+    apply(database, first)
+    before = database.calls
+
+    answers = apply(database, second)
+
+    assert answers == [None] * len(PARTITIONS)
+    assert database.calls - before == len(
+        ("BEGIN IMMEDIATE", "SAVEPOINT", "UPDATE", "RELEASE", "COMMIT")
+    )
+
+
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        (save("k", 7), StaleRevision),
+        (save("k", 1), StaleRevision),
+        (unit(Save(state("k", 2)), epoch=9), StaleOwner),
+        (unit(Delete(Address("acme", "workers", "k")), epoch=9), StaleOwner),
+        (unit(Save(state("new")), Save(state("k", 7))), StaleRevision),
+    ],
+)
+@pytest.mark.parametrize("neighbours", [0, 2])
+def test_a_refusal_in_one_partition_is_felt_by_no_other(
+    database: Damaged, refused: Unit, error: type[StoreError], neighbours: int
+) -> None:
+    """A6: a batch that is undone for one unit is done again for all the others."""
+    apply(database, [save("k", 1, partition=name) for name in PARTITIONS])
+    others = [save("k", 2, partition=name) for name in PARTITIONS[1:]]
+    same = [save(f"n{n}") for n in range(neighbours)]
+
+    answers = _answers(apply(database, [*others, *same, refused, save("last")]))
+
+    assert [type(answer) for answer in answers if answer] == [error]
+    assert isinstance(answers[-2], error)
+    found = database.execute(
+        "SELECT partition, key, rev FROM podvisor_records WHERE rev = 2 OR key <> ?",
+        ('"k"',),
+    ).fetchall()
+    wanted = [(name, '"k"', 2) for name in PARTITIONS[1:]]
+    wanted += [("acme", f'"n{n}"', 1) for n in range(neighbours)]
+    assert sorted(found) == sorted([*wanted, ("acme", '"last"', 1)])
 
 
 def _answers(

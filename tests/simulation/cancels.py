@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import anyio
 import attrs
-from sqlalchemy.pool import QueuePool
 
 from persistence.sql import SqlStore
 from pods import Host, PodRef, StoreError, add_node, lazy, remove_node
@@ -271,9 +270,8 @@ def _check_leaks(host: Host, where: str) -> None:
     store = host.runtime.store
     assert isinstance(store, SqlStore)
     assert store.engines is not None
-    for engine in (store.engines.reading, store.engines.writing):
-        assert isinstance(engine.pool, QueuePool)
-        assert engine.pool.checkedout() == 0, where
+    for connections in (store.engines.reading, store.engines.writing):
+        assert connections.lent == 0, where
 
 
 def cancel_host_everywhere(style: str, step: int = 1) -> int:

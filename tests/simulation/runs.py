@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from random import Random
 
 import attrs
-from sqlalchemy.pool import QueuePool
 
 from persistence.sql import SqlStore
 from pods.testing import LoopPolicy, Simulation, simulate
@@ -138,11 +137,9 @@ async def _settle(world: World) -> list[str]:
     store = host.runtime.store
     assert isinstance(store, SqlStore)
     assert store.engines is not None
-    for engine in (store.engines.reading, store.engines.writing):
-        pool = engine.pool
-        assert isinstance(pool, QueuePool)
-        if held := pool.checkedout():
-            found.append(f"{held} connections are checked out while nothing happens")
+    for connections in (store.engines.reading, store.engines.writing):
+        if held := connections.lent:
+            found.append(f"{held} connections are lent while nothing happens")
     before = await world.all_arrived()
     found += world.model.check(before) + await world.check_nodes()
     found += await world.stop()
