@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 from collections.abc import Callable
-from typing import TypeAlias
 
 import attrs
 
@@ -24,15 +22,12 @@ from .errors import (
     StoreUnavailable,
 )
 from .lanes import Lanes
-from .outcomes import attempt, fail, succeed, twin
+from .outcomes import Waiter, attempt, fail, succeed, twin, waiter_of
 from .records import Claim, Save, Unit
 from .store import Store
 from .streams import Streams
 
-__all__ = ["CommitPolicy", "CommitStatistics", "Ended", "Writer"]
-
-Ended: TypeAlias = Callable[[PodsError | None], None]
-"""Is told that a unit is durable, or why it is not."""
+__all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
 
 _AT_LEAST_ONE = attrs.validators.and_(
     attrs.validators.instance_of(int), attrs.validators.ge(1)
@@ -82,20 +77,8 @@ class CommitStatistics:
 
 @attrs.define(eq=False)
 class _Job:
-    """A unit that waits, or is on its way.
-
-    Attributes:
-        unit: what is to be saved.
-        ended: is told what became of it.
-        left: says whether nobody wants it saved any more.
-        context: what ``ended`` is called in.
-        size: bytes of state in it.
-    """
-
     unit: Unit
-    ended: Ended
-    left: Callable[[], bool]
-    context: contextvars.Context
+    waiter: Waiter[None]
     size: int = 0
 
 
@@ -151,27 +134,30 @@ class Writer:
         refused), ``StoreUnavailable`` (nothing of it was saved) or ``StoreClosed``.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ended = functools.partial(_resolve, future)
-        job = _Job(unit, ended, future.done, contextvars.Context())
-        if (error := self._enter(job)) is not None:
+        error = self._enter(_Job(unit, waiter_of(future)))
+        if error is not None:
             fail(future, error)
         return future
 
-    def commit(self, unit: Unit, ended: Ended, context: contextvars.Context) -> None:
+    def commit(
+        self,
+        unit: Unit,
+        ended: Callable[[PodsError | None], None],
+        context: contextvars.Context,
+    ) -> None:
         """Queue a unit likewise, and have a function called with what became of it.
 
-        A batch of turns ends in one pass of the loop that way, where a future for each
-        would take a pass and several calls more. It is not called before this returns.
+        It is not called before this returns.
 
         Args:
             unit: what is to be saved.
             ended: gets ``None``, or the error that the future would have failed with.
-            context: what it is called in; nothing else may run there for long.
+            context: what it is called in; nothing else may run there meanwhile.
         """
-        error = self._enter(_Job(unit, ended, _never, context))
+        waiter: Waiter[None] = Waiter(ended, context)
+        error = self._enter(_Job(unit, waiter))
         if error is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(ended, error, context=context)
+            waiter.tell_later(error)
 
     def _enter(self, job: _Job) -> StoreError | None:
         """Queue a unit, or say why it is refused."""
@@ -254,7 +240,7 @@ class Writer:
             job = shard.units.take()
             if job is None:
                 break
-            if not job.left():
+            if not job.waiter.left():
                 batch.append(job)
                 room -= job.size
         return batch
@@ -296,13 +282,13 @@ class Writer:
         self._committed += len(batch) - refused
         self._largest = max(self._largest, len(batch))
         for job, answer in zip(batch, answers, strict=True):
-            _tell(job, answer)
+            job.waiter.tell(answer)
 
     def _fail(self, batch: list[_Job], error: Exception) -> None:
         self._failed += len(batch)
         for job in batch:
-            if not job.left():
-                _tell(job, twin("save", error))
+            if not job.waiter.left():
+                job.waiter.tell(twin("save", error))
 
     def _take_claims(self, shard: _Shard) -> _Waiting:
         batch = _Waiting()
@@ -343,29 +329,6 @@ class Writer:
                 for future in waiting:
                     fail(future, StoreClosed())
             shard.claims.clear()
-
-
-def _tell(job: _Job, error: PodsError | None) -> None:
-    """Say how a unit has ended; whoever fails at that harms no other of its batch."""
-    try:
-        job.context.run(job.ended, error)
-    except Exception as failure:  # noqa: BLE001  as the loop does with a callback
-        message = f"telling how a unit of partition {job.unit.partition!r} has ended"
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": message, "exception": failure}
-        )
-
-
-def _resolve(future: asyncio.Future[None], error: PodsError | None) -> None:
-    if error is None:
-        succeed(future, None)
-    else:
-        fail(future, error)
-
-
-def _never() -> bool:
-    """Stand for somebody who does not leave."""
-    return False
 
 
 def _full(operation: str, where: str) -> StoreUnavailable:

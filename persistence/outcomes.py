@@ -8,15 +8,65 @@ task that sees a cancellation nobody asked for ends without a word.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import attrs
 
 from .errors import PodsError, StoreUnavailable
 
-__all__ = ["attempt", "fail", "succeed", "twin"]
+__all__ = ["Waiter", "attempt", "fail", "succeed", "twin", "waiter_of"]
 
 T = TypeVar("T")
+
+
+def _never() -> bool:
+    """Stand for somebody who does not leave."""
+    return False
+
+
+@attrs.define(eq=False)
+class Waiter(Generic[T]):
+    """Whoever is told an outcome by a call, in the same pass of the loop.
+
+    A future for each would take a pass and several calls more.
+
+    Attributes:
+        told: gets the outcome, or the error.
+        context: what it is called in; nothing else may run there meanwhile.
+        left: says whether nobody wants to know any more.
+    """
+
+    told: Callable[[T | PodsError], object]
+    context: contextvars.Context
+    left: Callable[[], bool] = _never
+
+    def tell(self, outcome: T | PodsError) -> None:
+        """Tell the outcome; whoever fails at hearing it harms no other."""
+        try:
+            self.context.run(self.told, outcome)
+        except Exception as error:  # noqa: BLE001  as the loop does with a callback
+            what = {"message": "the outcome of a store call", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(what)
+
+    def tell_later(self, outcome: T | PodsError) -> None:
+        """Tell the outcome in the next pass of the loop."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.told, outcome, context=self.context)
+
+
+def waiter_of(future: asyncio.Future[T]) -> Waiter[T]:
+    """Return a waiter that settles a future."""
+
+    def told(outcome: T | PodsError) -> None:
+        if isinstance(outcome, PodsError):
+            fail(future, outcome)
+        else:
+            succeed(future, outcome)
+
+    return Waiter(told, contextvars.Context(), future.done)
 
 
 async def attempt(call: Awaitable[T]) -> T:

@@ -22,7 +22,7 @@ from .records import Claim, Quarantine
 from .rows import stored_record
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
 from .store import Loaded
-from .witness import expose, snapshot
+from .witness import HIDDEN, hidden_from, snapshot
 from .writes import Parameters
 
 __all__ = [
@@ -102,20 +102,24 @@ def _load_batch(
         "manager": manager,
         "keys": json.dumps(list(addresses), ensure_ascii=False),
     }
-    found: dict[str, Loaded] = dict.fromkeys(addresses, ())
-    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
     with snapshot(database):
-        for columns in database.execute(LOAD, parameters):
-            text = columns[0]
-            records = found[text]
-            if isinstance(records, tuple):
-                try:
-                    record = stored_record(columns, addresses[text])
-                except CorruptRecord as error:
-                    found[text] = error
-                else:
-                    found[text] = (*records, record)
-        expose(database, parameters, addresses, found)
+        rows = database.execute(LOAD, parameters).fetchall()
+        hidden = hidden_from(database, parameters, rows)
+    found: dict[str, Loaded] = dict.fromkeys(addresses, ())
+    for columns in rows:
+        text = columns[0]
+        records = found[text]
+        if isinstance(records, tuple):
+            try:
+                record = stored_record(columns, addresses[text])
+            except CorruptRecord as error:
+                found[text] = error
+            else:
+                found[text] = (*records, record)
+    for text in hidden:
+        if isinstance(found[text], tuple):
+            found[text] = CorruptRecord(addresses[text], HIDDEN)
     return found
 
 

@@ -8,6 +8,7 @@ kept in different shards of the store is read side by side.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
@@ -17,7 +18,7 @@ import attrs
 from .address import Address, Key
 from .errors import PodsError, RecordError, StoreClosed, StoreUnavailable
 from .lanes import Lanes
-from .outcomes import attempt, fail, succeed, twin
+from .outcomes import Waiter, attempt, fail, succeed, twin, waiter_of
 from .records import Record
 from .store import Loaded, Store
 from .streams import Streams
@@ -73,7 +74,8 @@ class ReadStatistics:
     largest: int
 
 
-Waiting = OrderedDict[Key, list[asyncio.Future[tuple[Record, ...]]]]
+Records = tuple[Record, ...]
+Waiting = OrderedDict[Key, list[Waiter[Records]]]
 
 
 @attrs.define(eq=False)
@@ -160,27 +162,51 @@ class Reader:
     def __repr__(self) -> str:
         return f"<Reader loading={self._loading} asking={len(self._questions)}>"
 
-    def load(self, address: Address) -> asyncio.Future[tuple[Record, ...]]:
+    def load(self, address: Address) -> asyncio.Future[Records]:
         """Queue a load; the future resolves to the records, none if it is absent.
 
         The load sees every commit that ended before this call. The future fails with a
         ``RecordError`` (this record is unusable), ``StoreUnavailable`` or
         ``StoreClosed``.
         """
-        future: asyncio.Future[tuple[Record, ...]]
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Records] = asyncio.get_running_loop().create_future()
+        if (error := self._enter(address, waiter_of(future))) is not None:
+            fail(future, error)
+        return future
+
+    def fetch(
+        self,
+        address: Address,
+        found: Callable[[Records | PodsError], None],
+        context: contextvars.Context,
+    ) -> None:
+        """Queue a load likewise, and have a function called with what was found.
+
+        It is not called before this returns.
+
+        Args:
+            address: whose records.
+            found: gets the records, or the error that the future would have failed
+                with.
+            context: what it is called in; nothing else may run there meanwhile.
+        """
+        waiter: Waiter[Records] = Waiter(found, context)
+        if (error := self._enter(address, waiter)) is not None:
+            waiter.tell_later(error)
+
+    def _enter(self, address: Address, waiter: Waiter[Records]) -> PodsError | None:
+        """Queue a load, or say why it is refused."""
         partition = address.partition
         depth = self._depths.get(partition, 0)
         if self._closed:
-            fail(future, StoreClosed())
-        elif depth >= self._policy.max_queued:
-            fail(future, _full("load", partition))
-        else:
-            self._depths[partition] = depth + 1
-            self._loading += 1
-            group = self._group(partition, address.manager)
-            group.waiting.setdefault(address.key, []).append(future)
-        return future
+            return StoreClosed()
+        if depth >= self._policy.max_queued:
+            return _full("load", partition)
+        self._depths[partition] = depth + 1
+        self._loading += 1
+        group = self._group(partition, address.manager)
+        group.waiting.setdefault(address.key, []).append(waiter)
+        return None
 
     def ask(
         self, call: Callable[[Store], Awaitable[T]], *, partition: str
@@ -253,10 +279,10 @@ class Reader:
         batch = Waiting()
         taken = 0
         while group.waiting and len(batch) < self._policy.max_keys:
-            key, futures = group.waiting.popitem(last=False)
-            taken += len(futures)
-            if not all(future.done() for future in futures):
-                batch[key] = futures
+            key, waiters = group.waiting.popitem(last=False)
+            taken += len(waiters)
+            if not all(waiter.left() for waiter in waiters):
+                batch[key] = waiters
         self._loading -= taken
         self._depths[group.partition] -= taken
         if not self._depths[group.partition]:
@@ -291,8 +317,8 @@ class Reader:
             return
         try:
             while batch:
-                key, futures = batch.popitem()
-                await self._load(group, Waiting({key: futures}))
+                key, waiters = batch.popitem()
+                await self._load(group, Waiting({key: waiters}))
         except BaseException:
             self._fail(batch, StoreClosed())
             raise
@@ -300,20 +326,21 @@ class Reader:
     def _settle(self, batch: Waiting, found: list[Loaded]) -> None:
         self._batches += 1
         self._largest = max(self._largest, len(batch))
-        for futures, records in zip(batch.values(), found, strict=True):
-            for future in futures:
-                if isinstance(records, RecordError):
-                    self._unusable += 1
-                    fail(future, twin("load", records))
-                else:
-                    self._loaded += 1
-                    succeed(future, records)
+        for waiters, records in zip(batch.values(), found, strict=True):
+            if isinstance(records, RecordError):
+                self._unusable += len(waiters)
+                for waiter in waiters:
+                    waiter.tell(twin("load", records))
+            else:
+                self._loaded += len(waiters)
+                for waiter in waiters:
+                    waiter.tell(records)
 
     def _fail(self, batch: Waiting, error: Exception) -> None:
-        for futures in batch.values():
-            self._failed += len(futures)
-            for future in futures:
-                fail(future, twin("load", error))
+        for waiters in batch.values():
+            self._failed += len(waiters)
+            for waiter in waiters:
+                waiter.tell(twin("load", error))
 
     async def _serve_question(self, questions: Lanes[_Pending]) -> None:
         question = questions.take()

@@ -9,15 +9,15 @@ part of the file; what that names and the table does not show has been hidden.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 
-from .address import Address
-from .errors import CorruptRecord
 from .statements import WITNESS
-from .store import Loaded
 
-__all__ = ["expose", "snapshot"]
+__all__ = ["HIDDEN", "hidden_from", "snapshot"]
+
+HIDDEN = "the database has lost its row, which an index still names"
+"""What is said of a row that was not read."""
 
 
 @contextmanager
@@ -30,24 +30,17 @@ def snapshot(database: sqlite3.Connection) -> Generator[None]:
         database.rollback()
 
 
-def expose(
+def hidden_from(
     database: sqlite3.Connection,
     parameters: Mapping[str, str],
-    addresses: Mapping[str, Address],
-    found: dict[str, Loaded],
-) -> None:
-    """Replace what was found of an address by an error if a row of it is hidden.
+    rows: Iterable[tuple[object, ...]],
+) -> list[str]:
+    """Name the keys of which the index names a row that was not read.
 
     Args:
         database: inside the snapshot in which the rows were read.
         parameters: those of the statement that read them.
-        addresses: what was asked for, by the text of its key.
-        found: what was read; changed in place.
+        rows: what was read; the first columns are the key and the kind.
     """
-    for text, kind in database.execute(WITNESS, parameters):
-        records = found[text]
-        if isinstance(records, tuple) and not any(
-            r.kind.value == kind for r in records
-        ):
-            reason = "the database has lost its row, which an index still names"
-            found[text] = CorruptRecord(addresses[text], reason)
+    named: list[tuple[str, str]] = database.execute(WITNESS, parameters).fetchall()
+    return [text for text, _ in {*named}.difference(row[:2] for row in rows)]

@@ -19,6 +19,7 @@ from persistence import (
     Claim,
     Clock,
     CorruptRecord,
+    PodsError,
     Reader,
     Record,
     RecordError,
@@ -130,20 +131,20 @@ class Lifecycle:
         if mark is not None:
             self.departures.drop(instance, Quarantined(mark.address, mark.reason))
         elif instance.kind.stored:
-            self._then(instance, self.reader.load(instance.address), self._loaded)
+            found = functools.partial(self._loaded, instance)
+            self.reader.fetch(instance.address, found, instance.partition.context)
         else:
             self._thaw(instance, ())
 
     def _loaded(
-        self, instance: Instance, future: asyncio.Future[tuple[Record, ...]]
+        self, instance: Instance, found: tuple[Record, ...] | PodsError
     ) -> None:
-        error = future.exception()
-        if isinstance(error, RecordError):
-            self.quarantine(instance, error.reason)
-        elif error is not None:
-            self.departures.drop(instance, error)
+        if isinstance(found, RecordError):
+            self.quarantine(instance, found.reason)
+        elif isinstance(found, PodsError):
+            self.departures.drop(instance, found)
         else:
-            self._thaw(instance, future.result())
+            self._thaw(instance, found)
 
     def _thaw(self, instance: Instance, records: tuple[Record, ...]) -> None:
         state, topology = _halves(records) if records else (None, None)
