@@ -22,7 +22,7 @@ from .errors import (
     StoreUnavailable,
 )
 from .lanes import Lanes
-from .outcomes import Waiter, attempt, fail, succeed, twin, waiter_of
+from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .records import Claim, Save, Unit
 from .store import Store
 from .streams import Streams
@@ -76,9 +76,10 @@ class CommitStatistics:
 
 
 @attrs.define(eq=False)
-class _Job:
-    unit: Unit
-    waiter: Waiter[None]
+class _Job(Waiter[None]):
+    """A unit, and who is told what became of it."""
+
+    unit: Unit = attrs.field(kw_only=True)
     size: int = 0
 
 
@@ -134,8 +135,9 @@ class Writer:
         refused), ``StoreUnavailable`` (nothing of it was saved) or ``StoreClosed``.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        error = self._enter(_Job(unit, waiter_of(future)))
-        if error is not None:
+        context = contextvars.Context()
+        job = _Job(settling(future), context, future.done, unit=unit)
+        if (error := self._enter(job)) is not None:
             fail(future, error)
         return future
 
@@ -154,10 +156,9 @@ class Writer:
             ended: gets ``None``, or the error that the future would have failed with.
             context: what it is called in; nothing else may run there meanwhile.
         """
-        waiter: Waiter[None] = Waiter(ended, context)
-        error = self._enter(_Job(unit, waiter))
-        if error is not None:
-            waiter.tell_later(error)
+        job = _Job(ended, context, unit=unit)
+        if (error := self._enter(job)) is not None:
+            job.tell_later(error)
 
     def _enter(self, job: _Job) -> StoreError | None:
         """Queue a unit, or say why it is refused."""
@@ -240,7 +241,7 @@ class Writer:
             job = shard.units.take()
             if job is None:
                 break
-            if not job.waiter.left():
+            if not job.left():
                 batch.append(job)
                 room -= job.size
         return batch
@@ -281,14 +282,11 @@ class Writer:
         self._refused += refused
         self._committed += len(batch) - refused
         self._largest = max(self._largest, len(batch))
-        for job, answer in zip(batch, answers, strict=True):
-            job.waiter.tell(answer)
+        tell_all(zip(batch, answers, strict=True))
 
     def _fail(self, batch: list[_Job], error: Exception) -> None:
         self._failed += len(batch)
-        for job in batch:
-            if not job.waiter.left():
-                job.waiter.tell(twin("save", error))
+        tell_all((job, twin("save", error)) for job in batch if not job.left())
 
     def _take_claims(self, shard: _Shard) -> _Waiting:
         batch = _Waiting()

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 import attrs
 
 from .errors import PodsError, StoreUnavailable
 
-__all__ = ["Waiter", "attempt", "fail", "succeed", "twin", "waiter_of"]
+__all__ = ["Waiter", "attempt", "fail", "settling", "succeed", "tell_all", "twin"]
 
 T = TypeVar("T")
 
@@ -57,8 +57,19 @@ class Waiter(Generic[T]):
         loop.call_soon(self.told, outcome, context=self.context)
 
 
-def waiter_of(future: asyncio.Future[T]) -> Waiter[T]:
-    """Return a waiter that settles a future."""
+def tell_all(outcomes: Iterable[tuple[Waiter[T], T | PodsError]]) -> None:
+    """Tell each its outcome; if a key press ends that, the rest are told later."""
+    rest = iter(outcomes)
+    try:
+        for waiter, outcome in rest:
+            waiter.tell(outcome)
+    finally:
+        for waiter, outcome in rest:
+            waiter.tell_later(outcome)
+
+
+def settling(future: asyncio.Future[T]) -> Callable[[T | PodsError], None]:
+    """Return what settles a future when it is told an outcome."""
 
     def told(outcome: T | PodsError) -> None:
         if isinstance(outcome, PodsError):
@@ -66,7 +77,7 @@ def waiter_of(future: asyncio.Future[T]) -> Waiter[T]:
         else:
             succeed(future, outcome)
 
-    return Waiter(told, contextvars.Context(), future.done)
+    return told
 
 
 async def attempt(call: Awaitable[T]) -> T:

@@ -18,7 +18,7 @@ import attrs
 from .address import Address, Key
 from .errors import PodsError, RecordError, StoreClosed, StoreUnavailable
 from .lanes import Lanes
-from .outcomes import Waiter, attempt, fail, succeed, twin, waiter_of
+from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .records import Record
 from .store import Loaded, Store
 from .streams import Streams
@@ -170,7 +170,9 @@ class Reader:
         ``StoreClosed``.
         """
         future: asyncio.Future[Records] = asyncio.get_running_loop().create_future()
-        if (error := self._enter(address, waiter_of(future))) is not None:
+        waiter: Waiter[Records]
+        waiter = Waiter(settling(future), contextvars.Context(), future.done)
+        if (error := self._enter(address, waiter)) is not None:
             fail(future, error)
         return future
 
@@ -326,21 +328,23 @@ class Reader:
     def _settle(self, batch: Waiting, found: list[Loaded]) -> None:
         self._batches += 1
         self._largest = max(self._largest, len(batch))
+        outcomes: list[tuple[Waiter[Records], Records | PodsError]] = []
         for waiters, records in zip(batch.values(), found, strict=True):
             if isinstance(records, RecordError):
                 self._unusable += len(waiters)
-                for waiter in waiters:
-                    waiter.tell(twin("load", records))
+                outcomes += [(waiter, twin("load", records)) for waiter in waiters]
             else:
                 self._loaded += len(waiters)
-                for waiter in waiters:
-                    waiter.tell(records)
+                outcomes += [(waiter, records) for waiter in waiters]
+        tell_all(outcomes)
 
     def _fail(self, batch: Waiting, error: Exception) -> None:
-        for waiters in batch.values():
-            self._failed += len(waiters)
-            for waiter in waiters:
-                waiter.tell(twin("load", error))
+        self._failed += sum(map(len, batch.values()))
+        tell_all(
+            (waiter, twin("load", error))
+            for waiters in batch.values()
+            for waiter in waiters
+        )
 
     async def _serve_question(self, questions: Lanes[_Pending]) -> None:
         question = questions.take()

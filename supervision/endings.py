@@ -119,7 +119,8 @@ class Endings:
     def _durable(self, turn: Turn) -> None:
         if turn.saving:
             stored(turn.instance)
-        turn.committed()
+        if turn.staged:
+            turn.committed()
         self._release(turn)
 
     def _looked(
@@ -158,8 +159,9 @@ class Endings:
             turn.crash = (failure, "construction")
         instance.dirty = turn.start_dirty
         self.withdraw(turn)
-        self._note(turn)
+        partition, now = instance.partition, self.clock.monotonic()
         for envelope, _ in turn.answers:
+            partition.pulse.note(partition, now - envelope.enqueued, now)
             envelope.fail(error)
 
     async def hook(self, turn: Turn) -> None:
@@ -231,15 +233,10 @@ class Endings:
         for target, message in turn.outbox or ():
             self.hooks.deliver(target, message)
 
-    def _note(self, turn: Turn) -> None:
-        """Count how long the messages of a turn took that are answered now."""
-        partition, now = turn.instance.partition, self.clock.monotonic()
-        for envelope, _ in turn.answers:
-            partition.pulse.note(partition, now - envelope.enqueued, now)
-
     def _release(self, turn: Turn) -> None:
-        self._note(turn)
+        partition, now = turn.instance.partition, self.clock.monotonic()
         for envelope, value in turn.answers:
+            partition.pulse.note(partition, now - envelope.enqueued, now)
             envelope.answer(value)
         if turn.outbox:
             self.send(turn)

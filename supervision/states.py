@@ -25,6 +25,8 @@ __all__ = [
     "unsaved",
 ]
 
+_STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
+
 Mark: TypeAlias = object
 """What ``AgentSpec.glance`` saw; of fields that change in place the encoded form."""
 
@@ -94,22 +96,18 @@ def save_unit(instance: Instance, *others: Operation) -> Unit:
     body = instance.body
     if body is None:
         body = spec.codec.encode(instance.the_agent())
+    family = instance.family
     record = Record(
-        address=instance.address,
-        kind=RecordKind.STATE,
-        rev=instance.rev + 1,
-        version=spec.codec.version,
-        body=body,
-        parent=instance.parent_address,
-        on_parent_stop=_policy(instance),
+        instance.address,
+        _STATE,
+        instance.rev + 1,
+        spec.codec.version,
+        body,
+        None if family is None else instance.parent_address,
+        "" if family is None else family.on_parent_stop.value,
     )
     operations = (Save(record), *others)
     return Unit(instance.address.partition, instance.partition.epoch, operations)
-
-
-def _policy(instance: Instance) -> str:
-    family = instance.family
-    return "" if family is None else family.on_parent_stop.value
 
 
 def stored(instance: Instance) -> None:

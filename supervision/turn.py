@@ -50,6 +50,10 @@ class Hooks(Protocol):
         ...
 
 
+def _nothing() -> list[tuple[Envelope, object]]:
+    return []  # to call a list with its type of items takes ten times as long
+
+
 @attrs.define(eq=False)
 class Turn:
     """One turn of one instance, while it lasts.
@@ -69,9 +73,7 @@ class Turn:
     instance: Instance
     start: Mark
     start_dirty: bool
-    answers: list[tuple[Envelope, object]] = attrs.field(
-        factory=list[tuple[Envelope, object]]
-    )
+    answers: list[tuple[Envelope, object]] = attrs.field(factory=_nothing)
     outbox: list[tuple[Address, Envelope]] | None = None
     staged: list[Staged] | None = None
     changed: bool = False
@@ -103,8 +105,9 @@ class Turn:
         """
         instance = self.instance
         operations: list[Operation] = []
-        for staged in self.staged or ():
-            operations += staged.operations()
+        if self.staged:
+            for staged in self.staged:
+                operations += staged.operations()
         if instance.dirty:
             return save_unit(instance, *operations)
         partition = instance.partition

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextvars import Context, ContextVar
 
 import anyio
 import pytest
@@ -11,6 +12,7 @@ from persistence import (
     CommitPolicy,
     Delete,
     MemoryStore,
+    PodsError,
     Save,
     StaleRevision,
     StateTooLarge,
@@ -21,6 +23,7 @@ from persistence import (
     Writer,
     open_store,
 )
+from persistence.outcomes import Waiter, tell_all
 from persistence.testing import save, state, unit
 from tests.persistence.doubles import FaultyStore, writing
 
@@ -50,6 +53,70 @@ async def test_a_submitted_unit_is_durable_when_its_future_resolves() -> None:
         found = await store.load("workers", ["k"], partition="acme")
 
     assert found == [(state("k"),)]
+
+
+STAMP: ContextVar[str] = ContextVar("test_stamp")
+
+
+def stamped(name: str) -> Context:
+    """Make a context that carries a name."""
+    context = Context()
+    context.run(STAMP.set, name)
+    return context
+
+
+async def test_whoever_commits_is_told_in_its_own_context() -> None:
+    """B9: a batch is told in one step, and no tenant's variables reach another."""
+    store = FaultyStore()
+    heard: list[tuple[str, type[PodsError] | None]] = []
+
+    def ended(error: PodsError | None) -> None:
+        heard.append((STAMP.get(), None if error is None else type(error)))
+
+    async with writing(store, "acme", "globex") as writer:
+        writer.commit(save("k"), ended, stamped("acme"))
+        writer.commit(save("k", 7, partition="globex"), ended, stamped("globex"))
+
+    assert heard == [("acme", None), ("globex", StaleRevision)]
+    assert len(store.batches) == 1
+
+
+async def test_a_commit_that_is_refused_is_told_so_after_the_call() -> None:
+    """P1: whoever commits is not called back while it is still at it."""
+    heard: list[tuple[str, PodsError | None]] = []
+    async with writing(MemoryStore(), "acme") as writer:
+        writer.close()
+        writer.commit(
+            save("k"),
+            lambda error: heard.append((STAMP.get(), error)),
+            stamped("acme"),
+        )
+        before = list(heard)
+        await asyncio.sleep(0)
+
+    assert before == []
+    [(name, error)] = heard
+    assert (name, type(error)) == ("acme", StoreClosed)
+
+
+async def test_whoever_fails_at_hearing_harms_no_other() -> None:
+    """P1: the rest of its batch is told, the writer goes on, and the loop knows."""
+    seen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, what: seen.append(what["exception"])
+    )
+    failure = RuntimeError("deaf")
+
+    def deaf(_: PodsError | None) -> None:
+        raise failure
+
+    async with writing(MemoryStore(), "acme") as writer:
+        writer.commit(save("a"), deaf, Context())
+        neighbour = await outcome(writer.submit(save("b")))
+        later = await outcome(writer.submit(save("c")))
+
+    assert (neighbour, later) == (None, None)
+    assert seen == [failure]
 
 
 async def test_units_that_wait_together_share_a_transaction() -> None:
@@ -391,3 +458,22 @@ async def test_a_claim_that_fails_costs_no_other_partition() -> None:
         assert claims["acme"].result().epoch == 1
         assert claims["umbrella"].result().epoch == 1
         assert isinstance(claims["globex"].exception(), StoreUnavailable)
+
+
+async def test_a_key_press_while_a_batch_is_told_leaves_nobody_waiting() -> None:
+    """A9: whoever comes after it in the batch is told in the next pass."""
+    heard: list[str] = []
+
+    def told(outcome: str | PodsError) -> None:
+        if outcome == "key press":
+            raise KeyboardInterrupt
+        heard.append(str(outcome))
+
+    waiter: Waiter[str] = Waiter(told, Context())
+    with pytest.raises(KeyboardInterrupt):
+        tell_all([(waiter, "first"), (waiter, "key press"), (waiter, "last")])
+    at_once = list(heard)
+    await asyncio.sleep(0)
+
+    assert at_once == ["first"]
+    assert heard == ["first", "last"]

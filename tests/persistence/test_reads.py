@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Sequence
+from contextvars import Context, ContextVar
 
 import anyio
 import pytest
@@ -50,6 +51,34 @@ async def test_a_load_gives_the_records_of_its_address() -> None:
         foreign = await reader.load(worker("k", "globex"))
 
     assert (present, absent, foreign) == ((state("k"),), (), ())
+
+
+async def test_whoever_fetches_is_told_after_the_call_and_in_its_context() -> None:
+    """B9: what is there, what cannot be read, and that nothing is read any more."""
+    name: ContextVar[str] = ContextVar("test_name")
+    heard: list[tuple[str, tuple[Record, ...] | PodsError]] = []
+
+    def found(records: tuple[Record, ...] | PodsError) -> None:
+        heard.append((name.get(), records))
+
+    store = FaultyStore(chokes_on=lambda key: key == "bad")
+    async with reading(store, "acme") as reader:
+        await reader.ask(lambda store: store.apply([save("k")]), partition=HOST)
+        for key in ("k", "bad"):
+            context = Context()
+            context.run(name.set, key)
+            reader.fetch(worker(key), found, context)
+        reader.close()
+        context = Context()
+        context.run(name.set, "late")
+        reader.fetch(worker("late"), found, context)
+        at_once = list(heard)
+
+    told = dict(heard)
+    assert at_once == []
+    assert told["k"] == (state("k"),)
+    assert isinstance(told["bad"], StoreUnavailable)
+    assert isinstance(told["late"], StoreClosed)
 
 
 async def test_loads_that_wait_together_share_a_statement() -> None:

@@ -137,9 +137,11 @@ async def _settle(world: World) -> list[str]:
     store = host.runtime.store
     assert isinstance(store, SqlStore)
     assert store.engines is not None
-    for connections in (store.engines.reading, store.engines.writing):
-        if held := connections.lent:
-            found.append(f"{held} connections are lent while nothing happens")
+    found += [
+        f"{connections.lent} connections are lent while nothing happens"
+        for connections in (store.engines.reading, store.engines.writing)
+        if connections.lent
+    ]
     before = await world.all_arrived()
     found += world.model.check(before) + await world.check_nodes()
     found += await world.stop()
