@@ -219,8 +219,9 @@ class Rounds:
             due = await self._deliver_due(partition, still)
             failed = False
         except PodsError as error:
-            extra = partition_extra(partition.name, code=error.code)
-            log.warning("letters.unread", extra=extra)
+            if self._runtime.open:  # one that closes leaves them to the next host
+                extra = partition_extra(partition.name, code=error.code)
+                log.warning("letters.unread", extra=extra)
         finally:
             box.settled = None
         if not self._runtime.open or not self._serves(partition):
