@@ -63,6 +63,8 @@ class Homes:
         """
         if instance.parent is not None:
             return None
+        if not rows and type(instance.address.key) is str:  # who begins, in most cases
+            return None
         parent = _parent(rows)
         pod = self._pod_of(instance.address)
         if pod is None and (parent is None or self._is_up(parent)):

@@ -35,6 +35,7 @@ from tests.pods.support import (
     Reviewer,
     WatchedStore,
     answer,
+    eventually,
     live,
     records,
     spin,
@@ -382,3 +383,45 @@ async def test_who_is_adopted_while_it_looks_for_its_pod_stays_so(held: int) -> 
         assert hiring.result() == clerk
         assert asking.result() == ("clerks/'loner'",)
         assert the(live(host, clerk).family).above == ()
+
+
+async def test_a_survivor_that_leaves_while_its_pod_wakes_comes_back() -> None:
+    """G10: it hibernates by itself, which nobody has asked for, and is eager."""
+    gates = {"on_start": asyncio.Event(), "on_stop": asyncio.Event()}
+    gates["on_start"].set()
+    waiting: list[str] = []
+
+    class Slow(Agent):
+        async def on_start(self) -> None:
+            waiting.append("on_start")
+            await gates["on_start"].wait()
+
+    class Stayer(Agent):
+        async def on_stop(self) -> None:
+            waiting.append("on_stop")
+            await gates["on_stop"].wait()
+
+    class Firm(Pod):
+        slow = eager(Slow, manager="slow")
+        stayer = eager(Stayer, manager="stayers", on_parent_stop=OnParentStop.CONTINUE)
+
+    async with Medium.memory().host() as host:
+        host.manager("slow", Slow)
+        stayers = host.manager("stayers", Stayer)
+        firms = host.manager("firms", Firm)
+        pod = await Firm.get(firms, "f", partition="acme")
+        stayer = await pod.ensure_node(Firm.stayer)
+        await pod.stop()
+        gates["on_start"].clear()
+        waiting.clear()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stayers.stop(stayer.key, partition="acme"))
+            await eventually(lambda: waiting == ["on_stop"])
+            group.create_task(Firm.get(firms, "f", partition="acme"))
+            await eventually(lambda: waiting == ["on_stop", "on_start"])
+            gates["on_stop"].set()
+            await eventually(lambda: host.runtime.find(stayer.address) is None)
+            gates["on_start"].set()
+
+        assert (await pod.report()).failures == {}
+        assert live(host, stayer).parent is live(host, pod)
