@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Sequence
 
-from persistence import Address, Key, PodsError, Store
+from persistence import Address, Key, PodsError, RecordError, RecordKind, Store
 from supervision import Runtime
 
 from .errors import UnknownNode
-from .live import PodState, log_of, pod_of
+from .live import PodState, log_of, name_of, pod_of, stands_in
 from .stored import Problem, ProblemKind
 from .surgery import Surgery
 
@@ -65,9 +65,9 @@ class Leftovers:
             StoreError: the store could not be read.
         """
         found = await self._find(state)
-        state.leftovers = frozenset(found)
         forgotten = [
-            Problem(_name(node), ProblemKind.UNDECLARED, node.manager) for node in found
+            Problem(name_of(node), ProblemKind.UNDECLARED, node.manager)
+            for node in found
         ]
         return (*state.problems, *forgotten)
 
@@ -85,13 +85,12 @@ class Leftovers:
             msg = "this needs actor= and reason=: who decides, and why"
             raise ValueError(msg)
         found = await self._find(state)
-        named = [node for node in found if _name(node) == name]
+        named = [node for node in found if name_of(node) == name]
         if not named:
-            known = tuple(sorted({_name(node) for node in found}))
+            known = tuple(sorted({name_of(node) for node in found}))
             raise UnknownNode(state.pod.address, name, known, len(known))
         below = await self._below(state, named)
         await self._surgery.discard(state, (*named, *below))
-        state.leftovers -= {*named, *below}
         log_of(
             state.pod.address,
             "pod.node_discarded",
@@ -101,13 +100,27 @@ class Leftovers:
         )
 
     async def _find(self, state: PodState) -> tuple[Address, ...]:
-        """List the stored nodes of a pod that stand nowhere, in a lasting order."""
+        """List the stored nodes of a pod that stand nowhere, in a lasting order.
+
+        A node's row names the pod, or another of its nodes, as its parent. What has a
+        key like a node's and no such parent is the user's own, and stays out of this.
+        """
         pod = state.pod.address
         stored = await self._runtime.read(
             functools.partial(_nodes_of, pod, tuple(self._runtime.managers)),
             partition=pod.partition,
         )
-        return tuple(sorted((a for a in stored if _is_forgotten(state, a)), key=str))
+        named = sorted((a for a in stored if _is_forgotten(state, a)), key=str)
+        return tuple([node for node in named if await self._was_node(pod, node)])
+
+    async def _was_node(self, pod: Address, address: Address) -> bool:
+        try:
+            rows = await self._runtime.reader.load(address)
+        except RecordError:  # nobody can tell whose it is: somebody has to look
+            return True
+        return any(
+            row.kind is RecordKind.STATE and stands_in(pod, row.parent) for row in rows
+        )
 
     async def _below(
         self, state: PodState, above: Sequence[Address]
@@ -155,7 +168,7 @@ def _is_forgotten(state: PodState, address: Address) -> bool:
     """Say whether an address is that of a node which the pod does not know of."""
     if pod_of(address) != state.pod.address:
         return False
-    name = _name(address)
+    name = name_of(address)
     spec = state.topology.get(name)
     if spec is not None and spec.manager == address.manager:
         return False
@@ -163,11 +176,6 @@ def _is_forgotten(state: PodState, address: Address) -> bool:
         return False
     going = {(purge.name, purge.manager) for purge in state.stored.purging}
     return (name, address.manager) not in going
-
-
-def _name(node: Address) -> str:
-    key = node.key
-    return str(key[-1]) if isinstance(key, tuple) else key
 
 
 def _children_of(parent: Address, store: Store) -> Awaitable[list[Address]]:

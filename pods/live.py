@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from persistence import Address, CorruptRecord, Record
-from supervision import Instance, Phase, Runtime, partition_extra
+from persistence import Address, CorruptRecord, InvalidName, Record, check_name
+from supervision import AgentNotFound, Instance, Phase, Runtime, partition_extra
 
 from .errors import UnreadableTopology
-from .node import NodeSpec
+from .node import Node, NodeSpec
 from .planner import Observed
 from .reports import ReconcileReport
-from .stored import Problem, StoredTopology
+from .stored import AgentOfManager, Problem, StoredTopology, effective
 from .topology import MAX_NODES, Topology
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ __all__ = [
     "LEAVING",
     "Lookout",
     "PodState",
+    "Shape",
     "log_of",
+    "name_of",
     "node_address",
     "pod_of",
     "read_stored",
+    "stands_in",
 ]
 
 log = logging.getLogger("podvisor.pods")
@@ -51,6 +54,53 @@ def pod_of(node: Address) -> Address | None:
             return None
 
 
+def name_of(node: Address) -> str:
+    """Return the name of a node, from its address."""
+    key = node.key
+    return str(key[-1]) if isinstance(key, tuple) else key
+
+
+def stands_in(pod: Address, parent: Address | None) -> bool:
+    """Say whether the child of a parent belongs to a pod: to itself or to its nodes."""
+    return parent is not None and (parent == pod or pod_of(parent) == pod)
+
+
+@attrs.frozen
+class Shape:
+    """What is known of a pod's topology, be it live or not.
+
+    Attributes:
+        pod: the pod.
+        declared: the topology of its class.
+        stored: the difference that is stored.
+        topology: both together.
+        problems: nodes that are left out of it.
+    """
+
+    pod: Address
+    declared: Topology
+    stored: StoredTopology
+    topology: Topology
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def of(
+        cls,
+        pod: Address,
+        declared: Topology,
+        record: Record | None,
+        agent_of_manager: AgentOfManager,
+    ) -> Shape:
+        """Lay what is stored of a pod's topology over what its class declares.
+
+        Raises:
+            CorruptRecord: it cannot be read.
+        """
+        stored = StoredTopology() if record is None else read_stored(record)
+        topology, problems = effective(declared, stored, agent_of_manager)
+        return cls(pod, declared, stored, topology, problems)
+
+
 @attrs.define(eq=False)
 class PodState:
     """What the reconciler knows of one live pod.
@@ -70,10 +120,6 @@ class PodState:
         again: another one is due when it ends.
         staged: what a turn of the pod that goes on has decided, in order.
         done: those of them that are durable.
-        gone: addresses of nodes that were removed since the pod is live, the latest
-            ``MAX_NODES`` of them.
-        leftovers: addresses of stored nodes that the code has forgotten, as they were
-            last looked for.
     """
 
     pod: Instance
@@ -89,21 +135,36 @@ class PodState:
     again: bool = False
     staged: list[Rewiring] = attrs.field(factory=list["Rewiring"])
     done: list[Rewiring] = attrs.field(factory=list["Rewiring"])
-    gone: dict[Address, None] = attrs.field(factory=dict[Address, None])
-    leftovers: frozenset[Address] = frozenset()
 
-    def forget(self, removed: Address) -> None:
-        """Note that a node is gone for good."""
-        self.gone[removed] = None
-        if len(self.gone) > MAX_NODES:
-            del self.gone[next(iter(self.gone))]
+    @property
+    def shape(self) -> Shape:
+        """What is known of its topology now."""
+        return Shape(
+            self.pod.address, self.declared, self.stored, self.topology, self.problems
+        )
 
 
 class Lookout:
-    """Finds the nodes of live pods among the instances of one host."""
+    """Finds the nodes of pods among the instances of one host.
+
+    It remembers nodes that were removed, the latest ``MAX_NODES`` of each partition:
+    who still holds a ref to one does not bring it back.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._gone: dict[str, dict[Address, None]] = {}
+
+    def removed(self, address: Address) -> None:
+        """Note that a node is gone for good."""
+        gone = self._gone.setdefault(address.partition, {})
+        gone[address] = None
+        if len(gone) > MAX_NODES:
+            del gone[next(iter(gone))]
+
+    def added(self, address: Address) -> None:
+        """Note that a node is there, for the first time or again."""
+        self._gone.get(address.partition, {}).pop(address, None)
 
     def address(self, state: PodState, spec: NodeSpec) -> Address:
         """Return the address of a node."""
@@ -113,6 +174,35 @@ class Lookout:
         """Return the live instance of a node, if there is one."""
         instance = self._runtime.find(self.address(state, spec))
         return instance if instance is not None and instance.live else None
+
+    def awake(
+        self, pod: Address, declared: Topology, node: Node[object] | str
+    ) -> Instance | None:
+        """Return the instance of a node that lives while its pod does not.
+
+        What was added to the pod only its row knows: of a name that is not declared,
+        the live one counts that has the pod, or another of its nodes, as its parent.
+
+        Raises:
+            UnknownNode: it is not declared, and no name that a node could have.
+        """
+        agent: type[object] = object
+        home: str | None = None
+        if isinstance(node, str) and node not in declared and _is_name(node):
+            name = node
+        else:
+            spec = declared.resolve(node, at=pod)
+            name, agent, home = spec.name, spec.agent, spec.manager
+        for manager in self._runtime.managers.values():
+            instance = self._runtime.find(node_address(pod, manager.name, name))
+            if instance is None or not instance.live:
+                continue
+            if manager.name == home or (
+                stands_in(pod, instance.parent_address)
+                and issubclass(manager.kind.spec.agent, agent)
+            ):
+                return instance
+        return None
 
     def parent(self, state: PodState, spec: NodeSpec) -> Instance | None:
         """Return the live instance that a node belongs under, if there is one."""
@@ -132,20 +222,47 @@ class Lookout:
             return Observed.ATTACHED
         return Observed.MISPLACED
 
-    def was_removed(self, state: PodState, address: Address) -> bool:
-        """Say whether an address was that of a node which the pod has lost for good."""
-        if address in state.gone or address in state.leftovers:
-            return True
-        return any(
-            self.address(state, state.declared[name]) == address
-            for name in state.stored.removed
-            if name in state.declared and name not in state.topology
-        )
+    def node(self, shape: Shape, address: Address) -> NodeSpec | None:
+        """Return what a topology says of an address that is named after its pod.
+
+        Returns:
+            ``None``: a key of the user's own that looks like a node's.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and was removed.
+        """
+        name, manager = name_of(address), address.manager
+        spec = shape.topology.get(name)
+        if spec is not None and spec.manager == manager:
+            return spec
+        declared = shape.declared.get(name)
+        if (
+            address in self._gone.get(address.partition, ())
+            or any((p.name, p.manager) == (name, manager) for p in shape.stored.purging)
+            or (
+                name in shape.stored.removed
+                and declared is not None
+                and declared.manager == manager
+            )
+        ):
+            raise AgentNotFound(manager, address.key)
+        return None
 
     def agent_of(self, manager: str) -> type[object] | None:
         """Return the class that a manager runs; ``None`` for an unknown manager."""
         found = self._runtime.managers.get(manager)
         return None if found is None else found.kind.spec.agent
+
+
+def _is_name(text: object) -> bool:
+    # Takes an object: it is for callers without a type checker.
+    if not isinstance(text, str):
+        return False
+    try:
+        check_name(text, "node")
+    except InvalidName:
+        return False
+    return True
 
 
 def read_stored(record: Record) -> StoredTopology:

@@ -17,14 +17,14 @@ from supervision import (
 
 from .declaration import read_topology
 from .errors import InvalidNode, NotInPod, PodMismatch
-from .live import PodState, node_address
+from .live import PodState
 from .mutation import AddNode, Change, RemoveNode
 from .node import Node
 from .reconciler import Reconciler
 from .reports import MutationReport, ReconcileReport
 from .snapshot import NodeSnapshot
 from .stored import Problem
-from .topology import Topology, topology_of
+from .topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,17 +79,16 @@ class PodRef(AgentRef[P_co]):
     ) -> Ref_co | AgentRef[Agent] | None:
         """Return a ref to a node if it is live; starts nothing, costs one look.
 
+        While the pod hibernates, only its row knows which nodes were added to it. Then
+        a node that a message has woken is found, and of any other name the answer is
+        that it is not live.
+
         Raises:
-            UnknownNode: the pod has no such node.
+            UnknownNode: the pod is live, and has no such node now; or it hibernates,
+                and there can be none.
         """
-        runtime = self._port.runtime
-        pod = runtime.find(self.address)
-        state = None if pod is None else self._reconciler().state(pod)
-        topology = self._declared() if state is None else state.topology
-        spec = topology.resolve(node, at=self.address)
-        address = node_address(self.address, spec.manager, spec.name)
-        instance = runtime.find(address)
-        if instance is None or not instance.live:
+        instance = self._reconciler().lookup(self.address, node)
+        if instance is None:
             return None
         return instance.ref(caller=self.caller, request=self.request)
 
@@ -216,10 +215,6 @@ class PodRef(AgentRef[P_co]):
             msg = f"{self._port.kind.name!r} hosts no pods"
             raise TypeError(msg)
         return extension
-
-    def _declared(self) -> Topology:
-        topology = topology_of(self._port.kind.spec.agent)
-        return Topology(self._port.kind.name) if topology is None else topology
 
 
 class PodContext(AgentContext):

@@ -12,18 +12,26 @@ import asyncio
 import functools
 from collections.abc import Iterable, Sequence
 
-from persistence import Address, PodsError, Record, RecordError
+from persistence import Address, PodsError, Record, RecordError, RecordKind
 from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
 
 from .leftovers import Leftovers
-from .live import Lookout, PodState, log_of, node_address, read_stored
+from .live import (
+    Lookout,
+    PodState,
+    Shape,
+    log_of,
+    name_of,
+    node_address,
+    stands_in,
+)
 from .mutation import Change
-from .node import NodeSpec
+from .node import Node, NodeSpec
 from .planner import Observed, closure, eager_closure
 from .reports import MutationReport, ReconcileReport
 from .snapshot import NodeSnapshot, NodeState
 from .startup import Startup
-from .stored import Problem, StoredTopology, effective
+from .stored import Problem
 from .surgery import Surgery
 from .topology import Topology, topology_of
 
@@ -61,13 +69,8 @@ class Reconciler:
         """Lay what is stored of the topology over what the class declares."""
         if instance in self._states:
             return
-        declared = _declared(instance)
-        stored, rev = StoredTopology(), 0
-        if record is not None:
-            rev = record.rev
-            stored = read_stored(record)
-        topology, problems = effective(declared, stored, self._look.agent_of)
-        for problem in problems:
+        shape = self._shape(instance.address, record)
+        for problem in shape.problems:
             log_of(
                 instance.address,
                 "pod.node_left_out",
@@ -75,7 +78,12 @@ class Reconciler:
                 why=str(problem),
             )
         self._states[instance] = PodState(
-            instance, declared, stored, rev, topology, problems
+            instance,
+            shape.declared,
+            shape.stored,
+            0 if record is None else record.rev,
+            shape.topology,
+            shape.problems,
         )
 
     def home(
@@ -92,15 +100,56 @@ class Reconciler:
         state = self._states.get(pod)
         if state is None:
             return None
-        key = address.key
-        name = key[-1] if isinstance(key, tuple) else key
-        spec = state.topology.get(name) if isinstance(name, str) else None
-        if spec is None or spec.manager != address.manager:
-            if self._look.was_removed(state, address):
-                raise AgentNotFound(address.manager, key)
-            return None  # a key of the user's own that looks like a node's
-        parent = self._look.parent(state, spec)
-        return None if parent is None else (parent, spec.on_parent_stop)
+        spec = self._look.node(state.shape, address)
+        parent = None if spec is None else self._look.parent(state, spec)
+        if spec is None or parent is None:
+            return None
+        return parent, spec.on_parent_stop
+
+    def place(
+        self,
+        pod: Address,
+        rows: Sequence[Record],
+        address: Address,
+        parent: Address | None,
+    ) -> tuple[Address, OnParentStop] | None:
+        """Say whose child a node is that becomes live without a parent.
+
+        Who has a row as a node of a pod that does not know it any more, because its
+        code has forgotten it, does not start; what it stored is kept.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and is none any more.
+            CorruptRecord: the stored topology cannot be read.
+        """
+        shape = self._shape_now(pod, rows)
+        if shape is None:
+            return None
+        spec = self._look.node(shape, address)
+        if spec is None:
+            left_out = {problem.node for problem in shape.problems}
+            if stands_in(pod, parent) and name_of(address) not in left_out:
+                raise AgentNotFound(address.manager, address.key)
+            return None
+        if spec.owner is None:
+            return pod, spec.on_parent_stop
+        owner = shape.topology[spec.owner]
+        return node_address(pod, owner.manager, owner.name), spec.on_parent_stop
+
+    def _shape_now(self, pod: Address, rows: Sequence[Record]) -> Shape | None:
+        """Return what is known of a pod's topology; ``None``: there is no such pod."""
+        instance = self._runtime.find(pod)
+        state = None if instance is None else self._states.get(instance)
+        if state is not None:
+            return state.shape
+        if not rows:
+            return None
+        by_kind = {row.kind: row for row in rows}
+        return self._shape(pod, by_kind.get(RecordKind.TOPOLOGY))
+
+    def _shape(self, pod: Address, record: Record | None) -> Shape:
+        declared = _declared(self._runtime.manager(pod.manager).kind.spec.agent)
+        return Shape.of(pod, declared, record, self._look.agent_of)
 
     def busy(self, instance: Instance) -> bool:
         """Say whether a pod's nodes are being brought up."""
@@ -153,6 +202,19 @@ class Reconciler:
     def state(self, instance: Instance) -> PodState | None:
         """Return what is known of a pod; ``None`` when it is not live."""
         return self._states.get(instance)
+
+    def lookup(self, pod: Address, node: Node[object] | str) -> Instance | None:
+        """Return the live instance of a node, be the pod live or not.
+
+        Raises:
+            UnknownNode: the pod is live and has no such node now, or can have none.
+        """
+        instance = self._runtime.find(pod)
+        state = None if instance is None else self._states.get(instance)
+        if state is not None:
+            return self._look.live(state, state.topology.resolve(node, at=pod))
+        agent = self._runtime.manager(pod.manager).kind.spec.agent
+        return self._look.awake(pod, _declared(agent), node)
 
     async def reconcile(
         self, state: PodState, names: Iterable[str] | None = None
@@ -306,9 +368,9 @@ class Reconciler:
         return NodeSnapshot.of(spec, address, found, reason, born)
 
 
-def _declared(instance: Instance) -> Topology:
-    topology = topology_of(instance.kind.spec.agent)
+def _declared(agent: type[object]) -> Topology:
+    topology = topology_of(agent)
     if topology is None:
-        msg = f"{instance.kind.spec.agent.__name__} is no pod class"
+        msg = f"{agent.__name__} is no pod class"
         raise TypeError(msg)
     return topology

@@ -82,6 +82,6 @@ def adopt(state: PodState, plan: MutationPlan, look: Lookout) -> None:
     """Let a pod have the topology that is stored for it now."""
     state.topology, state.problems = plan.topology, plan.problems
     for purge in plan.stored.purging:
-        state.forget(node_address(state.pod.address, purge.manager, purge.name))
+        look.removed(node_address(state.pod.address, purge.manager, purge.name))
     for name in plan.added:
-        state.gone.pop(look.address(state, plan.topology[name]), None)
+        look.added(look.address(state, plan.topology[name]))

@@ -55,9 +55,8 @@ class Startup:
                 except PodsError as error:
                     errors[name] = error
             for name, instance in begun.items():
-                parent = self._look.parent(state, topology[name])
                 try:
-                    await self._arrive(instance, parent, topology[name])
+                    await self._arrive(state, instance, topology[name])
                     results[name] = _source(steps.actions[name])
                 except Exception as error:  # noqa: BLE001  one node's failure is its own
                     errors[name] = error
@@ -87,14 +86,18 @@ class Startup:
         return self._runtime.resolve(address, parent, spec.on_parent_stop)
 
     async def _arrive(
-        self, instance: Instance, parent: Instance | None, spec: NodeSpec
+        self, state: PodState, instance: Instance, spec: NodeSpec
     ) -> None:
-        if not instance.live:  # stopped while a node before it was waited for
-            raise StartFailed(instance.address, "reconcile", "it was stopped again")
+        parent, policy = self._look.parent(state, spec), spec.on_parent_stop
+        if not instance.live:
+            # A survivor may hibernate by itself while a node before it is waited for.
+            if parent is None or state.topology.get(spec.name) != spec:
+                raise StartFailed(instance.address, "reconcile", "it was stopped again")
+            instance = self._runtime.resolve(instance.address, parent, policy)
         if parent is None:
             await self._runtime.live(instance)
         else:
-            await self._runtime.live_child(instance, parent, spec.on_parent_stop)
+            await self._runtime.live_child(instance, parent, policy)
 
     def _check_manager(self, spec: NodeSpec) -> None:
         found = self._runtime.manager(spec.manager).kind.spec.agent

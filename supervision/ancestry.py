@@ -12,7 +12,7 @@ from .instance import Instance
 if TYPE_CHECKING:
     from .finding import Finding
 
-__all__ = ["refuse_circle"]
+__all__ = ["ancestry", "refuse_circle"]
 
 
 async def refuse_circle(runtime: Finding, parent: Instance, child: Address) -> None:
@@ -30,6 +30,20 @@ async def refuse_circle(runtime: Finding, parent: Instance, child: Address) -> N
             raise LineageRefused(parent.address, child, reason)
         seen.add(above)
         above = await _above(runtime, above)
+
+
+async def ancestry(runtime: Finding, address: Address) -> tuple[Address, ...]:
+    """Return an address and all that stand above it, the nearest first.
+
+    Raises:
+        StoreError: the store could not be read.
+    """
+    found: dict[Address, None] = {}
+    here: Address | None = address
+    while here is not None and here not in found:
+        found[here] = None
+        here = await _above(runtime, here)
+    return tuple(found)
 
 
 async def _above(runtime: Finding, address: Address) -> Address | None:

@@ -11,6 +11,7 @@ import attrs
 
 from persistence import Address, Key, check_key, check_partition
 
+from . import lineage
 from .errors import AgentNotFound, InvalidArgument
 from .instance import Instance
 from .mail_errors import InvalidSchedule
@@ -102,13 +103,16 @@ class AgentContext:
 
     @property
     def ancestors(self) -> tuple[AgentRef[Agent], ...]:
-        """The parent, its parent, and so on, as far up as the family is live."""
-        found: list[AgentRef[Agent]] = []
-        instance: Instance | None = self._instance
-        while instance is not None and (address := instance.parent_address) is not None:
-            found.append(self._runtime.ref(address, caller=self._instance))
-            instance = instance.parent
-        return tuple(found)
+        """The parent, its parent, and so on to the root, live or hibernated.
+
+        What stands above one that hibernates is what was stored when this instance
+        became live. An ancestor whose manager this host does not have is left out.
+        """
+        return tuple(
+            self._runtime.ref(address, caller=self._instance)
+            for address in lineage.ancestors(self._instance, self._runtime.find)
+            if address.manager in self._runtime.managers
+        )
 
     @property
     def children(self) -> tuple[AgentRef[Agent], ...]:

@@ -13,6 +13,7 @@ from .ancestry import refuse_circle
 from .claims import Claims
 from .dispatcher import Dispatcher
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
+from .homes import Homes
 from .instance import Instance
 from .kind import Kind
 from .lifecycle import Lifecycle
@@ -48,6 +49,7 @@ class Finding:
     reader: Reader
     claims: Claims
     dispatcher: Dispatcher
+    homes: Homes
     lifecycle: Lifecycle
     oversight: Oversight
     stopping: Stopping
@@ -159,30 +161,12 @@ class Finding:
         instance = Instance(address, kind, partition)
         if partition.crashed:
             instance.crashes = partition.crashed.pop((kind.name, address.key), None)
-        home = self._home(address) if parent is None else (parent, on_parent_stop)
+        home = (parent, on_parent_stop) if parent else self.homes.at_once(address)
         if home is not None:
             lineage.attach(instance, *home)
         self.registries[address.manager].add(instance)
         self.lifecycle.begin(instance)
         return instance
-
-    def _home(self, address: Address) -> tuple[Instance, OnParentStop] | None:
-        """Find the family of an address that is named as the node of a live pod.
-
-        Raises:
-            AgentNotFound: it was a node of the pod, and was removed.
-        """
-        if type(address.key) is str:
-            return None
-        match address.key:
-            case (str(manager), pod_key, str()) if manager in self.managers:
-                extension = self.managers[manager].kind.extension
-                pod = self.registries[manager].find(address.partition, pod_key)
-            case _:
-                return None
-        if extension is None or pod is None or pod.phase not in SETTLED:
-            return None
-        return extension.home(pod, address)
 
     def may_start(self, partition: Partition, address: Address) -> None:
         """Check that an instance may be started now.

@@ -43,12 +43,15 @@ class Family:
     Attributes:
         parent: the live parent.
         lost_parent: identity of a parent that is not live (any more).
+        above: that parent, its parent and so on, as they stood when it was lost or, of
+            who became live without it, in the store.
         on_parent_stop: what becomes of this instance when the parent stops.
         children: live children by address.
     """
 
     parent: Instance | None = None
     lost_parent: Address | None = None
+    above: tuple[Address, ...] = ()
     on_parent_stop: OnParentStop = OnParentStop.STOP
     children: dict[Address, Instance] = attrs.field(factory=dict[Address, "Instance"])
 

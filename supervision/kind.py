@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -75,6 +75,26 @@ class Extension(Protocol):
 
         Raises:
             AgentNotFound: it was a node of the pod, and was removed.
+        """
+        ...
+
+    def place(
+        self,
+        pod: Address,
+        rows: Sequence[Record],
+        address: Address,
+        parent: Address | None,
+    ) -> tuple[Address, OnParentStop] | None:
+        """Say likewise of what becomes live without a parent, by the pod's rows.
+
+        Args:
+            pod: the pod that the address is named after; it need not be live.
+            rows: what is stored of it; they do not matter if it is live.
+            address: who becomes live.
+            parent: whose child it is by its own row.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and is none any more.
         """
         ...
 

@@ -54,7 +54,8 @@ class Lifecycle:
     """Starts the instances of one host and keeps them going.
 
     ``crashed`` and ``quarantine`` belong to the supervisor, ``watch`` to the idle
-    timers, ``submit`` to the dispatcher, ``begin_stop`` to what stops instances.
+    timers, ``submit`` to the dispatcher, ``begin_stop`` to what stops instances,
+    ``home`` to what knows whose child an instance is.
     """
 
     turns: Turns
@@ -70,6 +71,7 @@ class Lifecycle:
     submit: Callable[[Instance], None]
     begin_stop: Callable[[Instance], None]
     watch: Callable[[Instance], None]
+    home: Callable[[Instance, tuple[Record, ...]], asyncio.Future[None] | None]
 
     def begin(self, instance: Instance) -> None:
         """Activate an instance that was just published."""
@@ -134,7 +136,7 @@ class Lifecycle:
             found = functools.partial(self._loaded, instance)
             self.reader.fetch(instance.address, found, instance.partition.context)
         else:
-            self._thaw(instance, ())
+            self._go_home(instance, ())
 
     def _loaded(
         self, instance: Instance, found: tuple[Record, ...] | PodsError
@@ -144,7 +146,21 @@ class Lifecycle:
         elif isinstance(found, PodsError):
             self.departures.drop(instance, found)
         else:
-            self._thaw(instance, found)
+            self._go_home(instance, found)
+
+    def _go_home(self, instance: Instance, records: tuple[Record, ...]) -> None:
+        """Thaw an instance when it is known where it belongs."""
+        if (home := self.home(instance, records)) is None:
+            self._thaw(instance, records)
+            return
+
+        def found(instance: Instance, home: asyncio.Future[None]) -> None:
+            if (error := home.exception()) is not None:
+                self.departures.drop(instance, error)
+            else:
+                self._thaw(instance, records)
+
+        self._then(instance, home, found)
 
     def _thaw(self, instance: Instance, records: tuple[Record, ...]) -> None:
         state, topology = _halves(records) if records else (None, None)

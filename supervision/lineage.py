@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from persistence import Address
 
 from .errors import LineageRefused
 from .instance import Instance
 from .phases import OnParentStop
 
-__all__ = ["attach", "detach", "family_used", "is_busy", "refuse_adoption"]
+__all__ = [
+    "ancestors",
+    "attach",
+    "detach",
+    "family_used",
+    "is_busy",
+    "refuse_adoption",
+]
 
 
 def attach(child: Instance, parent: Instance, policy: OnParentStop) -> None:
@@ -26,6 +36,7 @@ def attach(child: Instance, parent: Instance, policy: OnParentStop) -> None:
         child.dirty = child.dirty or (child.rev > 0 and child.kind.stored)
     family.parent = parent
     family.lost_parent = None
+    family.above = ()
     family.on_parent_stop = policy
     parent.kin().children[child.address] = child
 
@@ -54,10 +65,40 @@ def detach(child: Instance) -> Instance | None:
         return None
     parent = family.parent
     family.lost_parent = parent.address
+    family.above = tuple(_chain(parent))
     family.parent = None
     if parent.family is not None:
         parent.family.children.pop(child.address, None)
     return parent
+
+
+def ancestors(
+    instance: Instance, find: Callable[[Address], Instance | None]
+) -> Iterator[Address]:
+    """Yield who stands above an instance, the nearest first.
+
+    Those that are live say who is above them. What is above one that is not is what the
+    last live one below it remembers.
+
+    Args:
+        instance: where to begin.
+        find: returns the instance that stands at an address.
+    """
+    remembered: dict[Address, Address] = {}
+    found: Instance | None = instance
+    address = instance.address
+    seen: set[Address] = set()
+    while address not in seen:
+        seen.add(address)
+        above = remembered.get(address)
+        if found is not None and found.family is not None:
+            chain = found.family.above
+            remembered.update(pairwise(chain))
+            above = found.parent_address or above
+        if above is None:
+            return
+        yield above
+        found, address = find(above), above
 
 
 def family_used(instance: Instance) -> float:
@@ -74,6 +115,14 @@ def is_busy(instance: Instance) -> bool:
         or (member.kind.extension is not None and member.kind.extension.busy(member))
         for member in _downwards(instance)
     )
+
+
+def _chain(instance: Instance) -> Iterator[Address]:
+    """Yield an instance and who stands above it, as far as memory knows."""
+    for member in _upwards(instance):
+        yield member.address
+        if member.parent is None and member.family is not None:
+            yield from member.family.above
 
 
 def _upwards(instance: Instance | None) -> Iterator[Instance]:

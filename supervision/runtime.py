@@ -30,6 +30,7 @@ from .dispatcher import Dispatcher
 from .endings import Endings
 from .errors import HostClosed
 from .finding import Finding
+from .homes import Homes
 from .idle import Idle
 from .instance import Instance
 from .kind import Extension
@@ -101,6 +102,7 @@ class Runtime(Finding):
         self.open = False
 
     def _starting(self) -> Lifecycle:
+        self.homes = Homes(self)
         return Lifecycle(
             turns=self.turns,
             workers=self.workers,
@@ -115,6 +117,7 @@ class Runtime(Finding):
             submit=self.dispatcher.submit,
             begin_stop=self._begin_stop,
             watch=self.idle.watch,
+            home=self.homes.look,
         )
 
     def _ending(self) -> Stopping:

@@ -1,10 +1,11 @@
 """The suite once more, with instances that hibernate between every two messages.
 
-``PODVISOR_TEST_IDLE=0 pytest tests/pods`` gives every manager that sets no idle timeout
-one of 0, and asks before every message whether the family of its target is idle; the
-product answers, as it does when a timer of its own asks. So every message meets an
-instance that was stored and thawed since the one before. ``tests.stays_live`` lists
-the tests that presume a live instance.
+``PODVISOR_TEST_IDLE=0 pytest tests`` gives every manager that sets no idle timeout one
+of 0, unless nothing of its instances is ever stored, and asks before every message
+whether the family of its target is idle; the product answers, as it does when a timer
+of its own asks. So every message meets an instance that was stored and thawed since the
+one before. ``tests.stays_live`` lists the tests that presume a live instance. Tests of
+other processes (``tests/crash``) are what they are without it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from supervision import (
     Agent,
     AgentRef,
+    Durability,
     InstanceManager,
     ManagerPolicy,
     Message,
@@ -64,7 +66,7 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         spec: AgentSpec,
         policy: ManagerPolicy,
     ) -> None:
-        if policy.idle_timeout is None:
+        if policy.idle_timeout is None and policy.durability is not Durability.NONE:
             policy = attrs.evolve(policy, idle_timeout=0)
         make(self, runtime, name, spec, policy)
 

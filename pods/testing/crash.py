@@ -26,6 +26,8 @@ async def abandon(host: Host) -> None:
     runtime.stopping.closing = True
     runtime.idle.close()
     for instance in runtime.instances():
+        while instance.mail:  # before the stop, which would say that nobody is there
+            instance.mail.take().refuse(StoreClosed())
         _ = runtime.stopping.stop(instance, discard=True)  # or it would be restarted
     await _end_tasks(host)
     for instance in runtime.instances():

@@ -123,7 +123,8 @@ async def test_a_tuple_key_does_not_forge_the_node_of_another_pod(
         counts = [await (await p.ensure_node(Before.desk)).ask(Count()) for p in pods]
 
         assert counts == list(range(len(keys)))
-        assert len(set[object]().union(*(family(host, p) for p in pods))) == 10
+        nodes = [node.address for pod in pods for node in await pod.nodes()]
+        assert len(set(nodes)) == len(nodes) == 10
 
 
 async def test_a_kill_in_a_mutation_refuses_no_later_one(medium: Medium) -> None:

@@ -74,7 +74,7 @@ async def _hibernate(stage: Stage) -> None:
 
 async def _quarantine(stage: Stage) -> None:
     ref = await stage.process.ledgers.get(stage.key, partition="acme")
-    while stage.process.ledgers.lookup(stage.key, partition="acme"):
+    while not await stage.process.ledgers.quarantined(partition="acme"):
         await _fail(ref.ask(Fail("x", crash=True)))
 
 

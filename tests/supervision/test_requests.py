@@ -24,7 +24,14 @@ from supervision import (
     handler,
 )
 from tests.persistence.doubles import FaultyStore
-from tests.support import Declined, MakeStore, ManualClock, answer, spin
+from tests.support import (
+    Declined,
+    MakeStore,
+    ManualClock,
+    answer,
+    eventually,
+    spin,
+)
 
 __all__: list[str] = []
 
@@ -295,10 +302,15 @@ async def test_a_request_that_was_not_accepted_keeps_nobody_waiting(
     policy = ManagerPolicy(mailbox=1)
     till = await host.manager("tills", Till, policy=policy).get("t", partition="acme")
     gate = GATES["full"] = asyncio.Event()
+
+    def running() -> bool:
+        instance = host.runtime.find(till.address)
+        return instance is not None and instance.running is not None
+
     async with asyncio.TaskGroup() as group:
         for number in range(2):  # one is handled, one waits
             group.create_task(till.ask(ChargeLater(number, "full")))
-            await spin()
+            await eventually(running)
 
         refused = await answer(till.ask(Charge(5), idempotency_key="k"))
         gate.set()

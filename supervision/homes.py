@@ -1,0 +1,147 @@
+"""Where an instance belongs that becomes live while what stands above it may sleep.
+
+Whoever starts with a live parent has its place. Anybody else may be a node of a pod,
+which its key says, and whether it still is one only the pod knows: a live pod answers
+from memory, one that sleeps by its rows. What stands above a parent that sleeps is read
+with it, so that a handler may ask for its ancestors without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from persistence import Address, Record, RecordError, RecordKind
+
+from .ancestry import ancestry
+from .errors import HostClosed
+from .instance import Instance
+from .kind import Extension
+from .phases import SETTLED, OnParentStop
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Homes"]
+
+
+class Homes:
+    """Finds the families of one host's instances."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def at_once(self, address: Address) -> tuple[Instance, OnParentStop] | None:
+        """Find the family of an address that is named as the node of a live pod.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and was removed.
+        """
+        if (found := self._pod_of(address)) is None:
+            return None
+        pod, extension = found
+        instance = self._runtime.find(pod)
+        if instance is None or instance.phase not in SETTLED:
+            return None
+        return extension.home(instance, address)
+
+    def look(
+        self, instance: Instance, rows: Sequence[Record]
+    ) -> asyncio.Future[None] | None:
+        """Find the place of an instance that is about to become live.
+
+        Args:
+            instance: the one; it has no agent yet.
+            rows: what is stored of it.
+
+        Returns:
+            ``None``: there is nothing to find. Else a future that is done when the
+            place is found, or fails: with ``AgentNotFound``, as the instance was a node
+            of a pod and is none any more, or as the store could not be read.
+        """
+        if instance.parent is not None:
+            return None
+        if not rows and type(instance.address.key) is str:  # who begins, in most cases
+            return None
+        parent = _parent(rows)
+        pod = self._pod_of(instance.address)
+        if pod is None and (parent is None or self._is_up(parent)):
+            return None
+        found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = self._runtime.crew.hold(
+            functools.partial(self._find, instance, parent, found),
+            f"home of {instance.address}",
+            instance.address.partition,
+        )
+        task.add_done_callback(functools.partial(_over, found))
+        return found
+
+    async def _find(
+        self, instance: Instance, parent: Address | None, found: asyncio.Future[None]
+    ) -> None:
+        try:
+            parent = await self._admitted(instance, parent)
+            if parent is not None and not self._is_up(parent):
+                above = await ancestry(self._runtime, parent)
+                if instance.parent is None:  # nobody has adopted it meanwhile
+                    instance.kin().above = above
+        except Exception as error:  # noqa: BLE001  it belongs to whoever waits
+            found.set_exception(error)
+        else:
+            found.set_result(None)
+
+    async def _admitted(
+        self, instance: Instance, parent: Address | None
+    ) -> Address | None:
+        """Ask the pod in which an instance may stand; return whose child it is.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and is none any more.
+            StoreError: the pod's rows could not be read.
+        """
+        if (named := self._pod_of(instance.address)) is None:
+            return parent
+        pod, extension = named
+        rows: Sequence[Record] = ()
+        try:
+            if not self._is_up(pod):
+                rows = await self._runtime.reader.load(pod)
+            if instance.parent is not None:  # somebody has adopted it meanwhile
+                return None
+            place = extension.place(pod, rows, instance.address, parent)
+        except RecordError:  # it is the pod that goes into quarantine, not its node
+            return parent
+        if parent is not None or place is None:
+            return parent
+        family = instance.kin()
+        family.lost_parent, family.on_parent_stop = place
+        self._runtime.family(instance)
+        return place[0]
+
+    def _pod_of(self, address: Address) -> tuple[Address, Extension] | None:
+        """Return the pod that a node's key names, with what answers for it."""
+        if type(address.key) is str:  # most are, and it is cheap to see
+            return None
+        match address.key:
+            case (str(manager), pod_key, str()) if manager in self._runtime.managers:
+                extension = self._runtime.managers[manager].kind.extension
+            case _:
+                return None
+        if extension is None:
+            return None
+        return Address(address.partition, manager, pod_key), extension
+
+    def _is_up(self, address: Address) -> bool:
+        instance = self._runtime.find(address)
+        return instance is not None and instance.phase in SETTLED
+
+
+def _parent(rows: Sequence[Record]) -> Address | None:
+    return next((row.parent for row in rows if row.kind is RecordKind.STATE), None)
+
+
+def _over(found: asyncio.Future[None], _: asyncio.Task[None]) -> None:
+    if not found.done():  # the host has ended the search
+        found.set_exception(HostClosed())
