@@ -55,6 +55,7 @@ _REASONS = {
     "SQLITE_NOTADB": "the file is not an SQLite database",
     "SQLITE_TOOBIG": "a value is larger than SQLite takes",
     "SQLITE_INTERRUPT": "the statement was interrupted",
+    "UnicodeDecodeError": "a page of the database is damaged",
 }
 
 
@@ -187,14 +188,14 @@ class Engines:
                     lambda database: _with_sqlalchemy(database, work),
                     _Caller(),
                 )
-        except (DBAPIError, sqlite3.Error) as error:
+        except (DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
             raise await self._why_not_open(error) from error
 
     async def is_current(self) -> bool:
         """Tell whether the tables of this release are there, without taking a lock."""
         try:
             return await self.visit(self.writing, "opening", _has_our_tables)
-        except StoreUnavailable:
+        except (StoreUnavailable, UnicodeDecodeError):  # it quotes what is damaged
             return False  # who tries to make them learns why
 
     async def write(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:

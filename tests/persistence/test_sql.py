@@ -350,6 +350,22 @@ def zero_the_page(path: Path, text: bytes) -> None:
 
 
 class TestDamage:
+    async def test_a_damaged_schema_that_is_no_text_is_a_typed_refusal(
+        self, make: Make, path: Path
+    ) -> None:
+        """P2, row 6: SQLite quotes it, and Python cannot read the quotation."""
+        async with opened(make):
+            pass
+        outside(
+            path,
+            "PRAGMA writable_schema = ON",
+            "UPDATE sqlite_schema SET sql = CAST(x'435245415445205441424c4565d4' AS"
+            " TEXT) WHERE name = 'podvisor_replies'",
+        )
+
+        with pytest.raises(StoreUnavailable, match="a page of the database is damaged"):
+            await make().open()
+
     @pytest.mark.parametrize(
         ("column", "value"),
         [(column, value) for column, values in DAMAGE for value in values],
