@@ -55,6 +55,7 @@ class Book(Agent):
 
 
 Step = Callable[[], Awaitable[None]]
+_Due = tuple[type[object], Step]
 
 
 @attrs.define(eq=False, repr=False)
@@ -67,9 +68,9 @@ class _Stepwise(RelayStore):
         loading: what to do before it loads something.
     """
 
-    before: list[tuple[type[object], Step]] = attrs.field(factory=list)
-    after: list[tuple[type[object], Step]] = attrs.field(factory=list)
-    loading: list[Step] = attrs.field(factory=list)
+    before: list[_Due] = attrs.field(factory=list[_Due])
+    after: list[_Due] = attrs.field(factory=list[_Due])
+    loading: list[Step] = attrs.field(factory=list[Step])
 
     async def load(
         self, manager: str, keys: Sequence[Key], *, partition: str
@@ -86,9 +87,7 @@ class _Stepwise(RelayStore):
         return answers
 
 
-async def _take_step(
-    steps: list[tuple[type[object], Step]], kinds: set[type[Operation]]
-) -> None:
+async def _take_step(steps: list[_Due], kinds: set[type[Operation]]) -> None:
     if steps and steps[0][0] in kinds:
         await steps.pop(0)[1]()
 
