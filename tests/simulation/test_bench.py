@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
 import attrs
 import pytest
 
+from persistence import StoreClosed
 from pods import (
     Agent,
     AgentRef,
@@ -18,6 +21,7 @@ from pods.testing.plugin import (
     podvisor_partitions,
     podvisor_store,
 )
+from tests.support import answer, eventually
 
 __all__ = ["podvisor_host", "podvisor_partitions", "podvisor_store"]
 
@@ -39,6 +43,16 @@ class Meter(Agent):
     def add(self, message: Add) -> int:
         self.total += 1
         return self.total
+
+
+class Sleep(Message[None]):
+    """Wait for a thing that never comes."""
+
+
+class Sleeper(Agent):
+    @handler
+    async def sleep(self, message: Sleep) -> None:
+        await asyncio.Event().wait()
 
 
 class Remember(Message[int]):
@@ -99,6 +113,19 @@ async def test_the_last_commit_before_a_crash_is_kept(podvisor_host: HostBench) 
 
         again = await reopened.manager_named("meters").get("m", partition="acme")
         assert await again.ask(Add()) == 3
+
+
+async def test_who_waits_for_a_killed_host_is_told_so(podvisor_host: HostBench) -> None:
+    """A9: also who waits in a mailbox, behind a handler that will not end."""
+    async with podvisor_host as host:
+        sleepers = host.manager("sleepers", Sleeper)
+        sleeper = await sleepers.get("s", partition="acme")
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(answer(sleeper.ask(Sleep()))) for _ in range(2)]
+            await eventually(lambda: sleeper.instance and sleeper.instance.queued)
+            await podvisor_host.crash_and_reopen()
+
+    assert isinstance(asking[1].result(), StoreClosed)
 
 
 async def test_a_fault_after_the_commit_is_looked_up(podvisor_host: HostBench) -> None:
