@@ -17,12 +17,14 @@ from persistence import (
     Delete,
     Operation,
     PodsError,
+    Record,
     RecordError,
     RecordKind,
     Save,
     StaleOwner,
     StaleRevision,
     Store,
+    StoreUnavailable,
     Unit,
 )
 from supervision import HostClosed, Runtime
@@ -284,8 +286,18 @@ class Surgery:
         except (StaleRevision, StaleOwner) as error:
             self._runtime.departures.stale(pod, error)
             raise
+        except StoreUnavailable:
+            if not await self._landed(record):
+                raise
         state.rev += 1
         state.stored = stored
+
+    async def _landed(self, record: Record) -> bool:
+        """Say whether a topology was stored although its commit has failed."""
+        try:
+            return record in await self._runtime.reader.load(record.address)
+        except PodsError:
+            return False
 
 
 async def _in_turn(

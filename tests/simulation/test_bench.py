@@ -10,8 +10,11 @@ from pods import (
     Agent,
     AgentRef,
     Message,
+    Pod,
     StoreUnavailable,
+    add_node,
     handler,
+    lazy,
 )
 from pods.testing import Fault, Trouble, When
 from pods.testing.bench import HostBench, NotQuiet
@@ -126,6 +129,28 @@ async def test_who_waits_for_a_killed_host_is_told_so(podvisor_host: HostBench) 
             await podvisor_host.crash_and_reopen()
 
     assert isinstance(asking[1].result(), StoreClosed)
+
+
+class Room(Pod):
+    """A pod that begins without nodes."""
+
+
+async def test_a_mutation_that_fails_after_its_commit_is_looked_up(
+    podvisor_host: HostBench,
+) -> None:
+    """G15, row 3: it is acknowledged, as its row says; the next one stands on it."""
+    async with podvisor_host as host:
+        host.manager("meters", Meter)
+        pod = await Room.get(host.manager("rooms", Room), "r", partition="acme")
+        meter = lazy(Meter, manager="meters")
+
+        podvisor_host.faults.fail(Fault(Trouble.IOERR, When.AFTER))
+        first = await pod.mutate([add_node("one", meter)])
+        podvisor_host.faults.heal()
+        await pod.mutate([add_node("two", meter)])
+
+        assert first.added == ("one",)
+        assert set(await pod.topology()) == {"one", "two"}
 
 
 async def test_a_fault_after_the_commit_is_looked_up(podvisor_host: HostBench) -> None:
