@@ -281,14 +281,16 @@ class Surgery:
         unit = Unit(
             pod.address.partition, pod.partition.epoch, (*operations, Save(record))
         )
+        lost: StoreUnavailable | None = None
         try:
             await self._runtime.writer.submit(unit)
         except (StaleRevision, StaleOwner) as error:
             self._runtime.departures.stale(pod, error)
             raise
-        except StoreUnavailable:
-            if not await self._landed(record):
-                raise
+        except StoreUnavailable as error:
+            lost = error
+        if lost is not None and not await self._landed(record):
+            raise lost
         state.rev += 1
         state.stored = stored
 
