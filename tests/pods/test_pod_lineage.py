@@ -70,9 +70,10 @@ async def test_stop_in_one_partition_leaves_the_others_live(medium: Medium) -> N
         assert await (await again.ensure_node(Workspace.reviewer)).ask(Count()) == 1
 
 
-def no_look_for_leftovers() -> bool:
-    """Whether no pod is looking for nodes that the code has forgotten."""
-    return not any(t.get_name().startswith("leftovers") for t in asyncio.all_tasks())
+def nobody_looks_around() -> bool:
+    """Whether neither the host looks for mail nor a pod for nodes that are forgotten."""
+    looks = ("leftovers", "wake")
+    return not any(t.get_name().startswith(looks) for t in asyncio.all_tasks())
 
 
 async def test_thawing_one_partition_reads_no_row_of_another(medium: Medium) -> None:
@@ -92,7 +93,7 @@ async def test_thawing_one_partition_reads_no_row_of_another(medium: Medium) -> 
             other = await Workspace.get(workspaces, "w1", partition="acme-corp")
             instance = live(host, other)
             incarnation = instance.incarnation
-            await eventually(no_look_for_leftovers)
+            await eventually(nobody_looks_around)
             log.clear()
             store.named.clear()
 
