@@ -31,7 +31,7 @@ from .numbers import (
     resource_numbers,
 )
 from .pace import Pace
-from .phases import Phase
+from .phases import READY, RUNNING
 from .shares import DispatchPolicy, Priority, Share
 from .tally import Tally
 from .telemetry import partition_extra
@@ -214,7 +214,7 @@ class Dispatcher:
 
     def submit(self, instance: Instance) -> None:
         """Queue an instance that has mail for a seat."""
-        instance.phase = Phase.READY
+        instance.phase = READY
         now = self._now()
         account = self._fair.account(instance.address.partition, now)
         mail = instance.mail
@@ -308,7 +308,7 @@ class Dispatcher:
             return
         seeker.ticket = None
         if self._turns.begins_sync(seeker):
-            seeker.phase = Phase.RUNNING
+            seeker.phase = RUNNING
             until = ticket.started + self._policy.quantum
             try:
                 self._turns.run_sync(seeker, until, _name(ticket.needs))
@@ -321,7 +321,7 @@ class Dispatcher:
 
     def _give(self, instance: Instance, ticket: Ticket[Seeker]) -> None:
         """Let a worker run a turn."""
-        instance.phase = Phase.RUNNING
+        instance.phase = RUNNING
         seat = self._seats[instance] = _Seat(ticket, ticket.needs)
         self._pace.hand(instance.partition.step_of(instance.kind.name, ticket.kind))
         seat.task = self._workers.run(functools.partial(self._work, instance, seat))

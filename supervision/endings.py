@@ -28,7 +28,7 @@ from persistence import (
 
 from .instance import Instance
 from .mailbox import Envelope
-from .phases import IDLE, Phase
+from .phases import COMMITTING, IDLE
 from .pulse import INSTANT
 from .states import landed, restore, save_unit, stored, stored_revision
 from .turn import Hooks, Turn
@@ -55,7 +55,7 @@ class Endings:
         if not turn.must_commit:
             self._release(turn)
             return
-        instance.phase = Phase.COMMITTING
+        instance.phase = COMMITTING
         if instance.partition.claim is None:
             self.hooks.claiming(instance.partition).add_done_callback(
                 functools.partial(self._claimed, turn),

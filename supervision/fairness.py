@@ -18,7 +18,17 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from .accounts import Account, Place, Resource, Ticket
+from .accounts import (
+    BLOCKED,
+    FULL,
+    IDLE,
+    OVER,
+    READY,
+    Account,
+    Place,
+    Resource,
+    Ticket,
+)
 from .blame import History, Stretch
 from .heaps import TagHeap
 from .numbers import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of
@@ -30,7 +40,7 @@ __all__ = ["FairQueue"]
 T = TypeVar("T")
 
 _NORMAL = 1
-_AT_ITS_CAP = (Place.OVER, Place.FULL)
+_AT_ITS_CAP = (OVER, FULL)
 _EVENTS = 4_096
 
 
@@ -263,7 +273,7 @@ class FairQueue(Generic[T]):
             account.touch(now, self._history)
             if account.debt < account.share.burst:
                 return account
-            account.place = Place.FULL
+            account.place = FULL
         return None
 
     def _seat(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
@@ -288,31 +298,31 @@ class FairQueue(Generic[T]):
         heap: TagHeap[T] | None = None
         share = account.share
         if not account.waiting:
-            place = Place.IDLE
+            place = IDLE
         elif account.resource is not None:
-            place = Place.BLOCKED
+            place = BLOCKED
             heap = account.resource.waiters
         elif account.seats < share.cap:
-            place, heap = Place.READY, self._ready
+            place, heap = READY, self._ready
         elif account.seats < share.hard_cap:
-            place, heap = Place.OVER, self._over
+            place, heap = OVER, self._over
         else:
-            place = Place.FULL
+            place = FULL
         if place is not account.place:
             self._move(account, place, now)
         self._versions = account.version = self._versions + 1
         if heap is not None:
             heap.push(account)
-        if account.woken is not None and place is not Place.READY:
+        if account.woken is not None and place is not READY:
             self._pass_on(account, now)
 
     def _move(self, account: Account[T], place: Place, now: float) -> None:
-        if place is Place.READY:
+        if place is READY:
             self.contending += 1
-        elif account.place is Place.READY:
+        elif account.place is READY:
             self.contending -= 1
         account.place = place
-        if place is Place.IDLE:
+        if place is IDLE:
             account.capped = False
         elif place in _AT_ITS_CAP and not account.capped:
             account.capped = True
@@ -344,7 +354,7 @@ class FairQueue(Generic[T]):
             if account is None:
                 return
             self._unblock(account, now)
-            if account.place is Place.READY:
+            if account.place is READY:
                 account.woken = resource
                 resource.promised += 1
 

@@ -20,7 +20,7 @@ from .errors import OutOfRuntime
 from .kind import Kind
 from .mailbox import Envelope, Mailbox
 from .partitions import Partition
-from .phases import OnParentStop, Phase
+from .phases import STOPPED, OnParentStop, Phase
 from .ref import AgentRef
 from .shares import Priority
 from .staging import Staged
@@ -134,7 +134,7 @@ class Instance:
     @property
     def live(self) -> bool:
         """Whether it is in memory and will answer without being thawed again."""
-        return self.phase is not Phase.STOPPED
+        return self.phase is not STOPPED
 
     @property
     def children(self) -> tuple[Instance, ...]:

@@ -39,7 +39,7 @@ from .endings import Endings
 from .errors import Quarantined, StartFailed
 from .failures import describe
 from .instance import Instance
-from .phases import Durability, OnParentStop, Phase
+from .phases import IDLE, Durability, OnParentStop, Phase
 from .telemetry import Telemetry
 from .turns import Turns
 from .workers import Workers
@@ -224,7 +224,7 @@ class Lifecycle:
             self._live(instance)
 
     def _live(self, instance: Instance) -> None:
-        instance.phase = Phase.IDLE
+        instance.phase = IDLE
         instance.used = self.clock.monotonic()
         if not instance.watched:
             instance.watched = True
@@ -248,7 +248,7 @@ class Lifecycle:
         elif instance.mail:
             self.submit(instance)
         else:
-            instance.phase = Phase.IDLE
+            instance.phase = IDLE
             if instance.dirty:
                 self._save_later(instance)
 
@@ -261,12 +261,12 @@ class Lifecycle:
 
     def flush(self, instance: Instance) -> None:
         """Save an idle instance that has something to save, without waiting."""
-        if instance.phase is Phase.IDLE and instance.dirty:
+        if instance.phase is IDLE and instance.dirty:
             self._save(instance)
 
     def _save_now(self, instance: Instance) -> None:
         instance.timer = None
-        if instance.phase is not Phase.IDLE or not instance.dirty:
+        if instance.phase is not IDLE or not instance.dirty:
             if instance.live and instance.dirty:
                 self._save_later(instance)
             return

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 
 __all__ = [
+    "COMMITTING",
     "IDLE",
+    "READY",
     "RUNNING",
     "SETTLED",
     "STOPPED",
@@ -35,7 +37,9 @@ class Phase(enum.Enum):
 
 # Before Python 3.12, to look a member up in its class costs as much as ten of these.
 IDLE = Phase.IDLE
+READY = Phase.READY
 RUNNING = Phase.RUNNING
+COMMITTING = Phase.COMMITTING
 STOPPED = Phase.STOPPED
 
 SETTLED = (Phase.IDLE, Phase.READY, Phase.RUNNING, Phase.COMMITTING)

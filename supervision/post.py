@@ -23,7 +23,7 @@ from .errors import MailboxFull, Overloaded
 from .instance import Instance
 from .mailbox import Envelope
 from .messages import Message
-from .phases import SETTLED, Phase
+from .phases import IDLE, READY, SETTLED, Phase
 from .schedules import Timing
 from .shares import Priority
 from .telemetry import end_span, partition_extra
@@ -99,9 +99,9 @@ class Post:
     def put(self, instance: Instance, envelope: Envelope) -> None:
         """Put an accepted message into the mailbox and see that it is handled."""
         priority = instance.enqueue(envelope)
-        if instance.phase is Phase.IDLE:
+        if instance.phase is IDLE:
             self._runtime.dispatcher.arrive(instance)
-        elif instance.phase is Phase.READY and priority is not Priority.BACKGROUND:
+        elif instance.phase is READY and priority is not Priority.BACKGROUND:
             self._runtime.dispatcher.hasten(instance, priority)
 
     def send_later(

@@ -71,7 +71,7 @@ async def test_stop_in_one_partition_leaves_the_others_live(medium: Medium) -> N
 
 
 def nobody_looks_around() -> bool:
-    """Whether neither the host looks for mail nor a pod for nodes that are forgotten."""
+    """Whether no host looks for mail, and no pod for nodes that are forgotten."""
     looks = ("leftovers", "wake")
     return not any(t.get_name().startswith(looks) for t in asyncio.all_tasks())
 
