@@ -86,14 +86,9 @@ class Turns:
             call = self._traced(instance, spec, envelope, ask=ask)
         instance.current, instance.running = envelope, spec.name
         try:
+            run = partition.context.copy().run  # a fresh context of its partition
             value: object = self._meter.run(
-                instance,
-                spec.name,
-                began,
-                partition.context.copy().run,  # a fresh context of its partition
-                call,
-                instance.agent,
-                envelope.message,
+                instance, spec.name, began, run, call, instance.agent, envelope.message
             )
             changed = keep(instance, start)
             if envelope.delivery is not None:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from .letters import LetterConformance, letter
 from .listings import ListingConformance
-from .records import Make, RecordConformance, opened, save, state, unit
+from .making import Make, opened, save, state, unit
+from .records import RecordConformance
 from .relay import RelayStore
 
 __all__ = [

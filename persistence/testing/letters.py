@@ -23,7 +23,7 @@ from persistence import (
     Take,
 )
 
-from .records import Make, opened, state, unit
+from .making import Make, opened, state, unit
 
 __all__ = ["LetterConformance", "letter"]
 

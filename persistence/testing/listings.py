@@ -6,7 +6,7 @@ import pytest
 
 from persistence import Address, Key, Record, RecordKind, Save, StoreClosed
 
-from .records import Make, body_of, opened, save, state, unit
+from .making import Make, body_of, opened, save, state, unit
 
 __all__ = ["ListingConformance"]
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import attrs
 import pytest
 
-from persistence import Key, Loaded, Operation, Post, StoreError, Take, Unit
+from persistence import (
+    Clock,
+    Key,
+    Loaded,
+    Operation,
+    Post,
+    Store,
+    StoreError,
+    Take,
+    Unit,
+)
 from persistence.testing import RelayStore
-from supervision import Agent, Host, Message, handler
+from supervision import Agent, AgentRef, Host, Message, handler
 from supervision.letterbox import box_of
 from tests.support import MakeStore, ManualClock, eventually, offline
 
@@ -92,16 +103,24 @@ async def _take_step(steps: list[_Due], kinds: set[type[Operation]]) -> None:
         await steps.pop(0)[1]()
 
 
+@contextlib.asynccontextmanager
+async def two_books(
+    store: Store, clock: Clock
+) -> AsyncGenerator[tuple[Host, AgentRef[Book], AgentRef[Book]]]:
+    """Start a book that sends, and the other one, to which it does."""
+    async with Host(store=store, clock=clock) as host:
+        books = host.manager("books", Book)
+        sender = await books.get("sender", partition="acme")
+        yield host, sender, await books.get("other", partition="acme")
+
+
 @pytest.mark.parametrize("name", ["", "timer"])
 async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
     make: MakeStore, clock: ManualClock, name: str
 ) -> None:
     """A9: the reading leaves it to the end of the turn that has sent it."""
     store = _Stepwise(make())
-    async with Host(store=store, clock=clock) as host:
-        books = host.manager("books", Book)
-        sender = await books.get("sender", partition="acme")
-        other = await books.get("other", partition="acme")
+    async with two_books(store, clock) as (host, sender, other):
         partition = host.runtime.partition("acme")
 
         box = box_of(partition)
@@ -126,10 +145,7 @@ async def test_a_letter_whose_sender_is_told_late_is_handled_once(
 ) -> None:
     """A9: the store has failed, and while its row is looked up, letters are read."""
     store = _Stepwise(make())
-    async with Host(store=store, clock=clock) as host:
-        books = host.manager("books", Book)
-        sender = await books.get("sender", partition="acme")
-        other = await books.get("other", partition="acme")
+    async with two_books(store, clock) as (host, sender, other):
         partition = host.runtime.partition("acme")
         box = box_of(partition)
 
@@ -156,10 +172,7 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
 ) -> None:
     """A9: the end of the old one says nothing of the new one, which is on its way."""
     store = _Stepwise(make())
-    async with Host(store=store, clock=clock) as host:
-        books = host.manager("books", Book)
-        sender = await books.get("sender", partition="acme")
-        other = await books.get("other", partition="acme")
+    async with two_books(store, clock) as (host, sender, other):
         partition = host.runtime.partition("acme")
         box = box_of(partition)
         waiting: list[int] = []
