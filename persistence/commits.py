@@ -223,7 +223,7 @@ class Writer:
         try:
             await self._streams.run()
         finally:
-            self._abandon()
+            self.abandon()
 
     async def _serve(self, shard: _Shard) -> None:
         if shard.claims:
@@ -318,7 +318,12 @@ class Writer:
             waiting = batch.pop(partition)
             await self._claim(_Waiting({partition: waiting}))
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """Accept nothing more, and fail what waits with ``StoreClosed``.
+
+        ``run`` does it when it ends; whoever owns its task does it for one that was
+        cancelled before it began.
+        """
         self._closed = True
         for shard in self._streams:
             while (job := shard.units.take()) is not None:

@@ -257,7 +257,7 @@ class Reader:
                 group.create_task(self._turns.run())
                 group.create_task(self._questions.run())
         finally:
-            self._abandon()
+            self.abandon()
 
     def _group(self, partition: str, manager: str) -> _Group:
         group = self._groups.get((partition, manager))
@@ -351,7 +351,12 @@ class Reader:
         if question is not None and not question.left():
             self._failed += not await question.put_to(self._store)
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """Accept nothing more, and fail what waits with ``StoreClosed``.
+
+        ``run`` does it when it ends; whoever owns its task does it for one that was
+        cancelled before it began.
+        """
         self._closed = True
         for group in self._groups.values():
             self._fail(group.waiting, StoreClosed())

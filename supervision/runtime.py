@@ -245,15 +245,19 @@ class Runtime(Finding):
         except asyncio.CancelledError:
             await finish(self.store.close, "podvisor-close")  # noqa: ASYNC102  it may be open
             raise
-        self._storage = {
-            self.crew.hold(self.writer.run, "podvisor-writer"),
-            self.crew.hold(self.reader.run, "podvisor-reader"),
-        }
+        self._serve(self.writer, "podvisor-writer")
+        self._serve(self.reader, "podvisor-reader")
         self.open = True
         self.oversight.start()
         Metrics(self).register()
         if self.policy.mail.wake:
             self.mailroom.rounds.start()
+
+    def _serve(self, part: Writer | Reader, name: str) -> None:
+        task = self.crew.hold(part.run, name)
+        # A task that is cancelled before its first step would answer nobody.
+        task.add_done_callback(lambda _: part.abandon())
+        self._storage.add(task)
 
     async def end(self) -> None:
         """Let the storage tasks finish what they have, then close the store."""

@@ -5,7 +5,7 @@ import asyncio
 import attrs
 import pytest
 
-from persistence import StoreClosed
+from persistence import Address, StoreClosed, Unit
 from pods import (
     Agent,
     AgentRef,
@@ -129,6 +129,24 @@ async def test_who_waits_for_a_killed_host_is_told_so(podvisor_host: HostBench) 
             await podvisor_host.crash_and_reopen()
 
     assert isinstance(asking[1].result(), StoreClosed)
+
+
+async def test_who_waits_for_a_host_whose_tasks_never_began_is_told_so(
+    podvisor_host: HostBench,
+) -> None:
+    """A9: it is killed before the first step of what would read and write for him."""
+    async with podvisor_host as host:
+        address = Address("acme", "meters", "m")
+        waiting = (
+            host.runtime.reader.load(address),
+            host.runtime.reader.ask(lambda store: store.open(), partition="acme"),
+            host.runtime.writer.claim("acme"),
+            host.runtime.writer.submit(Unit("acme", 1, ())),
+        )
+
+        await podvisor_host.crash_and_reopen()
+
+        assert [type(one.exception()) for one in waiting] == [StoreClosed] * 4
 
 
 class Room(Pod):
