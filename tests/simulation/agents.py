@@ -16,6 +16,7 @@ __all__ = [
     "Ledger",
     "Read",
     "Refused",
+    "Remind",
     "Report",
     "Squad",
     "Team",
@@ -94,6 +95,16 @@ class Forward(Message[int]):
     after: float | None = None
 
 
+class Remind(Message[int]):
+    """Enter an operation, and set the timer of this ledger, or call it off.
+
+    It has one timer, so that a later one takes the place of an earlier one.
+    """
+
+    op: str
+    after: float | None
+
+
 class Fail(Message[int]):
     """Enter an operation, then fail."""
 
@@ -143,6 +154,18 @@ class Ledger(Agent):
             self.context.tell(target, follow, durable=message.durable)
         else:
             self.context.schedule(follow, after=message.after, target=target)
+        return self.count
+
+    @handler
+    def remind(self, message: Remind) -> int:
+        self.count += 1
+        self.entries.append(message.op)
+        self.checked += 1
+        if message.after is None:
+            self.context.unschedule("reminder")
+        else:
+            follow = Do(f"{message.op}>")
+            self.context.schedule(follow, after=message.after, name="reminder")
         return self.count
 
     @handler(raises=(Refused,))

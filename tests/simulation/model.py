@@ -36,6 +36,7 @@ class _Operation:
     outcome: Outcome = Outcome.UNKNOWN
     source: str | None = None
     durable: bool = False
+    timer: bool = False
 
 
 @attrs.define(eq=False)
@@ -61,6 +62,7 @@ class Model:
         source: str | None = None,
         *,
         durable: bool = False,
+        timer: bool = False,
     ) -> str:
         """Name a new operation.
 
@@ -69,12 +71,13 @@ class Model:
             address: who is to do it.
             source: the operation whose commit sends it.
             durable: it is sent so that it arrives, whatever happens.
+            timer: it sets the timer of its ledger, or calls it off.
         """
         number = len(self.operations)
         where = f"{address.partition}/{address.manager}/{address.key!r}"
         name = f"{source}>" if source else f"{number}@{where}"
         self.operations[name] = _Operation(
-            address, client, source=source, durable=durable
+            address, client, source=source, durable=durable, timer=timer
         )
         return name
 
@@ -89,14 +92,27 @@ class Model:
     def missing(self, reports: dict[Address, Report]) -> list[str]:
         """Name the durable messages that were sent and have not arrived."""
         entered = _entered(reports)
+        replaced = self._replaced(reports)
         return [
             name
             for name, operation in self.operations.items()
             if operation.durable
-            and operation.source in entered
+            and operation.source in entered - replaced
             and name not in entered
             and operation.address in reports
         ]
+
+    def _replaced(self, reports: dict[Address, Report]) -> set[str]:
+        """Name the operations whose timer a later one has taken the place of."""
+        found: set[str] = set()
+        for report in reports.values():
+            set_by = [one for one in report.entries if self._sets_timer(one)]
+            found.update(set_by[:-1])
+        return found
+
+    def _sets_timer(self, name: str) -> bool:
+        operation = self.operations.get(name)
+        return operation is not None and operation.timer
 
     def check(self, reports: dict[Address, Report]) -> list[str]:
         """Hold what the ledgers say against what their callers saw."""
@@ -138,7 +154,21 @@ class Model:
                 found.append(f"at {address}, but not meant for it: {name}")
             if times > 1:
                 found.append(f"done {times} times at {address}: {name}")
-        return found + self._check_order(report)
+        return found + self._check_order(report) + self._check_timer(report)
+
+    def _check_timer(self, report: Report) -> list[str]:
+        """Find a timer that was handled after another one had taken its place."""
+        latest = ""
+        found: list[str] = []
+        for name in report.entries:
+            operation = self.operations.get(name)
+            if self._sets_timer(name):
+                latest = name
+            elif operation is not None and operation.source is not None:
+                source = operation.source
+                if self._sets_timer(source) and source != latest:
+                    found.append(f"replaced and handled all the same: {name}")
+        return found
 
     def _check_order(self, report: Report) -> list[str]:
         """Find acknowledged operations of one client that are not in their order."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import re
+from collections.abc import Callable
 
+import attrs
 import pytest
 
-from persistence import Unit, Writer, transactions, writes
+from persistence import PodsError, Unit, Writer, transactions, writes
 from supervision import AskTimeout
 from supervision.instance import Instance
+from supervision.mailroom import Mailroom
 from supervision.post import Post
 from supervision.turns import Turns
 from tests.simulation.plan import Plan
@@ -36,6 +40,8 @@ CONTESTED = Plan(
     impatience=0.0,
 )
 """Two processes that work on the same ledger."""
+CROWDED = attrs.evolve(CONTESTED, clients=5, steps=20, taken_over=False)
+"""One process whose only ledger always has something in its mailbox."""
 
 
 def found_by(seeds: range, plan: Plan | None = None) -> str:
@@ -55,15 +61,18 @@ def _no(*_: object) -> bool:
 @pytest.mark.timeout(60)
 def test_an_answer_before_the_commit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 1: a writer that does not wait for the disk loses what it acknowledged."""
-    submit = Writer.submit
+    commit = Writer.commit
 
-    def at_once(self: Writer, unit: Unit) -> asyncio.Future[None]:
-        _ = submit(self, unit)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+    def at_once(
+        self: Writer,
+        unit: Unit,
+        ended: Callable[[PodsError | None], None],
+        context: contextvars.Context,
+    ) -> None:
+        commit(self, unit, lambda _: None, context)
+        _ = asyncio.get_running_loop().call_soon(ended, None, context=context)
 
-    monkeypatch.setattr(Writer, "submit", at_once)
+    monkeypatch.setattr(Writer, "commit", at_once)
 
     assert "lost" in found_by(range(SEEDS))
 
@@ -96,6 +105,11 @@ def test_two_processes_on_the_same_rows_lose_nothing() -> None:
     assert not found_by(range(5), CONTESTED)
 
 
+def test_one_crowded_ledger_forgets_nothing_and_repeats_nothing() -> None:
+    """Row 1, A9: nor does it handle a timer that has been replaced."""
+    assert not found_by(range(5), CROWDED)
+
+
 @pytest.mark.timeout(60)
 def test_a_turn_that_is_not_undone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 1: a handler that fails leaves nothing of what it changed."""
@@ -118,3 +132,13 @@ def test_mail_that_is_lost_on_the_way_to_a_successor_is_found(
     monkeypatch.setattr(Post, "rehome", lose)
 
     assert found_by(range(SEEDS))
+
+
+@pytest.mark.timeout(60)
+def test_a_replaced_timer_that_is_handled_all_the_same_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Row 1, A9: it was in a mailbox when another one took its place."""
+    monkeypatch.setattr(Mailroom, "_recall", _no)
+
+    assert "replaced and handled" in found_by(range(SEEDS), CROWDED)

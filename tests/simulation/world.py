@@ -16,11 +16,9 @@ from pods import (
     Change,
     Host,
     HostPolicy,
-    MailboxFull,
     Message,
     PodRef,
     StoreError,
-    UnknownNode,
     add_node,
     eager,
     lazy,
@@ -34,25 +32,17 @@ from .agents import (
     Fail,
     Forward,
     Ledger,
-    Read,
-    Report,
+    Remind,
     Team,
     watch,
 )
 from .model import Model, Outcome
 from .plan import Plan
-from .process import LEFT_OPEN, PATIENCE, REFUSED, Process
+from .process import LEFT_OPEN, REFUSED, Process
 
 __all__ = ["World"]
 
-_WAITS = 20
-_WAIT = 30.0
-"""Virtual seconds; the longest pause between two tries of a letter is 300."""
-_AHEAD = 7_300.0
-"""Seconds; a timer that was set while the clock was ahead is due so much later."""
 _INSISTING = 4
-_FULL = 10
-"""Seconds after which nobody is late with what is in a mailbox of two messages."""
 _FAILED_STARTS = 3
 """Attempts after which a start is let succeed: it is a small part of the run."""
 
@@ -160,7 +150,7 @@ class World:
         random = self.simulation.random
         works = [
             self._do, self._do, self._do_slowly, self._forward, self._forward,
-            self._fail, self._insist,
+            self._fail, self._insist, self._remind,
             self._stop, self._list, self._team, self._node, self._node, self._mutate,
         ]  # fmt: skip
         for _ in range(self.plan.steps):
@@ -201,17 +191,23 @@ class World:
     ) -> str:
         """Ask for an operation, and note what its caller learns of it."""
         name = self.model.begin(client, address)
+        await self._ask_for(name, ref, make(name))
+        return name
+
+    async def _ask_for(
+        self, name: str, ref: AgentRef[Agent], message: Message[object]
+    ) -> None:
         life = self.life
         hurried = self.simulation.random.random() < 0.1
         try:
-            await ref.ask(make(name), timeout=0.005 if hurried else None)
+            await ref.ask(message, timeout=0.005 if hurried else None)
         except LEFT_OPEN:
-            return name
+            return
         except REFUSED:
             outcome = Outcome.UNDONE
         except Exception as error:
             if life != self.life:  # the process that was asked has gone
-                return name
+                return
             if str(error) != name:
                 raise
             outcome = Outcome.UNDONE
@@ -219,7 +215,6 @@ class World:
             outcome = Outcome.DONE
         if life == self.life:
             self.model.end(name, outcome)
-        return name
 
     def _anywhere(self) -> tuple[str, str]:
         random = self.simulation.random
@@ -264,6 +259,22 @@ class World:
             return
         await self._operate(client, ref.address, ref, make)
 
+    async def _remind(self, client: str) -> None:
+        """Set the timer of a ledger, or call it off."""
+        random = self.simulation.random
+        partition, key = self._anywhere()
+        after = None if random.random() < 0.2 else random.choice((0.0, 0.01, 1.0, 9.0))
+        address = Address(partition, "ledgers", key)
+        name = self.model.begin(client, address, timer=True)
+        if after is not None:
+            self.model.begin(client, address, source=name, durable=True)
+        ledgers = (await self.process()).ledgers
+        try:
+            ref = await ledgers.get(key, partition=partition)
+        except LEFT_OPEN:
+            return
+        await self._ask_for(name, ref, Remind(name, after))
+
     async def _insist(self, client: str) -> None:
         """Ask again and again with one key until it is answered, once for all."""
         partition, key = self._anywhere()
@@ -297,7 +308,8 @@ class World:
 
     # The pods.
 
-    async def _pod(self, partition: str, key: str) -> PodRef[Team] | None:
+    async def pod(self, partition: str, key: str) -> PodRef[Team] | None:
+        """Return a team, unless it cannot be had now."""
         teams = (await self.process()).teams
         try:
             return await Team.get(teams, key, partition=partition)
@@ -305,12 +317,12 @@ class World:
             return None
 
     async def _team(self, client: str) -> None:
-        pod = await self._pod(*self._anywhere())
+        pod = await self.pod(*self._anywhere())
         if pod is not None:
             await self._operate(client, pod.address, pod, Do)
 
     async def _node(self, client: str) -> None:
-        pod = await self._pod(*self._anywhere())
+        pod = await self.pod(*self._anywhere())
         if pod is None:
             return
         random = self.simulation.random
@@ -320,7 +332,7 @@ class World:
             await self._operate(client, ref.address, ref, Do)
 
     async def _mutate(self, client: str) -> None:
-        pod = await self._pod(*self._anywhere())
+        pod = await self.pod(*self._anywhere())
         if pod is None:
             return
         async with self._mutating.setdefault(pod.address, asyncio.Lock()):
@@ -355,71 +367,3 @@ class World:
             await pod.mutate([change])
             if life == self.life:
                 self.model.nodes[node] = (there, Outcome.DONE)
-
-    # What must hold in the end.
-
-    async def all_arrived(self) -> dict[Address, Report]:
-        """Wait until every durable message has arrived, or for long; read all."""
-        reports = await self.reports()
-        for wait in range(_WAITS):
-            if not self.model.missing(reports):
-                break
-            if wait == _WAITS // 2:
-                self.simulation.jump(_AHEAD)
-            await asyncio.sleep(_WAIT)
-            reports = await self.reports()
-        return reports
-
-    async def reports(self) -> dict[Address, Report]:
-        """Read every ledger that an operation was meant for, released if need be."""
-        found: dict[Address, Report] = {}
-        for address in self.model.addresses():
-            if address in self.model.removing:
-                continue
-            try:
-                ref = await self._ref(address)
-            except UnknownNode:
-                found[address] = Report((), 0, 0)
-            else:
-                found[address] = await self._read(ref)
-        return found
-
-    async def _read(self, ref: AgentRef[Agent]) -> Report:
-        """Read a ledger; letters that have just arrived may fill its mailbox."""
-        for _ in range(_FULL):
-            try:
-                return await ref.ask(Read(), timeout=PATIENCE)
-            except MailboxFull:
-                await asyncio.sleep(1.0)
-        return await ref.ask(Read(), timeout=PATIENCE)
-
-    async def _ref(self, address: Address) -> AgentRef[Agent]:
-        process = await self.process()
-        manager = process.host.manager_named(address.manager)
-        partition, key = address.partition, address.key
-        for one in (process.ledgers, process.teams, process.squads):
-            for marked in await one.quarantined(partition=partition):
-                await one.release(
-                    marked.address.key, partition=partition, actor="test", reason="test"
-                )
-        match key:
-            case (str(), str(pod_key), str(name)):
-                pod = await Team.get(process.teams, pod_key, partition=partition)
-                return await pod.ensure_node(name)
-            case _:
-                return await manager.get(key, partition=partition)
-
-    async def check_nodes(self) -> list[str]:
-        """Hold the topologies against what the callers of ``mutate`` were told."""
-        found: list[str] = []
-        for node, (there, outcome) in self.model.nodes.items():
-            if outcome is not Outcome.DONE:
-                continue
-            await self._ref(Address(node.partition, "teams", node.key[1]))
-            pod = await self._pod(node.partition, str(node.key[1]))
-            assert pod is not None
-            await pod.reconcile()
-            names = {one.name for one in (await pod.topology()).nodes}
-            if (node.key[-1] in names) is not there:
-                found.append(f"a mutation is lost: {node}, there: {not there}")
-        return found
