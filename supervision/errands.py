@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,6 +12,7 @@ from persistence import Defer, Letter, Operation, Post, Take
 from .letterbox import Place, box_of
 from .mailbox import Envelope
 from .partitions import Partition
+from .staging import Staged
 
 if TYPE_CHECKING:
     from .mailroom import Mailroom
@@ -26,6 +28,11 @@ class Posting:
     partition: Partition
     letter: Letter
     envelope: Envelope
+
+    @property
+    def place(self) -> Place:
+        """Where it is put; what has no name gets one with its stamp."""
+        return self.letter.target, self.letter.id
 
     def operations(self) -> tuple[Operation, ...]:
         """Give it its place in the order, and store it."""
@@ -82,6 +89,14 @@ class Carried:
     partition: Partition
     letter: Letter
     recalled: bool = False
+
+    def waits_for(self, staged: Sequence[Staged]) -> bool:
+        """Tell whether one of these puts another timer in its place, or none."""
+        place = (self.letter.target, self.letter.id)
+        return any(
+            isinstance(one, Posting | CallingOff) and one.place == place
+            for one in staged
+        )
 
     def handled(self, value: object) -> Taking:
         """Take it away with the commit of the turn that handled it."""

@@ -7,7 +7,7 @@ same key, now or after a restart, gets the stored reply and no handler runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from persistence import (
 from .errors import AskTimeout, InvalidArgument
 from .mail_errors import IdempotencyMismatch
 from .partitions import Partition
-from .staging import Delivery
+from .staging import Delivery, Staged
 from .wire import Packed, Wire
 
 if TYPE_CHECKING:
@@ -160,6 +160,10 @@ class _Remembered:
     done: asyncio.Future[None]
     record: Reply | None = None
     recalled: bool = False
+
+    def waits_for(self, staged: Sequence[Staged]) -> bool:
+        """Tell that nobody calls it off."""
+        return False
 
     def handled(self, value: object) -> _Remembered:
         """Commit the reply with the turn."""

@@ -6,6 +6,7 @@ operations to the writer in one unit with the state, and then says how it ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from persistence import Operation
@@ -35,6 +36,10 @@ class Delivery(Protocol):
     @property
     def recalled(self) -> bool:
         """Whether it was called off, so that nobody should handle it any more."""
+        ...
+
+    def waits_for(self, staged: Sequence[Staged]) -> bool:
+        """Tell whether one of these calls it off, should its turn be committed."""
         ...
 
     def handled(self, value: object) -> Staged:

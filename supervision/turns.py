@@ -150,7 +150,7 @@ class Turns:
         """
         turn = self._begin(instance)
         for _ in range(instance.kind.policy.batch):
-            if (found := self._next(instance, needs, only_sync=True)) is None:
+            if (found := self._next(turn, needs, only_sync=True)) is None:
                 break
             envelope, spec = found
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
@@ -170,7 +170,7 @@ class Turns:
         STAMP.set(instance.partition.name)  # the worker takes it off again
         try:
             for _ in range(instance.kind.policy.batch):
-                if (found := self._next(instance, needs)) is None:
+                if (found := self._next(turn, needs)) is None:
                     break
                 envelope, spec = found
                 value = (
@@ -223,12 +223,16 @@ class Turns:
         return Turn(instance, mark(instance), instance.dirty)
 
     def _next(
-        self, instance: Instance, needs: str | None, *, only_sync: bool = False
+        self, turn: Turn, needs: str | None, *, only_sync: bool = False
     ) -> tuple[Envelope, HandlerSpec] | None:
         """Take the next message, unless this turn may not handle it."""
+        instance, staged = turn.instance, turn.staged
         while instance.mail:
             envelope, spec = instance.mail.head(), None
             if not envelope.abandoned:
+                delivery = envelope.delivery
+                if staged and delivery is not None and delivery.waits_for(staged):
+                    return None
                 spec = instance.kind.spec.handler_for(envelope.message, instance)
                 if spec.needs != needs or (only_sync and spec.coroutine is not None):
                     return None

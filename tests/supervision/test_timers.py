@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -52,6 +53,10 @@ class Unset(Message[None]):
     fails: bool = False
 
 
+class Pause(Message[None]):
+    until: asyncio.Event
+
+
 class Timers(Message[tuple[Schedule, ...]]):
     pass
 
@@ -82,6 +87,10 @@ class Bell(Agent):
         self.context.unschedule(message.name)
         if message.fails:
             raise Declined("no")
+
+    @handler
+    async def pause(self, message: Pause) -> None:
+        await message.until.wait()
 
     @handler
     async def timers(self, message: Timers) -> tuple[Schedule, ...]:
@@ -211,6 +220,34 @@ async def test_a_timer_can_be_called_off_and_replaced(
     box = host.runtime.partition("acme").box
     assert box is not None
     assert (box.letters, box.named) == (0, {})
+
+
+@pytest.mark.parametrize("name", ["tea", "egg"])
+async def test_a_timer_is_called_off_or_replaced_ahead_of_itself_in_a_mailbox(
+    host: Host, clock: ManualClock, name: str
+) -> None:
+    """A9: the message before it, in the same turn, has done so."""
+    bell = await bells(host).get("b", partition="acme")
+    await bell.ask(Set({"after": 10.0, "name": "tea"}, text="old"))
+    box = host.runtime.partition("acme").box
+    assert box is not None
+    gate = asyncio.Event()
+    instead = Set({"after": 20.0, "name": name}, text="new")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bell.ask(Pause(gate)))
+        await eventually(lambda: bell.instance and bell.instance.running)
+        if name != "tea":
+            group.create_task(bell.ask(Unset("tea")))
+        group.create_task(bell.ask(instead))
+        await eventually(lambda: bell.instance and bell.instance.queued)
+        clock.advance(10)
+        await eventually(lambda: box.out)
+        gate.set()
+    await pass_time(host, clock, 60)
+
+    assert await bell.ask(Heard()) == ("new",)
+    assert box.letters == 0
 
 
 async def test_a_rule_fires_again_and_again(host: Host, clock: ManualClock) -> None:
