@@ -65,7 +65,7 @@ async def _ref(world: World, address: Address) -> AgentRef[Agent]:
     process = await world.process()
     manager = process.host.manager_named(address.manager)
     partition, key = address.partition, address.key
-    for one in (process.ledgers, process.teams, process.squads):
+    for one in (process.ledgers, process.drafts, process.teams, process.squads):
         for marked in await one.quarantined(partition=partition):
             await one.release(
                 marked.address.key, partition=partition, actor="test", reason="test"

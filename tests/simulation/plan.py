@@ -7,6 +7,7 @@ from random import Random
 
 import attrs
 
+from pods import Durability
 from pods.testing import EVERY_FAULT, Fault
 
 __all__ = ["Plan"]
@@ -33,6 +34,7 @@ class Plan:
         idle: seconds without traffic until an instance hibernates.
         mailbox: messages that may wait for one instance.
         impatience: share of the calls that are cancelled or have a short deadline.
+        late: when the drafts are saved, which are not saved in each turn.
     """
 
     clients: int
@@ -48,6 +50,12 @@ class Plan:
     idle: float | None
     mailbox: int
     impatience: float
+    late: Durability = Durability.INTERVAL
+
+    @property
+    def keeps_drafts(self) -> bool:
+        """Whether nothing happens after which an acknowledged draft may be lost."""
+        return not (self.fault_rate or self.crashes or self.taken_over)
 
     @classmethod
     def draw(cls, random: Random) -> Plan:
@@ -67,4 +75,5 @@ class Plan:
             idle=random.choice((None, 0.0, 0.0, 0.05, 1.0)),
             mailbox=random.choice((2, 1_000)),
             impatience=random.choice((0.0, 0.1, 0.5)),
+            late=random.choice((Durability.INTERVAL, Durability.HIBERNATE)),
         )

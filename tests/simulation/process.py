@@ -65,6 +65,7 @@ class Process:
 
     host: Host
     ledgers: InstanceManager[Ledger]
+    drafts: InstanceManager[Ledger]
     squads: InstanceManager[Squad]
     teams: InstanceManager[Team]
 
@@ -77,6 +78,9 @@ class Process:
         return cls(
             host,
             host.manager("ledgers", Ledger, policy=policy),
+            host.manager(
+                "drafts", Ledger, policy=attrs.evolve(policy, durability=plan.late)
+            ),
             host.manager("squads", Squad, policy=policy),
             host.manager("teams", Team, policy=policy),
         )

@@ -150,7 +150,7 @@ class World:
         random = self.simulation.random
         works = [
             self._do, self._do, self._do_slowly, self._forward, self._forward,
-            self._fail, self._insist, self._remind,
+            self._fail, self._insist, self._remind, self._draft,
             self._stop, self._list, self._team, self._node, self._node, self._mutate,
         ]  # fmt: skip
         for _ in range(self.plan.steps):
@@ -213,7 +213,8 @@ class World:
             outcome = Outcome.UNDONE
         else:
             outcome = Outcome.DONE
-        if life == self.life:
+        kept = self.plan.keeps_drafts or ref.address.manager != "drafts"
+        if life == self.life and (kept or outcome is Outcome.UNDONE):
             self.model.end(name, outcome)
 
     def _anywhere(self) -> tuple[str, str]:
@@ -231,6 +232,19 @@ class World:
 
     async def _do(self, client: str) -> None:
         await self._ledger(client, Do)
+
+    async def _draft(self, client: str) -> None:
+        """Change a ledger that is saved later; what it was told may go in a crash."""
+        partition, key = self._anywhere()
+        address = Address(partition, "drafts", key)
+        name = self.model.begin(client, address)
+        drafts = (await self.process()).drafts
+        make = self.simulation.random.choice((Do, Fail, lambda op: DoSlowly(op, 0.01)))
+        try:
+            ref = await drafts.get(key, partition=partition)
+        except LEFT_OPEN:
+            return
+        await self._ask_for(name, ref, make(name))
 
     async def _do_slowly(self, client: str) -> None:
         seconds = self.simulation.random.choice((0.0, 0.01, 1.0))
