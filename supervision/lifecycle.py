@@ -48,6 +48,8 @@ __all__ = ["Lifecycle"]
 
 T = TypeVar("T")
 
+_STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
+
 
 @attrs.define(eq=False)
 class Lifecycle:
@@ -299,8 +301,14 @@ class Lifecycle:
 
 def _halves(records: tuple[Record, ...]) -> tuple[Record | None, Record | None]:
     """Return the state and the topology of an instance, as far as it has them."""
-    by_kind = {record.kind: record for record in records}
-    return by_kind.get(RecordKind.STATE), by_kind.get(RecordKind.TOPOLOGY)
+    state: Record | None = None
+    topology: Record | None = None
+    for record in records:
+        if record.kind is _STATE:
+            state = record
+        else:
+            topology = record
+    return state, topology
 
 
 def _moved(instance: Instance, state: Record) -> bool:
