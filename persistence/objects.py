@@ -95,6 +95,7 @@ def object_form(
     """
     unstructure, structure = _compile(cls, shape, forms)
     required = {field.name for field in shape.fields if field.default is attrs.NOTHING}
+    declares_all = frozenset(forms).issuperset
 
     def dump(value: object) -> object:
         if type(value) is not cls:
@@ -108,8 +109,10 @@ def object_form(
     def load(raw: object, _declared: object = None, /) -> T:
         if not is_dict(raw):
             raise at.misfit(cls.__name__, raw)
+        reason = "it has other fields"
         try:
-            return structure(raw, cls)
+            if declares_all(raw):
+                return structure(raw, cls)
         except Misfit:
             raise
         except Exception as error:  # noqa: BLE001  whatever a user's constructor raises
@@ -139,7 +142,8 @@ def _compile(
         hooks = gen.override(struct_hook=form.load, unstruct_hook=form.dump)
         return field.evolve(type=Annotated[object, hooks])
 
-    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    # Whether a field is too many is asked before; cattrs would take longer to see it.
+    converter = Converter(detailed_validation=False)
     fields = [hook(field) for field in shape.fields]
     return (
         gen.make_dict_unstructure_fn_from_attrs(  # pyright: ignore[reportUnknownMemberType]  Attribute is open there

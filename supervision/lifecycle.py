@@ -16,6 +16,7 @@ from typing import TypeVar
 import attrs
 
 from persistence import (
+    Address,
     Claim,
     Clock,
     CorruptRecord,
@@ -143,12 +144,12 @@ class Lifecycle:
     def _loaded(
         self, instance: Instance, found: tuple[Record, ...] | PodsError
     ) -> None:
-        if isinstance(found, RecordError):
-            self.quarantine(instance, found.reason)
-        elif isinstance(found, PodsError):
-            self.departures.drop(instance, found)
-        else:
+        if not isinstance(found, PodsError):
             self._go_home(instance, found)
+        elif isinstance(found, RecordError):
+            self.quarantine(instance, found.reason)
+        else:
+            self.departures.drop(instance, found)
 
     def _go_home(self, instance: Instance, records: tuple[Record, ...]) -> None:
         """Thaw an instance when it is known where it belongs."""
@@ -171,8 +172,8 @@ class Lifecycle:
             agent = spec.fresh() if state is None else spec.thaw(state)
             if instance.kind.extension is not None:
                 instance.kind.extension.thawed(instance, topology)
-            if state is not None:
-                self._recall_parent(instance, state)
+            if state is not None and state.parent is not None:
+                self._recall_parent(instance, state, state.parent)
         except RecordError as error:
             self.quarantine(instance, error.reason)
             return
@@ -188,9 +189,11 @@ class Lifecycle:
         instance.dress(agent)
         self._wake(instance)
 
-    def _recall_parent(self, instance: Instance, state: Record) -> None:
-        if state.parent is not None and instance.parent is None:
-            instance.kin().lost_parent = state.parent
+    def _recall_parent(
+        self, instance: Instance, state: Record, parent: Address
+    ) -> None:
+        if instance.parent is None:
+            instance.kin().lost_parent = parent
             instance.kin().on_parent_stop = _policy_of(state)
             self.departures.registrar.family(instance)
 
@@ -235,8 +238,9 @@ class Lifecycle:
             instance.kind.extension.started(instance)
         if instance.waiters is not None:
             release_waiters(instance, None)
-        if (above := extended_ancestor(instance)) is not None:
-            above[1].arrived(above[0], instance)
+        if instance.family is not None:
+            if (above := extended_ancestor(instance)) is not None:
+                above[1].arrived(above[0], instance)
         self.settled(instance)
 
     def settled(self, instance: Instance) -> None:
