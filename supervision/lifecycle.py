@@ -238,9 +238,8 @@ class Lifecycle:
             instance.kind.extension.started(instance)
         if instance.waiters is not None:
             release_waiters(instance, None)
-        if instance.family is not None:
-            if (above := extended_ancestor(instance)) is not None:
-                above[1].arrived(above[0], instance)
+        if (above := extended_ancestor(instance)) is not None:
+            above[1].arrived(above[0], instance)
         self.settled(instance)
 
     def settled(self, instance: Instance) -> None:
