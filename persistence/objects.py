@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import attrs
 
 from .errors import shorten
-from .scalars import Form, Misfit, Site, is_dict
+from .scalars import Form, Load, Misfit, Site, is_dict
 
 __all__ = ["Shape", "object_form", "shape_of"]
 
@@ -94,8 +94,6 @@ def object_form(
         at: where it stands.
     """
     unstructure, structure = _compile(cls, shape, forms)
-    required = {field.name for field in shape.fields if field.default is attrs.NOTHING}
-    declares_all = frozenset(forms).issuperset
 
     def dump(value: object) -> object:
         if type(value) is not cls:
@@ -105,6 +103,25 @@ def object_form(
         except AttributeError as error:
             lost = error.name
         raise Misfit(f"{at} has lost its attribute {lost!r}")
+
+    return Form(
+        classes=frozenset([cls]),
+        kinds=frozenset([dict]),
+        immutable=shape.frozen and all(form.immutable for form in forms.values()),
+        dump=dump,
+        load=_loader(cls, structure, shape, forms, at),
+    )
+
+
+def _loader(
+    cls: type[T],
+    structure: Callable[[dict[str, object], type[T]], T],
+    shape: Shape,
+    forms: Mapping[str, Form[object]],
+    at: Site,
+) -> Load[T]:
+    required = {field.name for field in shape.fields if field.default is attrs.NOTHING}
+    declares_all = frozenset(forms).issuperset
 
     def load(raw: object, _declared: object = None, /) -> T:
         if not is_dict(raw):
@@ -120,13 +137,7 @@ def object_form(
         reason = _mismatch(raw.keys(), forms.keys(), required, at) or reason
         raise Misfit(f"{at} holds no {cls.__name__}: {reason}")
 
-    return Form(
-        classes=frozenset([cls]),
-        kinds=frozenset([dict]),
-        immutable=shape.frozen and all(form.immutable for form in forms.values()),
-        dump=dump,
-        load=load,
-    )
+    return load
 
 
 def _compile(
