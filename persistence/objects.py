@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import attrs
 
 from .errors import shorten
-from .scalars import Form, Misfit, Site, is_dict
+from .scalars import Form, Load, Misfit, Site, is_dict
 
 __all__ = ["Shape", "object_form", "shape_of"]
 
@@ -94,7 +94,6 @@ def object_form(
         at: where it stands.
     """
     unstructure, structure = _compile(cls, shape, forms)
-    required = {field.name for field in shape.fields if field.default is attrs.NOTHING}
 
     def dump(value: object) -> object:
         if type(value) is not cls:
@@ -105,11 +104,32 @@ def object_form(
             lost = error.name
         raise Misfit(f"{at} has lost its attribute {lost!r}")
 
+    return Form(
+        classes=frozenset([cls]),
+        kinds=frozenset([dict]),
+        immutable=shape.frozen and all(form.immutable for form in forms.values()),
+        dump=dump,
+        load=_loader(cls, structure, shape, forms, at),
+    )
+
+
+def _loader(
+    cls: type[T],
+    structure: Callable[[dict[str, object], type[T]], T],
+    shape: Shape,
+    forms: Mapping[str, Form[object]],
+    at: Site,
+) -> Load[T]:
+    required = {field.name for field in shape.fields if field.default is attrs.NOTHING}
+    declares_all = frozenset(forms).issuperset
+
     def load(raw: object, _declared: object = None, /) -> T:
         if not is_dict(raw):
             raise at.misfit(cls.__name__, raw)
+        reason = "it has other fields"
         try:
-            return structure(raw, cls)
+            if declares_all(raw):
+                return structure(raw, cls)
         except Misfit:
             raise
         except Exception as error:  # noqa: BLE001  whatever a user's constructor raises
@@ -117,13 +137,7 @@ def object_form(
         reason = _mismatch(raw.keys(), forms.keys(), required, at) or reason
         raise Misfit(f"{at} holds no {cls.__name__}: {reason}")
 
-    return Form(
-        classes=frozenset([cls]),
-        kinds=frozenset([dict]),
-        immutable=shape.frozen and all(form.immutable for form in forms.values()),
-        dump=dump,
-        load=load,
-    )
+    return load
 
 
 def _compile(
@@ -139,7 +153,8 @@ def _compile(
         hooks = gen.override(struct_hook=form.load, unstruct_hook=form.dump)
         return field.evolve(type=Annotated[object, hooks])
 
-    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    # Whether a field is too many is asked before; cattrs would take longer to see it.
+    converter = Converter(detailed_validation=False)
     fields = [hook(field) for field in shape.fields]
     return (
         gen.make_dict_unstructure_fn_from_attrs(  # pyright: ignore[reportUnknownMemberType]  Attribute is open there

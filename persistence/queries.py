@@ -112,11 +112,9 @@ def _load_batch(
         records = found[text]
         if isinstance(records, tuple):
             try:
-                record = stored_record(columns, addresses[text])
+                found[text] = (*records, stored_record(columns, addresses[text]))
             except CorruptRecord as error:
                 found[text] = error
-            else:
-                found[text] = (*records, record)
     for text in hidden:
         if isinstance(found[text], tuple):
             found[text] = CorruptRecord(addresses[text], HIDDEN)

@@ -8,7 +8,7 @@ exactly one partition and carries the epoch under which its host owns that parti
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
@@ -46,9 +46,11 @@ class RecordKind(enum.Enum):
     TOPOLOGY = "topology"
 
 
-@attrs.frozen
-class Record:
+class Record(NamedTuple):
     """One stored row.
+
+    A named tuple and no attrs class, because every save and every thaw makes one, and
+    an attrs class that is frozen takes twice as long.
 
     Attributes:
         address: whose it is.

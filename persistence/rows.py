@@ -49,6 +49,9 @@ class Row(NamedTuple):
     body: bytes
 
 
+_Values: TypeAlias = tuple[str, str, str, str, int, int, str, str, str, bytes]
+"""What a ``Row`` holds; who only reads one has no use for names, which take time."""
+
 _Columns: TypeAlias = tuple[str, str, int, int, str, str, str, bytes, bytes]
 """What ``LOAD`` gives if nothing is damaged; SQLite keeps any type in any column."""
 
@@ -67,20 +70,8 @@ def stored_record(columns: tuple[object, ...], address: Address) -> Record:
     """
     if not _are_typed(columns):
         raise CorruptRecord(address, "a column has a value of the wrong type")
-    key, kind, rev, version, manager, parent_key, on_stop, body, digest = columns
-    row = Row(
-        address.partition,
-        address.manager,
-        key,
-        kind,
-        rev,
-        version,
-        manager,
-        parent_key,
-        on_stop,
-        body,
-    )
-    if checksum(row) != digest:
+    row = (address.partition, address.manager, *columns[:-1])
+    if checksum(row) != columns[-1]:
         raise CorruptRecord(address, "its checksum does not match")
     return record_of(row, address)
 
@@ -107,43 +98,35 @@ def row_of(record: Record) -> Row:
     )
 
 
-def record_of(row: Row, address: Address) -> Record:
+def record_of(row: _Values, address: Address) -> Record:
     """Read a record back from its columns.
 
     Args:
-        row: columns whose Python types are those of ``Row``.
+        row: a ``Row``, or its values.
         address: what was asked for; the row was found under it.
 
     Raises:
         CorruptRecord: a column holds what no record has.
     """
-    kind = _KINDS.get(row.kind)
+    _, _, _, word, rev, version, manager, key, on_parent_stop, body = row
+    kind = _KINDS.get(word)
     if kind is None:
         raise CorruptRecord(address, "its kind is unknown")
-    if row.rev < 1 or row.version < 1:
+    if rev < 1 or version < 1:
         raise CorruptRecord(address, "its revision or version is below 1")
-    return Record(
-        address,
-        kind,
-        row.rev,
-        row.version,
-        row.body,
-        _parent(row, address),
-        row.on_parent_stop,
-    )
+    parent = _parent(manager, key, address) if manager or key else None
+    return Record(address, kind, rev, version, body, parent, on_parent_stop)
 
 
-def _parent(row: Row, address: Address) -> Address | None:
-    if not row.parent_manager and not row.parent_key:
-        return None
+def _parent(manager: str, key: str, address: Address) -> Address:
     try:
-        manager = check_name(row.parent_manager, "manager")
-        return Address(address.partition, manager, key_from_text(row.parent_key))
+        above = check_name(manager, "manager")
+        return Address(address.partition, above, key_from_text(key))
     except (InvalidKey, InvalidName) as error:
         raise CorruptRecord(address, "its parent is no address") from error
 
 
-def checksum(row: Row) -> bytes:
+def checksum(row: _Values) -> bytes:
     """Digest a row, its identity included, so that no row can stand in for another.
 
     Each text goes in with its length before it: without the lengths, ``ab`` + ``c``

@@ -27,6 +27,7 @@ from .errors import UnsupportedField
 __all__ = [
     "SCALARS",
     "Form",
+    "Load",
     "Misfit",
     "Site",
     "enum_form",

@@ -27,6 +27,7 @@ __all__ = [
     "PARTITIONS",
     "TABLES",
     "TAKE",
+    "TESTIMONY",
     "UPDATE",
     "VERSION",
     "WITNESS",
@@ -116,12 +117,17 @@ WHERE partition = :partition AND manager = :manager
 """
 """The keys are one parameter, a JSON array, so the text is the same for any number."""
 
-WITNESS = """
-SELECT key, kind FROM podvisor_records INDEXED BY podvisor_records_witness
+_BY_WITNESS = """
+FROM podvisor_records INDEXED BY podvisor_records_witness
 WHERE partition = :partition AND manager = :manager
     AND key IN (SELECT value FROM json_each(:keys))
 """
+
+WITNESS = f"SELECT key, kind {_BY_WITNESS}"
 """Reads the index alone: it holds every column that is asked for."""
+
+TESTIMONY = f"SELECT group_concat(key), group_concat(kind) {_BY_WITNESS}"
+"""The same in one row, which takes half as long."""
 
 INSPECT = """
 SELECT partition, manager, key, kind, rev, version, parent_manager, parent_key,

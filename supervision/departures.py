@@ -95,7 +95,9 @@ class Departures:
 
 def extended_ancestor(instance: Instance) -> tuple[Instance, Extension] | None:
     """Find the nearest live ancestor that has an extension: the pod it stands in."""
-    ancestor = instance.parent
+    if instance.family is None:
+        return None
+    ancestor = instance.family.parent
     while ancestor is not None:
         if ancestor.kind.extension is not None:
             return ancestor, ancestor.kind.extension

@@ -197,16 +197,21 @@ class Finding:
         if not instance.live:  # nobody would tell those who wait for this one
             instance = self.resolve(instance.address)
         if instance.phase not in SETTLED:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            if instance.waiters is None:
-                instance.waiters = []
-            instance.waiters.append(waiter)
-            await waiter
+            await self.started(instance)
             instance = self.find(instance.address) or instance
         instance.used = self.clock.monotonic()
         if instance.kind.extension is not None:
             await instance.kind.extension.ready(instance)
         return instance
+
+    def started(self, instance: Instance) -> asyncio.Future[None]:
+        """Return a future that is told when an instance is live, or why it is not."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if instance.waiters is None:
+            instance.waiters = [waiter]
+        else:
+            instance.waiters.append(waiter)
+        return waiter
 
     async def start_child(
         self, parent: Instance, address: Address, on_parent_stop: OnParentStop

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Homes"]
 
+_STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
+
 
 class Homes:
     """Finds the families of one host's instances."""
@@ -63,9 +65,9 @@ class Homes:
         """
         if instance.parent is not None:
             return None
-        if not rows and type(instance.address.key) is str:  # who begins, in most cases
-            return None
         parent = _parent(rows)
+        if parent is None and type(instance.address.key) is str:  # most, cheap to see
+            return None
         pod = self._pod_of(instance.address)
         if pod is None and (parent is None or self._is_up(parent)):
             return None
@@ -139,7 +141,10 @@ class Homes:
 
 
 def _parent(rows: Sequence[Record]) -> Address | None:
-    return next((row.parent for row in rows if row.kind is RecordKind.STATE), None)
+    for row in rows:
+        if row.kind is _STATE:
+            return row.parent
+    return None
 
 
 def _over(found: asyncio.Future[None], _: asyncio.Task[None]) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import attrs
 
 from persistence import (
+    Address,
     Claim,
     Clock,
     CorruptRecord,
@@ -47,6 +48,8 @@ from .workers import Workers
 __all__ = ["Lifecycle"]
 
 T = TypeVar("T")
+
+_STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
 
 @attrs.define(eq=False)
@@ -141,12 +144,12 @@ class Lifecycle:
     def _loaded(
         self, instance: Instance, found: tuple[Record, ...] | PodsError
     ) -> None:
-        if isinstance(found, RecordError):
-            self.quarantine(instance, found.reason)
-        elif isinstance(found, PodsError):
-            self.departures.drop(instance, found)
-        else:
+        if not isinstance(found, PodsError):
             self._go_home(instance, found)
+        elif isinstance(found, RecordError):
+            self.quarantine(instance, found.reason)
+        else:
+            self.departures.drop(instance, found)
 
     def _go_home(self, instance: Instance, records: tuple[Record, ...]) -> None:
         """Thaw an instance when it is known where it belongs."""
@@ -169,8 +172,8 @@ class Lifecycle:
             agent = spec.fresh() if state is None else spec.thaw(state)
             if instance.kind.extension is not None:
                 instance.kind.extension.thawed(instance, topology)
-            if state is not None:
-                self._recall_parent(instance, state)
+            if state is not None and state.parent is not None:
+                self._recall_parent(instance, state, state.parent)
         except RecordError as error:
             self.quarantine(instance, error.reason)
             return
@@ -186,9 +189,11 @@ class Lifecycle:
         instance.dress(agent)
         self._wake(instance)
 
-    def _recall_parent(self, instance: Instance, state: Record) -> None:
-        if state.parent is not None and instance.parent is None:
-            instance.kin().lost_parent = state.parent
+    def _recall_parent(
+        self, instance: Instance, state: Record, parent: Address
+    ) -> None:
+        if instance.parent is None:
+            instance.kin().lost_parent = parent
             instance.kin().on_parent_stop = _policy_of(state)
             self.departures.registrar.family(instance)
 
@@ -299,8 +304,14 @@ class Lifecycle:
 
 def _halves(records: tuple[Record, ...]) -> tuple[Record | None, Record | None]:
     """Return the state and the topology of an instance, as far as it has them."""
-    by_kind = {record.kind: record for record in records}
-    return by_kind.get(RecordKind.STATE), by_kind.get(RecordKind.TOPOLOGY)
+    state: Record | None = None
+    topology: Record | None = None
+    for record in records:
+        if record.kind is _STATE:
+            state = record
+        else:
+            topology = record
+    return state, topology
 
 
 def _moved(instance: Instance, state: Record) -> bool:

@@ -28,7 +28,7 @@ from .context import PLAIN
 from .errors import NotPicklable
 from .instance import Instance
 from .kind import Kind, ManagerPolicy
-from .phases import IDLE, STOPPED, Durability, Phase
+from .phases import IDLE, STARTING, STOPPED, Durability, Phase
 from .ref import AgentRef, Referable
 from .registry import Registry
 from .runtime import Runtime
@@ -123,15 +123,22 @@ class InstanceManager(Asking, Generic[A_co]):
             HostClosed: the host is not running.
             StoreError: the store could not be read.
         """
-        address = self._address(key, partition)
+        runtime, kind = self._runtime, self._kind
+        self._check(key, partition)
         instance = self._registry.find(partition, key)
         if instance is None or instance.phase is STOPPED:
-            instance = self._runtime.publish(address, self._kind)
-        if instance.phase is not IDLE or self._kind.extension is not None:
-            instance = await self._runtime.live(instance)
-        else:
-            instance.used = self._runtime.clock.monotonic()
-        return self._ref(instance)
+            address = Address(partition, kind.name, key)
+            instance = runtime.publish(address, kind)
+        if kind.extension is not None:
+            instance = await runtime.live(instance)
+        elif instance.phase is STARTING:
+            await runtime.started(instance)
+            instance = self._registry.find(partition, key) or instance
+        elif instance.phase is not IDLE:
+            instance = await runtime.live(instance)
+        instance.used = runtime.clock.monotonic()
+        # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
+        return kind.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def lookup(
         self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
@@ -307,9 +314,13 @@ class InstanceManager(Asking, Generic[A_co]):
             partition.attached.pop(ref.address, None)
 
     def _address(self, key: Key, partition: str) -> Address:
+        self._check(key, partition)
+        return Address(partition, self._kind.name, key)
+
+    def _check(self, key: Key, partition: str) -> None:
         if type(partition) is not str or partition not in self._runtime.partitions:
             check_partition(partition)
-        return Address(partition, self._kind.name, check_key(key))
+        check_key(key)
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
         # Kind.ref is the class that the agent's __ref__ names; types cannot say so.

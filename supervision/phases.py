@@ -10,6 +10,7 @@ __all__ = [
     "READY",
     "RUNNING",
     "SETTLED",
+    "STARTING",
     "STOPPED",
     "Durability",
     "OnParentStop",
@@ -36,6 +37,7 @@ class Phase(enum.Enum):
 
 
 # Before Python 3.12, to look a member up in its class costs as much as ten of these.
+STARTING = Phase.STARTING
 IDLE = Phase.IDLE
 READY = Phase.READY
 RUNNING = Phase.RUNNING

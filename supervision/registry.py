@@ -49,7 +49,10 @@ class Registry:
     def add(self, instance: Instance) -> None:
         """Publish an instance whose address is free."""
         address = instance.address
-        self._shards.setdefault(address.partition, {})[address.key] = instance
+        shard = self._shards.get(address.partition)
+        if shard is None:
+            shard = self._shards[address.partition] = {}
+        shard[address.key] = instance
 
     def remove(self, address: Address, instance: Instance) -> bool:
         """Take out this very instance; a successor at the same address stays."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 
 from persistence import (
@@ -314,7 +313,7 @@ class RecordConformance:
         self, make: Make
     ) -> None:
         """P2: versions begin with one; what says otherwise is no record of ours."""
-        record = attrs.evolve(state("k"), version=0)
+        record = state("k")._replace(version=0)
         async with opened(make, "acme") as store:
             await store.apply([unit(Save(record)), save("l")])
             bad, good = await store.load("workers", ["k", "l"], partition="acme")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from persistence import (
 )
 from persistence.letter_rows import letter_row
 from persistence.testing import Make, letter, opened, save, unit
+from tests.persistence import damage
 
 __all__: list[str] = []
 
-_INDEX = "podvisor_letters_by_due"
-_SCHEMA = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema WHERE name = ?"
+behind_the_index = partial(damage.behind_the_index, index="podvisor_letters_by_due")
 
 
 @pytest.fixture
@@ -36,23 +37,11 @@ def make(path: Path) -> Make:
     return lambda: open_store(path)
 
 
-def behind_the_index(path: Path, statement: str, *values: object) -> None:
-    """Change the table as damage does: its index does not learn of it."""
-    with closing(sqlite3.connect(path)) as database, database:
-        index = database.execute(_SCHEMA, (_INDEX,)).fetchone()
-        database.execute("PRAGMA writable_schema = ON")
-        database.execute("DELETE FROM sqlite_schema WHERE name = ?", (_INDEX,))
-    with closing(sqlite3.connect(path)) as database, database:
-        assert database.execute(statement, values).rowcount == 1
-        database.execute("PRAGMA writable_schema = ON")
-        database.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", index)
-
-
 def spoil_page(path: Path, table: str) -> None:
     """Overwrite the page at which the rows of a table begin."""
     with closing(sqlite3.connect(path)) as database:
         (size,) = database.execute("PRAGMA page_size").fetchone()
-        root = database.execute(_SCHEMA, (table,)).fetchone()[3]
+        root = database.execute(damage.SCHEMA, (table,)).fetchone()[3]
     image = bytearray(path.read_bytes())
     image[(root - 1) * size : root * size] = b"\xff" * size
     path.write_bytes(image)

@@ -554,7 +554,7 @@ class TestRefusals:
         self, make: Make, others: list[Unit]
     ) -> None:
         """P1: a revision beyond 64 bits, in a batch of its own and of others."""
-        record = attrs.evolve(state("huge"), version=2**70)
+        record = state("huge")._replace(version=2**70)
         poison = unit(Save(state("fresh")), Save(record))
         async with opened(make, "acme", "globex") as store:
             *saved, answer, foreign = await store.apply(

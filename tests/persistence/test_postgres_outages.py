@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 
 import anyio
-import attrs
 import pytest
 
 from persistence import Claim, PostgresPolicy, Save, Store, StoreUnavailable
@@ -169,7 +168,7 @@ async def test_an_outage_after_half_a_batch_is_told_to_the_other_half(
     wire: Wire,
 ) -> None:
     """P1: a unit that is saved is not reported as lost with those that are not."""
-    record = attrs.evolve(state("huge"), version=2**70)
+    record = state("huge")._replace(version=2**70)
     async with opened(lambda: PostgresStore(wire.url), "acme") as store:
         wire.commits_left = 1
         wire.cut_at_commit = "before"

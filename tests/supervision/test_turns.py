@@ -400,5 +400,5 @@ def _newer(store: FaultyStore, *, rev: int, n: int) -> list[Unit]:
     (last,) = [u for batch in store.batches for u in batch][-1:]
     (save,) = last.operations
     assert isinstance(save, Save)
-    record = attrs.evolve(save.record, rev=rev, body=b'{"n":%d}' % n)
+    record = save.record._replace(rev=rev, body=b'{"n":%d}' % n)
     return [Unit(last.partition, last.epoch, (Save(record),))]
