@@ -7,7 +7,7 @@ import math
 import attrs
 from attrs import validators
 
-from persistence import Address, Handle
+from persistence import Address, Handle, Letter, SpoiledLetter
 
 from .mailbox import Envelope
 from .partitions import Partition
@@ -70,6 +70,8 @@ class LetterBox:
         returned: targets of letters that came back since the last reading began.
         behind: letters of an earlier time were not looked at yet.
         settled: stamps that were settled while a page is being read; ``None``: none is.
+        overtaken: by place of a timer that was replaced or called off meanwhile: the
+            first stamp whose letter was not.
         again: read again when the reading that goes on is over.
         unsaved: how many came back since then as their turn could not be saved.
         told: stamps of damaged letters that stay where they are, and of which the log
@@ -89,6 +91,7 @@ class LetterBox:
     returned: set[Address] = attrs.field(factory=set[Address])
     behind: bool = False
     settled: set[str] | None = None
+    overtaken: dict[Place, str] = attrs.field(factory=dict[Place, str])
     again: bool = False
     unsaved: int = 0
     told: set[str] = attrs.field(factory=set[str])
@@ -99,10 +102,28 @@ class LetterBox:
         """Say whether a letter for a target has to wait behind others."""
         return self.behind or target in self.held
 
-    def passes_over(self, stamp: str) -> bool:
+    def begin_reading(self) -> None:
+        """Note from now on what a page that is being read need not know yet."""
+        self.settled = set()
+
+    def end_reading(self) -> None:
+        """Forget it: whatever is read from now on knows."""
+        self.settled = None
+        self.overtaken.clear()
+
+    def overtake(self, place: Place, stamp: str) -> None:
+        """Note that a timer is gone whose stamp is a smaller one."""
+        if self.settled is not None:
+            self.overtaken[place] = stamp
+
+    def passes_over(self, letter: Letter | SpoiledLetter) -> bool:
         """Say whether a reading that goes on has nothing to do with a letter."""
-        done = self.settled
-        return done is None or stamp in done or stamp in self.posting
+        done, stamp = self.settled, letter.stamp
+        if done is None or stamp in done or stamp in self.posting:
+            return True
+        if isinstance(letter, SpoiledLetter):
+            return False
+        return stamp < self.overtaken.get((letter.target, letter.id), "")
 
     def forget(self, place: Place, stamp: str) -> None:
         """Note that a letter is no longer stored."""

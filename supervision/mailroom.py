@@ -114,8 +114,8 @@ class Mailroom:
     def stamped(self, partition: Partition, letter: Letter) -> Letter:
         """Give a letter its place in the order of its partition."""
         box = box_of(partition)
+        stamp = _next_stamp(partition)
         box.serial += 1
-        stamp = f"{partition.epoch:08x}-{box.serial:010x}"
         return attrs.evolve(
             letter, stamp=stamp, id=letter.id or stamp, sent=self._clock.wall()
         )
@@ -129,6 +129,7 @@ class Mailroom:
             box.letters += 1
         if letter.id != letter.stamp:
             box.named[place] = letter.stamp
+            box.overtake(place, letter.stamp)
         if letter.due > self._clock.wall():
             self.rounds.watch(partition, letter.due)
         elif box.keeps(letter.target):
@@ -153,6 +154,7 @@ class Mailroom:
         """Forget a timer whose row was removed."""
         box = box_of(partition)
         self._recall(box, place)
+        box.overtake(place, _next_stamp(partition))
         if (stamp := box.named.get(place)) is not None:
             box.forget(place, stamp)
 
@@ -325,7 +327,7 @@ class Mailroom:
         """Deliver a page of what is due; note in ``still`` who cannot get theirs."""
         box = box_of(partition)
         for letter in page:
-            if box.passes_over(letter.stamp):
+            if box.passes_over(letter):
                 continue
             if isinstance(letter, SpoiledLetter):
                 self._bury_spoiled(partition, letter)
@@ -387,3 +389,8 @@ class Mailroom:
                 reason=letter.reason,
             ),
         )
+
+
+def _next_stamp(partition: Partition) -> str:
+    """Return the stamp of the letter that is posted next."""
+    return f"{partition.epoch:08x}-{box_of(partition).serial + 1:010x}"

@@ -148,7 +148,7 @@ class Rounds:
         if box.settled is not None:
             box.again = True
             return
-        box.settled = set()
+        box.begin_reading()
         self._runtime.crew.start(
             functools.partial(self._read, partition, box),
             f"letters of {partition.name}",
@@ -223,7 +223,7 @@ class Rounds:
                 extra = partition_extra(partition.name, code=error.code)
                 log.warning("letters.unread", extra=extra)
         finally:
-            box.settled = None
+            box.end_reading()
         if not self._runtime.open or not self._serves(partition):
             return
         still |= box.returned  # this reading has passed them already

@@ -11,9 +11,11 @@ import pytest
 from persistence import (
     Clock,
     Key,
+    Letter,
     Loaded,
     Operation,
     Post,
+    SpoiledLetter,
     Store,
     StoreError,
     Take,
@@ -35,6 +37,10 @@ class Send(Message[None]):
     text: str
     name: str = ""
     after: float = 0.0
+
+
+class CallOff(Message[None]):
+    name: str
 
 
 class Notes(Message[tuple[str, ...]]):
@@ -61,6 +67,11 @@ class Book(Agent):
         self.context.schedule(note, after=after, name=name, target=other)
 
     @handler
+    def call_off(self, message: CallOff) -> None:
+        other = self.context.ref("books", "other")
+        self.context.unschedule(message.name, target=other)
+
+    @handler
     def all_notes(self, message: Notes) -> tuple[str, ...]:
         return self.notes
 
@@ -77,11 +88,23 @@ class _Stepwise(RelayStore):
         before: what to do, by the operation that begins it, in this order.
         after: likewise.
         loading: what to do before it loads something.
+        read: what to do after it has read letters, before it hands them over.
     """
 
     before: list[_Due] = attrs.field(factory=list[_Due])
     after: list[_Due] = attrs.field(factory=list[_Due])
     loading: list[Step] = attrs.field(factory=list[Step])
+    read: list[Step] = attrs.field(factory=list[Step])
+
+    async def letters(
+        self, *, partition: str, until: float, after: tuple[float, str], limit: int
+    ) -> list[Letter | SpoiledLetter]:
+        found = await RelayStore.letters(
+            self, partition=partition, until=until, after=after, limit=limit
+        )
+        if self.read and found:
+            await self.read.pop(0)()
+        return found
 
     async def load(
         self, manager: str, keys: Sequence[Key], *, partition: str
@@ -198,3 +221,33 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
 
     assert notes == ("old", "new")
     assert waiting == [0]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_timer_that_is_called_off_while_it_is_read_is_not_handled(
+    make: MakeStore, clock: ManualClock, *, earlier: bool, replaced: bool
+) -> None:
+    """A9: nor one that is replaced; an earlier host may have posted it."""
+    old = Send("old", "timer", after=10.0)
+    if earlier:
+        async with two_books(make(), clock) as (_, sender, _):
+            await sender.ask(old)
+    store = _Stepwise(make())
+    async with two_books(store, clock) as (host, sender, other):
+        if not earlier:
+            await sender.ask(old)
+        box = box_of(host.runtime.partition("acme"))
+
+        async def in_between() -> None:
+            new = Send("new", "timer", after=10.0)
+            await sender.ask(new if replaced else CallOff("timer"))
+
+        store.read.append(in_between)
+        for _ in range(4):
+            clock.advance(10)
+            await eventually(lambda: box.settled is None and not box.out)
+        notes = await other.ask(Notes())
+
+    assert not store.read
+    assert notes == (("new",) if replaced else ())
