@@ -3,8 +3,9 @@
 A batch is first tried as a whole: what uses the same statement is one call of the
 driver, which carries the statement out for row after row. If any row is not where its
 writer believes, all of it is undone; then each partition is tried as a whole, and where
-that fails too, unit by unit, so that the one that is refused disturbs no other. That is
-rare: whoever was refused learns it and gives up. No statement spans two partitions.
+that fails too, unit by unit, so that the one that is refused disturbs no other. From
+then on its partition is tried apart from the others, whatever it does: see
+``suspects``. No statement spans two partitions.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .letters import Answer
 from .records import Operation, Save, Unit
 from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE
+from .suspects import Suspects
 from .writes import MUST_HIT, OF_SEVERAL, Parameters, writes
 
 __all__ = ["apply_units"]
@@ -32,20 +34,27 @@ _MUST_HIT = MUST_HIT | SAVES
 
 
 def apply_units(
-    database: sqlite3.Connection, units: Sequence[Unit]
+    database: sqlite3.Connection, units: Sequence[Unit], suspects: Suspects
 ) -> list[StoreError | None]:
     """Write units of any partitions; say for each why it was refused."""
+    if len(units) == 1:  # it costs less alone
+        return [_apply_alone(database, units[0])]
     answers: list[StoreError | None] = [None] * len(units)
-    if _apply_together(database, units):
-        return answers
+    apart = suspects.among(unit.partition for unit in units)
+    shared = [u for u in units if u.partition not in apart] if apart else units
+    left: Sequence[int] = range(len(units))
+    if not shared or _apply_together(database, shared):
+        left = [n for n in left if units[n].partition in apart] if apart else ()
     lanes: dict[str, list[int]] = {}
-    for index, unit in enumerate(units):
-        lanes.setdefault(unit.partition, []).append(index)
-    for indexes in lanes.values():
-        mine = [units[index] for index in indexes]
-        if len(lanes) == 1 or not _apply_together(database, mine):
+    for index in left:
+        lanes.setdefault(units[index].partition, []).append(index)
+    tried = len(lanes) == 1 and not apart  # as a whole, just now
+    for partition, indexes in lanes.items():
+        if tried or not _apply_together(database, [units[n] for n in indexes]):
             for index in indexes:
                 answers[index] = _apply_alone(database, units[index])
+            if not tried:
+                suspects.note(partition)
     return answers
 
 
@@ -56,9 +65,7 @@ def _owner_epoch(database: sqlite3.Connection, partition: str) -> int | None:
 
 
 def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool:
-    """Write several units, or nothing of any."""
-    if len(units) == 1:
-        return False  # it costs less alone
+    """Write units, or nothing of any."""
     try:
         with _savepoint(database):
             for statement, run in groupby(_todo(database, units), itemgetter(0)):

@@ -53,7 +53,8 @@ def writes(operation: Operation, epoch: int) -> tuple[Write, ...]:
             return ((LIFT, _place(address, epoch)),)
         case PutQuarantine(mark):
             place = _place(mark.address, epoch)
-            return ((MARK, {**place, "reason": mark.reason, "since": mark.since}),)
+            reason = _storable(mark.reason)
+            return ((MARK, {**place, "reason": reason, "since": mark.since}),)
         case _:
             return _letter_writes(operation, epoch)
 
@@ -73,10 +74,21 @@ def _letter_writes(
             return ((ANSWER, {**reply_row(reply)._asdict(), "epoch": epoch}),)
         case Bury():
             place = {**attrs.asdict(operation), "epoch": epoch}
+            place["reason"] = _storable(operation.reason)
             return ((BURY, place), (TAKE_AWAY, place))
         case Exhume() | ForgetReplies():
             statement = EXHUME if isinstance(operation, Exhume) else FORGET_REPLIES
             return ((statement, {**attrs.asdict(operation), "epoch": epoch}),)
+
+
+def _storable(reason: str) -> str:
+    """Return a reason without what no text of some database holds.
+
+    A reason may quote anything. It is for people to read, so a mark in place of NUL
+    and of half a character is better than a quarantine, or a dead letter, that cannot
+    be stored: a letter would be tried for ever.
+    """
+    return reason.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _columns(row: Row, epoch: int) -> Parameters:
