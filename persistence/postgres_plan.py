@@ -13,12 +13,11 @@ from typing import TypeAlias
 
 import attrs
 
-from .errors import AlreadyAnswered, StaleRevision, StoreError, StoreUnavailable
+from .errors import StoreError, StoreUnavailable
 from .letter_statements import ANSWER, POST
-from .letters import Answer
-from .records import Operation, Save, Unit
+from .records import Unit
 from .statements import INSERT, MARK, UPDATE
-from .writes import MUST_HIT, Parameters, writes
+from .writes import MUST_HIT, Parameters, refusal_of, writes
 
 __all__ = ["Run", "Step", "at_fault", "steps_of", "together", "unfit"]
 
@@ -71,7 +70,7 @@ def steps_of(index: int, unit: Unit) -> list[Step]:
     """Lay a unit out as the statements that carry it out, in order."""
     found: list[Step] = []
     for operation in unit.operations:
-        refusal = _refusal(operation)
+        refusal = refusal_of(operation)
         for statement, parameters in writes(operation, unit.epoch):
             places = _places(unit.partition, statement, parameters)
             why = refusal if statement in MUST_HIT else None
@@ -102,17 +101,6 @@ def _is_too_large(parameters: Parameters) -> bool:
         if 4 * len(text) > _INDEX_BYTES < len(text.encode(errors="replace")):
             return True
     return False
-
-
-def _refusal(operation: Operation) -> StoreError | None:
-    """Say what it means that an operation hits no row."""
-    match operation:
-        case Save(record):
-            return StaleRevision(record.address, record.rev - 1)
-        case Answer(reply):
-            return AlreadyAnswered(reply.target, reply.key)
-        case _:
-            return None
 
 
 def _places(

@@ -18,13 +18,18 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from .engine import unavailable
-from .errors import AlreadyAnswered, StaleOwner, StaleRevision, StoreError
-from .letters import Answer
+from .errors import (
+    AlreadyAnswered,
+    LetterGone,
+    StaleOwner,
+    StaleRevision,
+    StoreError,
+)
 from .records import Operation, Save, Unit
 from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE
 from .suspects import Suspects
-from .writes import MUST_HIT, OF_SEVERAL, Parameters, writes
+from .writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
 
 __all__ = ["apply_units"]
 
@@ -123,7 +128,7 @@ def _apply_alone(database: sqlite3.Connection, unit: Unit) -> StoreError | None:
             with _savepoint(database):
                 for operation in unit.operations:
                     _carry_out(database, operation, unit)
-    except (StaleOwner, StaleRevision, AlreadyAnswered) as error:
+    except (StaleOwner, StaleRevision, AlreadyAnswered, LetterGone) as error:
         return error
     except Exception as error:
         if _concerns_all(database, error):
@@ -150,11 +155,8 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
         hits = 0  # a first revision, or a reply, of a row that exists
     if not hits:
         _check_owner(database, unit)
-        if isinstance(operation, Save):
-            record = operation.record
-            raise StaleRevision(record.address, record.rev - 1)
-        if isinstance(operation, Answer):
-            raise AlreadyAnswered(operation.reply.target, operation.reply.key)
+        if (refusal := refusal_of(operation)) is not None:
+            raise refusal
 
 
 def _check_owner(database: sqlite3.Connection, unit: Unit) -> None:

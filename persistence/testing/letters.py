@@ -156,15 +156,6 @@ class LetterConformance:
             assert await stamps(store, "acme-corp") == ["1"]
             assert await store.pending(after=None, limit=10) == [("acme-corp", 0.0)]
 
-    async def test_a_taken_letter_is_gone(self, make: Make) -> None:
-        """A9: what was handled is not handled again; a second take is no error."""
-        async with opened(make, "acme") as store:
-            await store.apply([unit(Post(letter("1")), Post(letter("2")))])
-            take = unit(Take(letter("1").target, "1", "1"))
-
-            assert await store.apply([take, take]) == [None, None]
-            assert await stamps(store) == ["2"]
-
     async def test_a_letter_of_the_same_name_replaces(self, make: Make) -> None:
         """A9: a timer that is set again has one row; its old self takes nothing."""
         old = attrs.evolve(letter("1", due=5.0), id="@tea")
