@@ -593,7 +593,7 @@ class TestSuspects:
     ) -> None:
         """P1: who writes to it again and again does so apart from the others."""
         others = [f"p{n}" for n in range(7)]
-        turns = 12
+        turns = 6
         async with opened(make, "acme", *others) as store:
             await outside(url, *DAMAGE)
             assert isinstance(store, PostgresStore)
