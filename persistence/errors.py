@@ -13,7 +13,8 @@ PodsError
 │   ├── UnsupportedStore  PV-E205 ValueError  a URL that names no usable store
 │   ├── SchemaMismatch    PV-E206             tables of another release
 │   ├── StateTooLarge     PV-E207             a record above the size limit
-│   └── AlreadyAnswered   PV-E208             a request that has a reply on record
+│   ├── AlreadyAnswered   PV-E208             a request that has a reply on record
+│   └── LetterGone        PV-E209             a letter that was handled elsewhere
 ├── RecordError        PV-E210  ValueError    a stored record that cannot be thawed
 │   ├── CorruptRecord     PV-E211             its checksum or shape is wrong
 │   ├── NewerRecord       PV-E212             written by newer code than this
@@ -42,6 +43,7 @@ __all__ = [
     "InvalidKey",
     "InvalidName",
     "InvalidPartition",
+    "LetterGone",
     "NewerRecord",
     "PodsError",
     "RecordError",
@@ -249,6 +251,22 @@ class AlreadyAnswered(StoreError):
         return (
             f"{self.address} has answered the request {shorten(self.request)!r} "
             "already. Nothing was done; ask again to get the reply on record."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class LetterGone(StoreError):
+    """A letter that was just handled is not stored any more."""
+
+    code = "PV-E209"
+    address: Address
+    letter: str
+
+    def text(self) -> str:
+        return (
+            f"The letter {shorten(self.letter)} to {self.address} is gone: it was "
+            "handled elsewhere, or the database has lost it. The turn that handled it "
+            "was undone; look whether what it was to do has been done."
         )
 
 

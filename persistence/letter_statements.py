@@ -25,6 +25,7 @@ __all__ = [
     "POST",
     "REPLY",
     "TAKE_AWAY",
+    "TAKE_CERTAIN",
     "TALLY",
 ]
 
@@ -46,6 +47,12 @@ ON CONFLICT (partition, manager, key, id) DO UPDATE SET
 
 _PLACE = """partition = :partition AND manager = :manager AND key = :key AND id = :id
     AND (:stamp = '' OR stamp = :stamp)"""
+
+_EXACTLY = """partition = :partition AND manager = :manager AND key = :key AND id = :id
+    AND stamp = :stamp"""
+
+TAKE_CERTAIN = f"DELETE FROM podvisor_letters WHERE {_EXACTLY} AND {OWNED}"  # noqa: S608  as above
+"""Of a letter that has to be there."""
 
 TAKE_AWAY = f"DELETE FROM podvisor_letters WHERE {_PLACE} AND {OWNED}"  # noqa: S608  as above
 

@@ -144,7 +144,11 @@ class Post:
 
 @attrs.frozen
 class Take:
-    """Remove a letter that was handled, or called off; one that is gone is no error.
+    """Remove a letter that was handled, or called off.
+
+    A timer with a name may be gone: whoever has its name replaces it or calls it off,
+    also while it is handled. Nothing removes a letter without a name but its being
+    handled, so one that is gone was handled elsewhere: refused.
 
     Attributes:
         target: whose mail it is in.
@@ -155,6 +159,11 @@ class Take:
     target: Address
     id: str
     stamp: str
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it has to be there: it has no name, only its stamp."""
+        return self.id == self.stamp
 
 
 @attrs.frozen

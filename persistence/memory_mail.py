@@ -8,7 +8,7 @@ from typing import TypeVar
 import attrs
 
 from .address import Address, key_to_text
-from .errors import AlreadyAnswered, StoreError
+from .errors import AlreadyAnswered, LetterGone, StoreError
 from .letter_rows import LetterRow, ReplyRow, letter_of, letter_row, reply_of, reply_row
 from .letters import (
     Answer,
@@ -60,9 +60,8 @@ class Mail:
                 _put(self.letters, row[1:4], row, undo)
             case Defer(letter):
                 self._defer(letter, undo)
-            case Take(target, name, stamp):
-                place = (target.manager, key_to_text(target.key), name)
-                self._take(place, stamp, undo)
+            case Take():
+                return self._take(operation, undo)
             case Bury():
                 self._bury(operation, undo)
             case Exhume():
@@ -115,9 +114,13 @@ class Mail:
         if self._stands(row[1:4], letter.stamp):
             _put(self.letters, row[1:4], row, undo)
 
-    def _take(self, place: tuple[str, str, str], stamp: str, undo: Undo) -> None:
-        if self._stands(place, stamp):
+    def _take(self, take: Take, undo: Undo) -> StoreError | None:
+        place = (take.target.manager, key_to_text(take.target.key), take.id)
+        if self._stands(place, take.stamp):
             _drop(self.letters, place, undo)
+        elif take.is_certain:
+            return LetterGone(take.target, take.stamp)
+        return None
 
     def _forget(self, before: float, undo: Undo) -> None:
         for key in [k for k, row in self.replies.items() if row.expires <= before]:

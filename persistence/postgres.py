@@ -24,6 +24,7 @@ from .postgres_setup import alter, set_up
 from .postgres_url import Target, check_target
 from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
+from .suspects import Suspects
 from .threads import own_thread
 
 __all__ = ["PostgresStore"]
@@ -52,6 +53,7 @@ class PostgresStore(Store):
         factory=PostgresPolicy, kw_only=True, alias="policy"
     )
     server: Server | None = attrs.field(default=None, init=False)
+    _suspects: Suspects = attrs.field(factory=Suspects, init=False)
 
     def __repr__(self) -> str:
         state = "closed" if self.server is None else "open"
@@ -104,7 +106,7 @@ class PostgresStore(Store):
         return [found[text] for text in texts]
 
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
-        return await apply_units(self._opened(), units)
+        return await apply_units(self._opened(), units, self._suspects)
 
     async def keys(
         self, manager: str, *, partition: str, after: Key | None, limit: int

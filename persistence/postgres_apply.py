@@ -3,17 +3,19 @@
 A batch is a few round trips, however many units and partitions it has: one to lock the
 owners, one for each kind of statement, one to commit. A unit that is refused leaves
 nothing behind because the transaction is undone and made again without it; that is rare
-enough to cost less than a savepoint around each unit.
+enough to cost less than a savepoint around each unit. It stays rare, as the partition
+of such a unit has transactions apart from the others for a while: see ``suspects``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import compress
 
 import attrs
 
 from .errors import StaleOwner, StoreError, StoreUnavailable
-from .postgres_plan import Step, at_fault, steps_of, together
+from .postgres_plan import Step, at_fault, steps_of, together, unfit
 from .postgres_rows import columns_of
 from .postgres_server import (
     FAILURES,
@@ -26,58 +28,96 @@ from .postgres_server import (
 )
 from .postgres_statements import LOCK, writing
 from .records import Unit
+from .suspects import Suspects
 
 __all__ = ["apply_units"]
 
-_OF_A_VALUE = ("22", "23", "54")
-"""Classes of errors that a value brings about, and not the medium."""
+_OF_A_UNIT = ("22", "23", "54", "XX001", "XX002")
+"""Errors that a value brings about, or the damaged page where it is to be stored."""
 
 
-async def apply_units(server: Server, units: Sequence[Unit]) -> list[StoreError | None]:
+async def apply_units(
+    server: Server, units: Sequence[Unit], suspects: Suspects
+) -> list[StoreError | None]:
     """Save units of any partitions; say for each why it was refused.
+
+    Those of partitions that had a transaction made again lately have one of their own.
 
     Raises:
         StoreUnavailable: nothing of any unit was saved, or nobody can tell.
     """
+    apart = suspects.among(unit.partition for unit in units)
+    if not apart:
+        return await _apply(server, units, suspects)
+    order = sorted(range(len(units)), key=lambda n: units[n].partition in apart)
+    shared = sum(unit.partition not in apart for unit in units)
+    found = await _apply_parts(server, [units[n] for n in order], shared, suspects)
+    answers = dict(zip(order, found, strict=True))
+    return [answers[n] for n in range(len(units))]
+
+
+async def _apply(
+    server: Server, units: Sequence[Unit], suspects: Suspects
+) -> list[StoreError | None]:
+    """Save units in one transaction; if one of them spoils it, in several.
+
+    Raises:
+        StoreUnavailable: as above.
+    """
     try:
-        return await _apply_together(server, units)
+        return await _apply_together(server, units, suspects)
     except Unsettled as error:
         reason = "the connection broke during the commit; its outcome is unknown"
         raise StoreUnavailable("save", reason) from error
     except FAILURES as error:
-        if not _is_of_a_value(error):
+        if not _is_of_a_unit(error):
             raise unavailable("save", error) from error
         if len(units) == 1:
+            suspects.note(units[0].partition)
             return [unavailable("save", error)]
-    # One value of one unit cannot be stored. Halving finds it in a few transactions.
-    middle = len(units) // 2
-    first = await apply_units(server, units[:middle])
+    # One unit cannot be stored. Halving finds it in a few transactions.
+    return await _apply_parts(server, units, len(units) // 2, suspects)
+
+
+async def _apply_parts(
+    server: Server, units: Sequence[Unit], middle: int, suspects: Suspects
+) -> list[StoreError | None]:
+    """Save the units before a place in the batch, then those behind it.
+
+    Raises:
+        StoreUnavailable: as above. Of the second part it is the answer to each unit, as
+            the first part is saved.
+    """
+    if not middle:
+        return await _apply(server, units, suspects)
+    first = await _apply(server, units[:middle], suspects)
+    rest = units[middle:]
     try:
-        return [*first, *await apply_units(server, units[middle:])]
-    except (
-        StoreUnavailable
-    ) as error:  # the first half is saved: each has its own answer
-        rest = units[middle:]
+        return [*first, *await _apply(server, rest, suspects)]
+    except StoreUnavailable as error:
         return [*first, *(StoreUnavailable("save", error.reason) for _ in rest)]
 
 
-def _is_of_a_value(error: Exception) -> bool:
-    """Tell a value that cannot be stored from a refusal of the medium.
+def _is_of_a_unit(error: Exception) -> bool:
+    """Tell what a single unit brings about from a refusal of the medium.
 
     The driver refuses some values itself, with an error that is a ``ValueError`` too.
     """
-    return sqlstate(error).startswith(_OF_A_VALUE) or isinstance(error, ValueError)
+    return sqlstate(error).startswith(_OF_A_UNIT) or isinstance(error, ValueError)
 
 
 async def _apply_together(
-    server: Server, units: Sequence[Unit]
+    server: Server, units: Sequence[Unit], suspects: Suspects
 ) -> list[StoreError | None]:
     """Save the units that can be saved in one transaction.
 
     Raises:
         Unsettled: nobody can tell whether it was committed.
     """
-    refused: dict[int, StoreError] = {}
+    # By partition, so that the wall is entered once for each in every run.
+    order = sorted(range(len(units)), key=lambda index: units[index].partition)
+    batch = [steps_of(n, units[n]) for n in order]
+    refused = unfit(batch)
     name = ""
     while len(refused) < len(units):
         try:
@@ -85,10 +125,13 @@ async def _apply_together(
                 owners = await _lock(session, units)
                 name = owners.transaction
                 refused |= owners.stale(units)
-                await _write(session, units, refused)
+                left = [n not in refused for n in order]
+                await _write(session, [*compress(batch, left)])
             break
         except _AtFault as found:
             refused |= found.units
+            for index in found.units:
+                suspects.note(units[index].partition)
         except Unsettled as error:
             outcome = await server.was_committed(name)  # noqa: ASYNC120  a cancellation wins here
             if outcome is None:
@@ -135,17 +178,12 @@ async def _lock(session: Session, units: Sequence[Unit]) -> _Owners:
     return _Owners(transaction, epochs)
 
 
-async def _write(
-    session: Session, units: Sequence[Unit], refused: Mapping[int, StoreError]
-) -> None:
-    """Write every unit that is not refused yet.
+async def _write(session: Session, batch: Sequence[Sequence[Step]]) -> None:
+    """Write units that are not refused yet.
 
     Raises:
         _AtFault: units that cannot be saved; nothing must be kept.
     """
-    # By partition, so that the wall is entered once for each in every run.
-    order = sorted(range(len(units)), key=lambda index: units[index].partition)
-    batch = [steps_of(n, units[n]) for n in order if n not in refused]
     missed: set[Step] = set()
     for run in together(step for steps in batch for step in steps):
         calls = [(step.partition, step.parameters) for step in run.steps]

@@ -13,16 +13,27 @@ from typing import TypeAlias
 
 import attrs
 
-from .errors import AlreadyAnswered, StaleRevision, StoreError
-from .letters import Answer
-from .records import Operation, Save, Unit
-from .writes import MUST_HIT, Parameters, writes
+from .errors import StoreError, StoreUnavailable
+from .letter_statements import ANSWER, POST
+from .records import Unit
+from .statements import INSERT, MARK, UPDATE
+from .writes import MUST_HIT, Parameters, refusal_of, writes
 
-__all__ = ["Run", "Step", "at_fault", "steps_of", "together"]
+__all__ = ["Run", "Step", "at_fault", "steps_of", "together", "unfit"]
 
 _Place: TypeAlias = tuple[str, ...]
 
 _BY_PARTITION = frozenset({"podvisor_replies", "podvisor_dead_letters"})
+_INDEX_BYTES = 2_600
+"""What the texts of an index row may have; a third of a page, less what is around."""
+
+_INDEXED = (
+    ("partition", "manager", "key", "kind", "id", "request"),
+    ("partition", "parent_manager", "parent_key"),
+)
+"""Parameters that stand in one index row, or more than these."""
+
+_INDEXING = frozenset({INSERT, UPDATE, MARK, POST, ANSWER})
 _TABLE = re.compile(r"podvisor_(?!owners)\w+")
 
 
@@ -59,7 +70,7 @@ def steps_of(index: int, unit: Unit) -> list[Step]:
     """Lay a unit out as the statements that carry it out, in order."""
     found: list[Step] = []
     for operation in unit.operations:
-        refusal = _refusal(operation)
+        refusal = refusal_of(operation)
         for statement, parameters in writes(operation, unit.epoch):
             places = _places(unit.partition, statement, parameters)
             why = refusal if statement in MUST_HIT else None
@@ -69,15 +80,27 @@ def steps_of(index: int, unit: Unit) -> list[Step]:
     return found
 
 
-def _refusal(operation: Operation) -> StoreError | None:
-    """Say what it means that an operation hits no row."""
-    match operation:
-        case Save(record):
-            return StaleRevision(record.address, record.rev - 1)
-        case Answer(reply):
-            return AlreadyAnswered(reply.target, reply.key)
-        case _:
-            return None
+def unfit(units: Iterable[Sequence[Step]]) -> dict[int, StoreError]:
+    """Say which units have a key that no index of PostgreSQL takes.
+
+    The server would end the whole transaction for it, and a batch would be cut in
+    halves until its unit is found: a tenant who tries such keys would hold up all.
+    """
+    reason = "a key is larger than an index of PostgreSQL takes"
+    return {
+        step.unit: StoreUnavailable("save", reason)
+        for steps in units
+        for step in steps
+        if step.statement in _INDEXING and _is_too_large(step.parameters)
+    }
+
+
+def _is_too_large(parameters: Parameters) -> bool:
+    for names in _INDEXED:
+        text = "".join(str(parameters.get(name, "")) for name in names)
+        if 4 * len(text) > _INDEX_BYTES < len(text.encode(errors="replace")):
+            return True
+    return False
 
 
 def _places(

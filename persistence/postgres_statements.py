@@ -73,18 +73,7 @@ class Statement:
         self, partition: str, parameters: Mapping[str, object]
     ) -> tuple[object, ...]:
         """Return the arguments in earnest."""
-        return (partition, *(_storable(name, parameters[name]) for name in self.names))
-
-
-def _storable(name: str, value: object) -> object:
-    """Return a value as it is, but a reason without what no text of PostgreSQL holds.
-
-    A reason may quote anything. It is for people to read, so a mark in place of NUL
-    and of half a character is better than a quarantine that cannot be stored.
-    """
-    if name != "reason" or not isinstance(value, str):
-        return value
-    return value.encode(errors="replace").decode().replace("\0", "\ufffd")
+        return (partition, *(parameters[name] for name in self.names))
 
 
 def _numbered(text: str) -> Statement:

@@ -23,6 +23,7 @@ from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .migrate import prepare
 from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
+from .suspects import Suspects
 from .threads import own_thread
 from .transactions import apply_units
 
@@ -48,6 +49,7 @@ class SqlStore(Store):
     _url: URL = attrs.field(converter=check_url)
     _readers: int = attrs.field(default=3, kw_only=True, alias="readers")
     engines: Engines | None = attrs.field(default=None, init=False)
+    _suspects: Suspects = attrs.field(factory=Suspects, init=False)
 
     def __repr__(self) -> str:
         state = "closed" if self.engines is None else "open"
@@ -115,7 +117,7 @@ class SqlStore(Store):
 
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
         return await self._opened().write(
-            "save", lambda database: apply_units(database, units)
+            "save", lambda database: apply_units(database, units, self._suspects)
         )
 
     async def keys(

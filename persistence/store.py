@@ -66,9 +66,9 @@ class Store(abc.ABC):
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
         """Save units in one durable transaction; say for each why it was refused.
 
-        A refused unit (``StaleRevision``, ``StaleOwner``, ``AlreadyAnswered``) leaves
-        nothing behind and does not disturb the others. Units of one partition are
-        applied in order.
+        A refused unit (``StaleRevision``, ``StaleOwner``, ``AlreadyAnswered``,
+        ``LetterGone``) leaves nothing behind and does not disturb the others. Units of
+        one partition are applied in order.
 
         Raises:
             StoreUnavailable: nothing of any unit was saved.

@@ -3,8 +3,9 @@
 A batch is first tried as a whole: what uses the same statement is one call of the
 driver, which carries the statement out for row after row. If any row is not where its
 writer believes, all of it is undone; then each partition is tried as a whole, and where
-that fails too, unit by unit, so that the one that is refused disturbs no other. That is
-rare: whoever was refused learns it and gives up. No statement spans two partitions.
+that fails too, unit by unit, so that the one that is refused disturbs no other. From
+then on its partition is tried apart from the others, whatever it does: see
+``suspects``. No statement spans two partitions.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from .engine import unavailable
-from .errors import AlreadyAnswered, StaleOwner, StaleRevision, StoreError
-from .letters import Answer
+from .errors import (
+    AlreadyAnswered,
+    LetterGone,
+    StaleOwner,
+    StaleRevision,
+    StoreError,
+)
 from .records import Operation, Save, Unit
 from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE
-from .writes import MUST_HIT, OF_SEVERAL, Parameters, writes
+from .suspects import Suspects
+from .writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
 
 __all__ = ["apply_units"]
 
@@ -32,20 +39,27 @@ _MUST_HIT = MUST_HIT | SAVES
 
 
 def apply_units(
-    database: sqlite3.Connection, units: Sequence[Unit]
+    database: sqlite3.Connection, units: Sequence[Unit], suspects: Suspects
 ) -> list[StoreError | None]:
     """Write units of any partitions; say for each why it was refused."""
+    if len(units) == 1:  # it costs less alone
+        return [_apply_alone(database, units[0])]
     answers: list[StoreError | None] = [None] * len(units)
-    if _apply_together(database, units):
-        return answers
+    apart = suspects.among(unit.partition for unit in units)
+    shared = [u for u in units if u.partition not in apart] if apart else units
+    left: Sequence[int] = range(len(units))
+    if not shared or _apply_together(database, shared):
+        left = [n for n in left if units[n].partition in apart] if apart else ()
     lanes: dict[str, list[int]] = {}
-    for index, unit in enumerate(units):
-        lanes.setdefault(unit.partition, []).append(index)
-    for indexes in lanes.values():
-        mine = [units[index] for index in indexes]
-        if len(lanes) == 1 or not _apply_together(database, mine):
+    for index in left:
+        lanes.setdefault(units[index].partition, []).append(index)
+    tried = len(lanes) == 1 and not apart  # as a whole, just now
+    for partition, indexes in lanes.items():
+        if tried or not _apply_together(database, [units[n] for n in indexes]):
             for index in indexes:
                 answers[index] = _apply_alone(database, units[index])
+            if not tried:
+                suspects.note(partition)
     return answers
 
 
@@ -56,9 +70,7 @@ def _owner_epoch(database: sqlite3.Connection, partition: str) -> int | None:
 
 
 def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool:
-    """Write several units, or nothing of any."""
-    if len(units) == 1:
-        return False  # it costs less alone
+    """Write units, or nothing of any."""
     try:
         with _savepoint(database):
             for statement, run in groupby(_todo(database, units), itemgetter(0)):
@@ -116,7 +128,7 @@ def _apply_alone(database: sqlite3.Connection, unit: Unit) -> StoreError | None:
             with _savepoint(database):
                 for operation in unit.operations:
                     _carry_out(database, operation, unit)
-    except (StaleOwner, StaleRevision, AlreadyAnswered) as error:
+    except (StaleOwner, StaleRevision, AlreadyAnswered, LetterGone) as error:
         return error
     except Exception as error:
         if _concerns_all(database, error):
@@ -143,11 +155,8 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
         hits = 0  # a first revision, or a reply, of a row that exists
     if not hits:
         _check_owner(database, unit)
-        if isinstance(operation, Save):
-            record = operation.record
-            raise StaleRevision(record.address, record.rev - 1)
-        if isinstance(operation, Answer):
-            raise AlreadyAnswered(operation.reply.target, operation.reply.key)
+        if (refusal := refusal_of(operation)) is not None:
+            raise refusal
 
 
 def _check_owner(database: sqlite3.Connection, unit: Unit) -> None:

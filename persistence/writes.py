@@ -10,6 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from .address import Address, key_to_text
+from .errors import AlreadyAnswered, LetterGone, StaleRevision, StoreError
 from .letter_rows import letter_row, reply_row
 from .letter_statements import (
     ANSWER,
@@ -21,18 +22,19 @@ from .letter_statements import (
     FORGET_REPLIES,
     POST,
     TAKE_AWAY,
+    TAKE_CERTAIN,
 )
 from .letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
 from .records import Delete, LiftQuarantine, Operation, PutQuarantine, Save
 from .rows import Row, checksum, row_of
 from .statements import DELETE, INSERT, LIFT, MARK, UPDATE
 
-__all__ = ["MUST_HIT", "OF_SEVERAL", "Parameters", "Write", "writes"]
+__all__ = ["MUST_HIT", "OF_SEVERAL", "Parameters", "Write", "refusal_of", "writes"]
 
 Parameters: TypeAlias = dict[str, str | int | float | bytes]
 Write: TypeAlias = tuple[str, Parameters]
 
-MUST_HIT = frozenset({INSERT, UPDATE, ANSWER})
+MUST_HIT = frozenset({INSERT, UPDATE, ANSWER, TAKE_CERTAIN})
 """Statements that change one row each, or the writer's belief was stale."""
 
 OF_SEVERAL = (Delete, Bury)
@@ -53,9 +55,23 @@ def writes(operation: Operation, epoch: int) -> tuple[Write, ...]:
             return ((LIFT, _place(address, epoch)),)
         case PutQuarantine(mark):
             place = _place(mark.address, epoch)
-            return ((MARK, {**place, "reason": mark.reason, "since": mark.since}),)
+            reason = _storable(mark.reason)
+            return ((MARK, {**place, "reason": reason, "since": mark.since}),)
         case _:
             return _letter_writes(operation, epoch)
+
+
+def refusal_of(operation: Operation) -> StoreError | None:
+    """Say what it means that an operation hits no row."""
+    match operation:
+        case Save(record):
+            return StaleRevision(record.address, record.rev - 1)
+        case Answer(reply):
+            return AlreadyAnswered(reply.target, reply.key)
+        case Take(target, _, stamp) if operation.is_certain:
+            return LetterGone(target, stamp)
+        case _:
+            return None
 
 
 def _letter_writes(
@@ -68,15 +84,27 @@ def _letter_writes(
             return ((DEFER, {**letter_row(letter)._asdict(), "epoch": epoch}),)
         case Take(target, name, stamp):
             place = {**_place(target, epoch), "id": name, "stamp": stamp}
-            return ((TAKE_AWAY, place),)
+            certain = operation.is_certain
+            return ((TAKE_CERTAIN if certain else TAKE_AWAY, place),)
         case Answer(reply):
             return ((ANSWER, {**reply_row(reply)._asdict(), "epoch": epoch}),)
         case Bury():
             place = {**attrs.asdict(operation), "epoch": epoch}
+            place["reason"] = _storable(operation.reason)
             return ((BURY, place), (TAKE_AWAY, place))
         case Exhume() | ForgetReplies():
             statement = EXHUME if isinstance(operation, Exhume) else FORGET_REPLIES
             return ((statement, {**attrs.asdict(operation), "epoch": epoch}),)
+
+
+def _storable(reason: str) -> str:
+    """Return a reason without what no text of some database holds.
+
+    A reason may quote anything. It is for people to read, so a mark in place of NUL
+    and of half a character is better than a quarantine, or a dead letter, that cannot
+    be stored: a letter would be tried for ever.
+    """
+    return reason.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _columns(row: Row, epoch: int) -> Parameters:

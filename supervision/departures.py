@@ -86,7 +86,7 @@ class Departures:
             above[1].departed(above[0], instance)
 
     def stale(self, instance: Instance, error: BaseException) -> None:
-        """End an instance whose row somebody else has written; nothing is saved."""
+        """End an instance whose row or mail somebody else has changed; save nothing."""
         if isinstance(error, StaleOwner):
             instance.partition.lost = True
         report(instance, "instance.fenced", error)

@@ -16,6 +16,7 @@ import attrs
 from persistence import (
     Claim,
     Clock,
+    LetterGone,
     PodsError,
     Reader,
     Record,
@@ -147,7 +148,7 @@ class Endings:
         """Put everything back, and go on."""
         instance = turn.instance
         self._fail(turn, error)
-        if isinstance(error, StaleRevision | StaleOwner):
+        if isinstance(error, StaleRevision | StaleOwner | LetterGone):
             self.hooks.stale(instance, error)
         else:
             self.over(instance, turn.crash)

@@ -30,7 +30,7 @@ class Hooks(Protocol):
         ...
 
     def stale(self, instance: Instance, error: PodsError) -> None:
-        """Deal with an instance whose row belongs to somebody else now."""
+        """Deal with an instance whose row or mail somebody else has changed."""
         ...
 
     def reload(self, instance: Instance) -> None:

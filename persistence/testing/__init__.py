@@ -23,6 +23,7 @@ from .listings import ListingConformance
 from .making import Make, opened, save, state, unit
 from .records import RecordConformance
 from .relay import RelayStore
+from .takes import TakeConformance
 
 __all__ = [
     "LetterConformance",
@@ -31,6 +32,7 @@ __all__ = [
     "RecordConformance",
     "RelayStore",
     "StoreConformance",
+    "TakeConformance",
     "letter",
     "opened",
     "save",
@@ -39,5 +41,7 @@ __all__ = [
 ]
 
 
-class StoreConformance(RecordConformance, ListingConformance, LetterConformance):
+class StoreConformance(
+    RecordConformance, ListingConformance, LetterConformance, TakeConformance
+):
     """The whole contract; subclass it and give it a ``make`` fixture."""

@@ -16,6 +16,8 @@ from persistence import (
     Key,
     Letter,
     Post,
+    PutQuarantine,
+    Quarantine,
     Reply,
     Save,
     StaleOwner,
@@ -154,15 +156,6 @@ class LetterConformance:
             assert await stamps(store, "acme-corp") == ["1"]
             assert await store.pending(after=None, limit=10) == [("acme-corp", 0.0)]
 
-    async def test_a_taken_letter_is_gone(self, make: Make) -> None:
-        """A9: what was handled is not handled again; a second take is no error."""
-        async with opened(make, "acme") as store:
-            await store.apply([unit(Post(letter("1")), Post(letter("2")))])
-            take = unit(Take(letter("1").target, "1", "1"))
-
-            assert await store.apply([take, take]) == [None, None]
-            assert await stamps(store) == ["2"]
-
     async def test_a_letter_of_the_same_name_replaces(self, make: Make) -> None:
         """A9: a timer that is set again has one row; its old self takes nothing."""
         old = attrs.evolve(letter("1", due=5.0), id="@tea")
@@ -207,6 +200,20 @@ class LetterConformance:
             assert left == ["2"]
             assert foreign == []
             assert await store.dead(partition="acme", after="", limit=10) == []
+
+    async def test_a_reason_may_quote_anything(self, make: Make) -> None:
+        """P2: what made an instance or a letter fail does not keep it from the mark."""
+        why = "a\0b\ud800c"
+        mark = PutQuarantine(Quarantine(letter("1").target, why, 1.0))
+        async with opened(make, "acme") as store:
+            await store.apply([unit(Post(letter("1")))])
+            answers = await store.apply([unit(bury(letter("1"), why)), unit(mark)])
+            (dead,) = await store.dead(partition="acme", after="", limit=10)
+            (kept,) = await store.quarantined(partition="acme")
+
+        assert answers == [None, None]
+        assert (dead.reason[0], dead.reason[-1]) == ("a", "c")
+        assert kept.reason == dead.reason
 
     async def test_dead_letters_come_in_pages(self, make: Make) -> None:
         """G17: a page begins behind the last one of the page before."""

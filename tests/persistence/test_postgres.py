@@ -6,7 +6,9 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -39,15 +41,29 @@ from persistence import (
     open_store,
 )
 from persistence.postgres import PostgresStore
-from persistence.postgres_server import Server
+from persistence.postgres_server import Call, Server, Session
 from persistence.postgres_setup import Facts, why_unfit
-from persistence.postgres_statements import LOCK
+from persistence.postgres_statements import LOCK, Statement
 from persistence.rows import Row, checksum
 from persistence.testing import Make, letter, opened, save, state, unit
 from tests.postgres import fresh_schema, outside
 from tests.support import spin
 
 __all__: list[str] = []
+
+DAMAGE = (
+    """
+    CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF new.key = '"b"' THEN RAISE EXCEPTION 'x' USING ERRCODE = 'XX001'; END IF;
+        RETURN new;
+    END $$
+    """,
+    """
+    CREATE TRIGGER broken BEFORE INSERT ON podvisor_records
+    FOR EACH ROW EXECUTE FUNCTION broken()
+    """,
+)
+"""Statements after which a row with the key ``b`` goes where a page is damaged."""
 
 LOCK_ALONE = attrs.evolve(LOCK, text=LOCK.text.replace("SHARE", "UPDATE"))
 
@@ -548,6 +564,80 @@ class TestDamage:
         assert pending == []
 
 
+@attrs.frozen(eq=False)
+class CountingSession(Session):
+    """Counts the writes that were tried, by partition."""
+
+    tried: Counter[str]
+
+    async def run(self, statement: Statement, calls: Sequence[Call]) -> list[object]:
+        self.tried.update(partition for partition, _ in calls if statement is not LOCK)
+        return await super().run(statement, calls)
+
+
+@attrs.frozen(eq=False, slots=False)
+class CountingServer(Server):
+    """Counts the writes of every transaction, also of those that were undone."""
+
+    tried: Counter[str] = attrs.field(factory=Counter[str])
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Session]:
+        async with super().transaction() as session:
+            yield CountingSession(session.driver, self.tried)
+
+
+class TestSuspects:
+    async def test_a_damaged_page_costs_the_others_a_few_tries_and_no_more(
+        self, make: Make, url: str
+    ) -> None:
+        """P1: who writes to it again and again does so apart from the others."""
+        others = [f"p{n}" for n in range(7)]
+        turns = 6
+        async with opened(make, "acme", *others) as store:
+            await outside(url, *DAMAGE)
+            assert isinstance(store, PostgresStore)
+            whole = server_of(store)
+            store.server = counted = CountingServer(
+                whole.target, whole.writing, whole.reading
+            )
+            for turn in range(1, turns + 1):
+                batch = [save("k", turn, partition=name) for name in others]
+                *saved, good, bad = await store.apply(
+                    [*batch, save("good", turn), save("b")]
+                )
+
+                assert saved == [None] * len(others)
+                assert good is None
+                assert isinstance(bad, StoreUnavailable)
+                assert "damaged" in bad.reason
+
+        tried = [counted.tried[name] for name in others]
+        assert max(tried) <= turns + 4
+        assert sum(tried) <= len(others) * (turns + 3)
+        assert counted.tried["acme"] > 2 * turns
+
+    async def test_a_stale_partition_has_transactions_of_its_own(
+        self, make: Make
+    ) -> None:
+        """P1: likewise what is refused by us and not by the server."""
+        others = [f"p{n}" for n in range(3)]
+        async with opened(make, "acme", *others) as store:
+            assert isinstance(store, PostgresStore)
+            whole = server_of(store)
+            store.server = counted = CountingServer(
+                whole.target, whole.writing, whole.reading
+            )
+            for turn in range(1, 7):
+                batch = [save("k", turn, partition=name) for name in others]
+                answers = await store.apply([save("k", 9), *batch])
+
+                assert isinstance(answers[0], StaleRevision)
+                assert answers[1:] == [None] * len(others)
+
+        assert {counted.tried[name] for name in others} == {7}
+
+
 class TestRefusals:
     @pytest.mark.parametrize("others", [[], [save("x")], [save("y"), save("z")]])
     async def test_a_value_that_cannot_be_stored_fails_its_unit_only(
@@ -577,19 +667,8 @@ class TestRefusals:
             bad, good = await store.apply([save(long), save("k")])
 
         assert isinstance(bad, StoreUnavailable)
-        assert "larger than PostgreSQL takes (54000)" in bad.reason
+        assert "larger than an index of PostgreSQL takes" in bad.reason
         assert good is None
-
-    async def test_a_reason_may_quote_anything(self, make: Make) -> None:
-        """P2: a quarantine is stored whatever made the instance fail."""
-        address = Address("acme", "workers", "k")
-        mark = Quarantine(address, "a\0b\ud800c", 1.0)
-        async with opened(make, "acme") as store:
-            answers = await store.apply([unit(PutQuarantine(mark))])
-            (kept,) = await store.quarantined(partition="acme")
-
-        assert answers == [None]
-        assert kept.reason == "a\ufffdb?c"
 
     async def test_a_body_may_have_any_bytes(self, make: Make) -> None:
         """A9: also NUL, which no text of PostgreSQL has."""

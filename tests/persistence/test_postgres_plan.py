@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from persistence import (
@@ -11,6 +12,8 @@ from persistence import (
     ForgetReplies,
     Operation,
     Post,
+    PutQuarantine,
+    Quarantine,
     Reply,
     Save,
     StaleRevision,
@@ -18,7 +21,7 @@ from persistence import (
     Unit,
 )
 from persistence.letter_statements import ANSWER, FORGET_REPLIES
-from persistence.postgres_plan import Step, at_fault, steps_of, together
+from persistence.postgres_plan import Step, at_fault, steps_of, together, unfit
 from persistence.statements import DELETE, INSERT, UPDATE
 from persistence.testing import letter, save, state, unit
 
@@ -36,6 +39,48 @@ def flat(units: list[list[Step]]) -> list[Step]:
 def missed(units: list[list[Step]], *indexes: tuple[int, int]) -> frozenset[Step]:
     """Say which steps hit nothing, by (unit, step)."""
     return frozenset(units[unit][step] for unit, step in indexes)
+
+
+LONG = "長" * 800
+"""A key of 2,400 bytes, which an index takes if little else is in its rows."""
+
+HERE = Address("acme", "workers", LONG)
+
+
+class TestUnfit:
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            Save(state("長" * 1_000)),
+            Save(state("k", 2, parent=Address("acme", "workers", "長" * 1_000))),
+            Post(attrs.evolve(letter("1", LONG), id="@" + LONG)),
+            Answer(Reply(HERE, LONG, b"d", b"1", 9.0)),
+            PutQuarantine(Quarantine(Address("acme", "w", "長" * 1_000), "x", 1.0)),
+        ],
+    )
+    def test_a_key_that_no_index_takes_is_found_before_it_is_sent(
+        self, operation: Operation
+    ) -> None:
+        """P1: the server would end the transaction of everybody for it."""
+        found = unfit(steps(save("j"), unit(Save(state("k")), operation)))
+
+        assert list(found) == [1]
+        assert "larger than an index" in str(found[1])
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            Save(state(LONG)),
+            Save(state("k" * 2_048, body=b"x" * 9_000)),
+            Post(attrs.evolve(letter("1"), body=b"x" * 9_000)),
+            Answer(Reply(HERE, "k" * 100, b"d", b"x" * 9_000, 9.0)),
+            Take(HERE, "@" + LONG, ""),
+            Delete(Address("acme", "workers", "長" * 2_000)),
+        ],
+    )
+    def test_what_is_long_elsewhere_is_sent(self, operation: Operation) -> None:
+        """A4: the keys that can be stored are stored, and what is not is not missed."""
+        assert unfit(steps(unit(operation))) == {}
 
 
 class TestTogether:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -25,8 +27,11 @@ from persistence import (
     open_store,
 )
 from persistence.engine import transaction
+from persistence.saves import Values
+from persistence.suspects import Suspects
 from persistence.testing import opened, save, state, unit
 from persistence.transactions import apply_units
+from persistence.writes import Parameters
 
 __all__: list[str] = []
 
@@ -44,6 +49,8 @@ class Damaged(sqlite3.Connection):
 
     failing: tuple[str, ...] = ()
     calls: int = 0
+    tried: Counter[str]
+    suspects: Suspects
 
     def execute(self, sql: str, parameters: object = ()) -> sqlite3.Cursor:
         self._meet(sql)
@@ -51,7 +58,11 @@ class Damaged(sqlite3.Connection):
 
     def executemany(self, sql: str, parameters: object) -> sqlite3.Cursor:
         self._meet(sql)
-        return super().executemany(sql, parameters)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  as it came
+        assert _are_rows(parameters)
+        for row in parameters:
+            values = row.values() if isinstance(row, dict) else row
+            self.tried[next(v for v in values if v in PARTITIONS)] += 1
+        return super().executemany(sql, parameters)
 
     def _meet(self, sql: str) -> None:
         self.calls += 1
@@ -60,6 +71,10 @@ class Damaged(sqlite3.Connection):
             error = sqlite3.DatabaseError("database disk image is malformed")
             error.sqlite_errorcode, error.sqlite_errorname = 11, "SQLITE_CORRUPT"
             raise error
+
+
+def _are_rows(parameters: object) -> TypeGuard[list[Values | Parameters]]:
+    return isinstance(parameters, list)
 
 
 @pytest.fixture
@@ -79,6 +94,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(path: Path) -> Generator[Damaged]:
     with closing(Damaged(path, isolation_level=None)) as found:
+        found.tried, found.suspects = Counter(), Suspects(batches=20)
         yield found
 
 
@@ -88,7 +104,9 @@ def apply(
     """Save units as the writer does, while statements fail that begin with a text."""
     database.failing = failing
     try:
-        return transaction(database, lambda found: apply_units(found, units))
+        return transaction(
+            database, lambda found: apply_units(found, units, database.suspects)
+        )
     except sqlite3.Error as error:
         return error
     finally:
@@ -215,6 +233,69 @@ def test_a_refusal_in_one_partition_is_felt_by_no_other(
     wanted = [(name, '"k"', 2) for name in PARTITIONS[1:]]
     wanted += [("acme", f'"n{n}"', 1) for n in range(neighbours)]
     assert sorted(found) == sorted([*wanted, ("acme", '"last"', 1)])
+
+
+def stale(_: int) -> Unit:
+    return save("bad", 7)
+
+
+def unbindable(turn: int) -> Unit:
+    return save(f"bad{turn}\ud800")
+
+
+def moved(turn: int) -> Unit:
+    """Save a row under another parent each time, which is no fault at all."""
+    parent = Address("acme", "workers", f"parent{turn}")
+    return unit(Save(state("child", turn, parent=parent)))
+
+
+@pytest.mark.parametrize("provoking", [stale, unbindable, moved])
+def test_a_partition_that_has_every_batch_done_again_costs_the_others_one_try(
+    database: Damaged, provoking: Callable[[int], Unit]
+) -> None:
+    """P1: from its first fault on it is tried apart, and shares no fault any more."""
+    others, turns = PARTITIONS[1:], 60
+
+    for turn in range(1, turns + 1):
+        mine = [save("k", turn), provoking(turn)]
+        rest = [save("k", turn, partition=name) for name in others]
+        answers = _answers(apply(database, [*rest, *mine]))
+
+        assert answers[:-1] == [None] * (len(others) + 1)
+        assert (answers[-1] is None) == (provoking is moved)
+
+    assert {database.tried[name] for name in others} <= {turns, turns + 1}
+    assert len(database.suspects) == 1
+
+
+def test_a_partition_that_has_behaved_for_a_while_is_tried_with_the_others(
+    database: Damaged,
+) -> None:
+    """P1: one fault does not set it apart for ever."""
+    apply(database, [stale(1), *(save("k", partition=p) for p in PARTITIONS[1:3])])
+    calls: list[int] = []
+
+    for rev in range(1, 23):
+        before = database.calls
+        apply(database, [save("k", rev), save("j", rev, partition="p9")])
+        calls.append(database.calls - before)
+
+    alone, together = 2 + 2 * len(("SAVEPOINT", "UPDATE", "RELEASE")), 2 + 3
+    assert calls == [*[alone] * 20, together, together]
+
+
+def test_units_of_a_partition_that_is_tried_apart_keep_their_order(
+    database: Damaged,
+) -> None:
+    """A9: its revisions are saved one after the other, and so are those beside them."""
+    apply(database, [stale(1), save("k", partition="p1")])
+    units = [save("k", rev, partition=p) for rev in (2, 3, 4) for p in ("acme", "p1")]
+
+    answers = _answers(apply(database, [save("k"), *units]))
+
+    assert answers == [None] * 7
+    found = database.execute("SELECT partition, rev FROM podvisor_records")
+    assert sorted(found.fetchall()) == [("acme", 4), ("p1", 4)]
 
 
 def _answers(

@@ -251,3 +251,36 @@ async def test_a_timer_that_is_called_off_while_it_is_read_is_not_handled(
 
     assert not store.read
     assert notes == (("new",) if replaced else ())
+
+
+async def test_a_letter_that_is_gone_undoes_the_turn_that_has_handled_it(
+    make: MakeStore, clock: ManualClock
+) -> None:
+    """A9: it was handled elsewhere: what it does must not take effect twice."""
+    store = _Stepwise(make())
+    async with two_books(store, clock) as (host, sender, other):
+        partition = host.runtime.partition("acme")
+        before = other.incarnation
+
+        async def take_it() -> None:
+            (stored,) = await store.mail(other.address, limit=9)
+            assert isinstance(stored, Letter)
+            take = Take(stored.target, stored.id, stored.stamp)
+            answers = await store.inner.apply(
+                [Unit("acme", partition.epoch, (take,))],
+            )
+            assert answers == [None]
+
+        store.before.append((Take, take_it))
+        await sender.ask(Send("one"))
+        await eventually(lambda: host.runtime.find(other.address) is None)
+        after = await other.ask(Notes())
+        await sender.ask(Send("two"))
+        clock.advance(60)
+        await eventually(lambda: partition.counters.saves == 3)
+        notes = await other.ask(Notes())
+
+    assert not store.before
+    assert (before, after) == (2, ())
+    assert notes == ("two",)
+    assert partition.counters.save_failures == 1
