@@ -167,7 +167,7 @@ class PodRef(AgentRef[P_co]):
 
         Raises:
             UnknownNode: nothing is left over of a node of that name.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
             StoreError: nothing was deleted.
         """
         async with self.attached():
