@@ -178,8 +178,7 @@ def open_store(
         UnsupportedStore: the URL names no store that this release can use, or not one
             that takes the policy.
     """
-    if isinstance(url, Path):
-        url = f"sqlite+aiosqlite:///{quote(str(url))}"
+    url = _text_of(url)
     if url.startswith("postgres"):
         return _postgres(url, _of_kind(PostgresPolicy, policy, url))
     if url.startswith("sqlite") and ("{" in url or "}" in url):
@@ -203,6 +202,15 @@ def _postgres(url: str, policy: PostgresPolicy) -> Store:
     from .postgres import PostgresStore  # noqa: PLC0415  likewise
 
     return PostgresStore(url, policy=policy)
+
+
+def _text_of(url: object) -> str:
+    # Takes an object: it is for callers without a type checker.
+    if isinstance(url, Path):
+        return f"sqlite+aiosqlite:///{quote(str(url))}"
+    if not isinstance(url, str):
+        raise UnsupportedStore(shorten(url), "it is no text")
+    return url
 
 
 def _of_kind(kind: type[P], policy: object, url: str) -> P:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Awaitable, Sequence
 
 from persistence import Address, Key, PodsError, RecordError, RecordKind, Store
-from supervision import Runtime
+from supervision import Runtime, check_account
 
 from .errors import UnknownNode
 from .live import PodState, log_of, name_of, pod_of, stands_in
@@ -78,12 +78,10 @@ class Leftovers:
 
         Raises:
             UnknownNode: nothing of that name is left over.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
             StoreError: nothing was deleted.
         """
-        if not actor or not reason:
-            msg = "this needs actor= and reason=: who decides, and why"
-            raise ValueError(msg)
+        check_account(actor=actor, reason=reason)
         found = await self._find(state)
         named = [node for node in found if name_of(node) == name]
         if not named:

@@ -167,7 +167,7 @@ class PodRef(AgentRef[P_co]):
 
         Raises:
             UnknownNode: nothing is left over of a node of that name.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
             StoreError: nothing was deleted.
         """
         async with self.attached():
@@ -186,6 +186,7 @@ class PodRef(AgentRef[P_co]):
             StoreError: a state could not be saved; that instance is live again.
             StopTimeout: a turn does not end even when it is cancelled.
         """
+        self._here()
         runtime = self._port.runtime
         instance = runtime.find(self.address)
         if instance is None or not instance.live:
@@ -210,6 +211,7 @@ class PodRef(AgentRef[P_co]):
                 return state
 
     def _reconciler(self) -> Reconciler:
+        self._here()
         extension = self._port.kind.extension
         if not isinstance(extension, Reconciler):
             msg = f"{self._port.kind.name!r} hosts no pods"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .agent import Agent, AgentSpec
 from .blame import Blame
 from .blocking import BlockingPolicy, OnBlock
+from .checks import check_account
 from .children import OffloadFailed
 from .context import AgentContext, Traits
 from .directory import PolicyChange, TenantDirectory, Unknown
@@ -79,7 +80,7 @@ from .telemetry import (
     partition_extra,
 )
 from .tenancy import RequestContext
-from .tenant_errors import InvalidPolicy, UnknownTenant
+from .tenant_errors import InvalidPolicy, Unaccounted, UnknownTenant
 from .tenants import Setting, TenantPolicy
 from .watchdog import WatchdogPolicy
 
@@ -170,6 +171,7 @@ __all__ = [
     "TenantDirectory",
     "TenantPolicy",
     "Traits",
+    "Unaccounted",
     "Unknown",
     "UnknownManager",
     "UnknownResource",
@@ -179,6 +181,7 @@ __all__ = [
     "Vitals",
     "WatchdogPolicy",
     "affected_table",
+    "check_account",
     "handler",
     "health_table",
     "partition_extra",

@@ -20,7 +20,7 @@ import attrs
 from persistence import Address, Codec, Record, build_codec
 
 from .errors import HandlerError, NotHandled, OutOfRuntime
-from .fields import check_fields
+from .fields import check_class, check_fields, decorated
 from .messages import HandlerSpec, Message, read_handlers
 from .offloading import Offload
 from .ref import AgentRef
@@ -50,17 +50,20 @@ class Agent:
     state_version: ClassVar[int] = 1
     if TYPE_CHECKING:  # their types are not importable when annotations are resolved
         _podvisor_instance: ClassVar[Instance | None]
+        _podvisor_fields: ClassVar[object]
         _podvisor_names: ClassVar[Mapping[str, object]]
         __traits__: ClassVar[Traits | None]
     else:
         _podvisor_instance = None
+        _podvisor_fields = None
         _podvisor_names = {}
         __traits__ = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        check_class(cls, Agent)
         attrs.define(cls, slots=False, kw_only=True, eq=False)
-        check_fields(cls)
+        cls._podvisor_fields = check_fields(cls)
         cls._podvisor_names = _names_for(cls)
 
     def __ref__(self) -> AgentRef[Self]:
@@ -183,7 +186,9 @@ class AgentSpec:
             agent=agent,
             attributes=fields,
             codec=build_codec(
-                agent, version=agent.state_version, upcasts=read_upcasts(agent)
+                agent,
+                version=agent.state_version,
+                upcasts=read_upcasts(agent, agent.state_version),
             ),
             fields=tuple(a.name for a in fields),
             read=_reader(tuple(a.name for a in fields)),
@@ -302,10 +307,13 @@ def _local_names(cls: type[object]) -> list[tuple[str, object]]:
 def _attributes(
     agent: type[Agent], names: dict[str, object]
 ) -> tuple[attrs.Attribute[object], ...]:
+    cls, made = agent, agent._podvisor_fields  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  the class above
     if not attrs.has(agent):
         return ()
     attrs.resolve_types(agent, localns=names)
     found: tuple[attrs.Attribute[object], ...] = attrs.fields(agent)
+    if found is not made or "__dataclass_fields__" in vars(agent):
+        raise decorated(cls, Agent)  # a second making has lost the defaults
     return found
 
 

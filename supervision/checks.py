@@ -6,11 +6,23 @@ import math
 from typing import TypeGuard
 
 from .errors import InvalidArgument
+from .tenant_errors import Unaccounted
 
-__all__ = ["check_limit", "check_seconds", "check_stamp"]
+__all__ = ["check_account", "check_limit", "check_seconds", "check_stamp"]
 
 _MAX_PAGE = 10_000
 _MAX_STAMP = 100
+
+
+def check_account(*, actor: object, reason: object) -> None:
+    """Check that somebody decides, for a reason.
+
+    Raises:
+        Unaccounted: one of them is no text, or blank.
+    """
+    for argument, value in (("actor", actor), ("reason", reason)):
+        if not isinstance(value, str) or not value.strip():
+            raise Unaccounted(argument, value)
 
 
 def check_limit(limit: object) -> None:

@@ -21,6 +21,7 @@ PodsError
 ├── OutOfRuntime        PV-E322  RuntimeError  an agent object that no host runs
 ├── LineageRefused      PV-E323  ValueError    a parent that cannot be
 ├── InvalidArgument     PV-E324  TypeError     an argument of the wrong kind
+├── Unaccounted         PV-E325  ValueError    nobody has decided, or for no reason
 ├── HandlerError        PV-E330  TypeError     an agent class that cannot work
 ├── ShutdownIncomplete  PV-E340  RuntimeError  what could not be saved, by address
 ├── MissingExtra        PV-E341  ImportError   something that an extra brings
@@ -133,8 +134,8 @@ class Quarantined(PodsError, RuntimeError):
 
     def text(self) -> str:
         return (
-            f"{self.address} is in quarantine: {self.reason} Nothing was lost. When "
-            f"the cause is mended, release it: host.manager_named("
+            f"{self.address} is in quarantine: {self.reason.rstrip('.')}. Nothing was "
+            "lost. When the cause is mended, release it: host.manager_named("
             f"{self.address.manager!r}).release(key, partition=..., actor=..., "
             "reason=...)."
         )

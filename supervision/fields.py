@@ -6,6 +6,7 @@ can be changed in place would be shared by all tenants.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import TypeGuard
 
@@ -13,16 +14,63 @@ import attrs
 
 from .errors import HandlerError
 
-__all__ = ["check_fields"]
+__all__ = ["check_class", "check_fields", "decorated"]
 
 
-def check_fields(cls: type[object]) -> None:
+def check_class(cls: type[object], base: type[object]) -> None:
+    """Refuse what would not become the class that it looks like, before it is made one.
+
+    Raises:
+        HandlerError: a field that hides something of ``base``, a constructor that takes
+            no fields, or a decorator that has made it an attrs class already.
+    """
+    where = cls.__qualname__
+    if "__attrs_attrs__" in vars(cls):
+        raise decorated(cls, base)
+    annotated = inspect.get_annotations(cls)
+    if "__init__" in vars(cls) and not annotated and not _has_fields(cls):
+        reason = (
+            "what it sets is not stored; declare fields, as name: type = ..., and set "
+            "up in on_start what is not to be stored"
+        )
+        raise HandlerError(f"{where}.__init__", reason)
+    for name, annotation in annotated.items():
+        if hasattr(base, name) and name != "priority" and not _is_of_class(annotation):
+            reason = (
+                f"{base.__name__} has something else of that name; to set it, write it "
+                "without an annotation, else rename the field"
+            )
+            raise HandlerError(f"{where}.{name}", reason)
+
+
+def decorated(cls: type[object], base: type[object]) -> HandlerError:
+    """Return the error about a class that a decorator has made anew."""
+    reason = (
+        f"leave its decorator out; every subclass of {base.__name__} is made an attrs "
+        "class by itself"
+    )
+    return HandlerError(cls.__qualname__, reason)
+
+
+def _has_fields(cls: type[object]) -> bool:
+    return any(attrs.fields(base) for base in cls.__mro__[1:] if attrs.has(base))
+
+
+def _is_of_class(annotation: object) -> bool:
+    return "ClassVar" in str(annotation)
+
+
+def check_fields(cls: type[object]) -> object:
     """Refuse fields of an attrs class that would be shared, or cannot be stored.
+
+    Returns:
+        The fields: another making of the class would have others.
 
     Raises:
         HandlerError: a default that can be changed in place, or a field without a type.
     """
-    for field in attrs.fields(cls):  # type: ignore[arg-type]  # an attrs class since a line ago
+    fields: tuple[attrs.Attribute[object], ...] = attrs.fields(cls)  # type: ignore[arg-type]  # an attrs class since a line ago
+    for field in fields:
         where = f"{cls.__qualname__}.{field.name}"
         if field.type is None:
             reason = "it has no type; write it with an annotation, as name: type = ..."
@@ -34,6 +82,7 @@ def check_fields(cls: type[object]) -> None:
                 "would share; write attrs.field(factory=...)"
             )
             raise HandlerError(where, reason)
+    return fields
 
 
 def _can_change(default: object) -> bool:

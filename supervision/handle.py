@@ -7,7 +7,7 @@ from typing import NoReturn, TypeVar
 from persistence import DeadLetter, Key, check_partition
 
 from .checks import check_limit, check_stamp
-from .errors import NotPicklable, PartitionMismatch
+from .errors import InvalidArgument, NotPicklable, PartitionMismatch
 from .manager import InstanceManager, ManagerStatistics
 from .ref import AgentRef, Referable
 from .runtime import Runtime
@@ -171,7 +171,7 @@ class PartitionHandle:
             RecordError: its bytes cannot be read; it stays where it is.
             UnknownManager: its manager is not declared on this host.
             PartitionMismatch: another partition was given.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         self._same(partition)
         await self._runtime.remedies.redeliver(
@@ -188,6 +188,10 @@ class PartitionHandle:
         )
 
     def _check(self, partition: str | None, manager: object) -> str:
+        if isinstance(manager, str):
+            raise InvalidArgument(
+                "manager", manager, "the manager itself, not its name"
+            )
         self._runtime.owned(manager)
         return self._same(partition)
 

@@ -257,7 +257,7 @@ class InstanceManager(Asking, Generic[A_co]):
 
         Raises:
             AgentNotFound: nothing of that key is in quarantine in this partition.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
         await self._runtime.remedies.release(address, actor=actor, reason=reason)
@@ -289,7 +289,7 @@ class InstanceManager(Asking, Generic[A_co]):
 
         Raises:
             AgentNotFound: nothing of that key is in quarantine in this partition.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
         await self._runtime.remedies.discard(address, actor=actor, reason=reason)

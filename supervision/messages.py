@@ -13,7 +13,7 @@ import attrs
 from persistence import Key
 
 from .errors import HandlerError
-from .fields import check_fields
+from .fields import check_class, check_fields
 from .offloading import Offload, check_importable, check_offload
 from .shares import Priority
 
@@ -56,6 +56,7 @@ class Message(Generic[R_co]):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        check_class(cls, Message)
         attrs.define(cls, slots=False, frozen=True)
         check_fields(cls)
 

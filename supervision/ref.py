@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar, final
 
 from persistence import Address, Key
 
-from .errors import NotPicklable
+from .errors import AgentNotFound, NotPicklable
 from .messages import Message
 from .shares import Priority
 from .tenancy import RequestContext
@@ -190,6 +190,7 @@ class AgentRef(Generic[A_co]):
                 remembered.
 
         Raises:
+            AgentNotFound: a handler has a ref of another partition in its hands.
             AskTimeout: no reply in time.
             AskCycle: asked from a handler, and the other waits for this one.
             MailboxFull: not accepted.
@@ -203,11 +204,12 @@ class AgentRef(Generic[A_co]):
             UnstorableMessage: a request with a key, or its reply, has no stored form.
             Exception: whatever the handler raised, with a note that says where.
         """
+        here = self._here()
         if idempotency_key is not None:
             key = idempotency_key
-            return self._port.ask_once(self, message, timeout, priority, key)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  as below
+            return self._port.ask_once(here, message, timeout, priority, key)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  as below
         # The handler's reply type was held against R when its class was read.
-        return self._port.ask(self, message, timeout, priority)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self._port.ask(here, message, timeout, priority)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     async def tell(
         self,
@@ -230,6 +232,7 @@ class AgentRef(Generic[A_co]):
                 and if it is durable, as its class says.
 
         Raises:
+            AgentNotFound: a handler has a ref of another partition in its hands.
             MailroomFull: the partition has too many letters.
             UnstorableMessage: it is to be durable and has no stored form.
             StoreError: it is to be durable and could not be stored.
@@ -238,20 +241,40 @@ class AgentRef(Generic[A_co]):
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
         """
+        here = self._here()
         if durable:
-            await self._port.post(self, message)
+            await self._port.post(here, message)
             return
-        if not self._port.tell(self, message, priority, hurry=False):
+        if not self._port.tell(here, message, priority, hurry=False):
             await asyncio.sleep(0)  # whoever tells a lot lets the others have a turn
-            self._port.tell(self, message, priority, hurry=True)
+            self._port.tell(here, message, priority, hurry=True)
 
     def count_attachment(self, by: int) -> None:
         """Hold the instance once more or less; ``attached`` does it in pairs."""
-        self._port.attach(self, by)
+        self._port.attach(self._here() if by > 0 else self, by)
 
     def attached(self) -> Attachment:
         """Keep the instance from idle hibernation inside an ``async with``."""
         return Attachment(self)
+
+    def _here(self) -> Self:
+        """Return this ref as whoever uses it now may have it.
+
+        A ref reaches a handler in a message, too, and was then made for somebody else:
+        its sends would leave without the turn, and into whichever partition it names.
+        The step that holds the loop says whose handler it is. That can only take away
+        what the ref allows; nothing is reached by it.
+
+        Raises:
+            AgentNotFound: the ref is of another partition than the handler.
+        """
+        running = self._port.runtime.meter.running
+        if running is None or running[0] is self.caller or not _on_the_loop():
+            return self
+        user = running[0]
+        if user.address.partition != self._address.partition:
+            raise AgentNotFound(self._address.manager, self._address.key)
+        return type(self)(self._port, self._address, self.instance, caller=user)
 
 
 class Attachment:
@@ -265,3 +288,12 @@ class Attachment:
 
     async def __aexit__(self, *_: object) -> None:
         self._ref.count_attachment(-1)
+
+
+def _on_the_loop() -> bool:
+    """Say whether this is the thread of an event loop, and no handler's own thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -24,7 +24,7 @@ from persistence import (
     key_from_text,
 )
 
-from .checks import check_stamp
+from .checks import check_account, check_stamp
 from .errors import AgentNotFound
 from .mail_errors import LetterNotFound
 from .mailbox import Envelope
@@ -61,7 +61,7 @@ class Remedies:
 
         Raises:
             AgentNotFound: it is not in quarantine.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         partition = await self._quarantined(address, actor=actor, reason=reason)
         await self._save(partition, LiftQuarantine(address))
@@ -73,7 +73,7 @@ class Remedies:
 
         Raises:
             AgentNotFound: it is not in quarantine.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         partition = await self._quarantined(address, actor=actor, reason=reason)
         await self._save(partition, Delete(address), LiftQuarantine(address))
@@ -99,7 +99,7 @@ class Remedies:
             LetterNotFound: no such dead letter in the partition.
             RecordError: its bytes cannot be read; it stays where it is.
             UnknownManager: its manager is not declared here.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
         letter, message = self._revived(partition, dead)
@@ -112,7 +112,7 @@ class Remedies:
 
         Raises:
             LetterNotFound: no such dead letter in the partition.
-            ValueError: actor or reason is empty.
+            Unaccounted: actor or reason is empty.
         """
         partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
         await self._save(partition, Exhume(name, stamp))
@@ -126,7 +126,7 @@ class Remedies:
     async def _quarantined(
         self, address: Address, *, actor: str, reason: str
     ) -> Partition:
-        _check(actor, reason)
+        check_account(actor=actor, reason=reason)
         partition = await self._runtime.claim(address.partition)
         if (address.manager, address.key) not in partition.quarantined:
             raise AgentNotFound(address.manager, address.key)
@@ -140,7 +140,7 @@ class Remedies:
     async def _dead(
         self, name: str, stamp: str, *, actor: str, reason: str
     ) -> tuple[Partition, DeadLetter]:
-        _check(actor, reason)
+        check_account(actor=actor, reason=reason)
         stamp = check_stamp("stamp", stamp)
         partition = await self._runtime.claim(name)
         found = await self.dead_letters(name, after=_just_before(stamp), limit=1)
@@ -169,12 +169,6 @@ def _just_before(stamp: str) -> str:
     if not stamp:
         return ""
     return f"{stamp[:-1]}{chr(max(1, ord(stamp[-1]) - 1))}\U0010ffff"
-
-
-def _check(actor: str, reason: str) -> None:
-    if not actor or not reason:
-        msg = "this needs actor= and reason=: who decides, and why"
-        raise ValueError(msg)
 
 
 def _log(event: str, address: Address, *, actor: str, reason: str) -> None:

@@ -80,10 +80,14 @@ class Runtime(Finding):
         )
         self.claims = Claims(self.writer, policy.serves, self._taken)
         self.endings = Endings(self.writer, self.reader, clock, self)
-        meter, share_of = self.oversight.meter, self.oversight.pinning.share_of
-        self.turns = Turns(self.endings, self.telemetry, clock, meter, self)
+        self.meter = self.oversight.meter
+        self.turns = Turns(self.endings, self.telemetry, clock, self.meter, self)
         self.dispatcher = Dispatcher(
-            policy.dispatch, self.turns, self.workers, clock, share_of
+            policy.dispatch,
+            self.turns,
+            self.workers,
+            clock,
+            self.oversight.pinning.share_of,
         )
         self.oversight.bind(self.dispatcher, self.dispatcher.set_share)
         self.idle = Idle(clock, self._stop)

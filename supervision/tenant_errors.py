@@ -8,7 +8,7 @@ import attrs
 
 from persistence import PodsError, shorten
 
-__all__ = ["InvalidPolicy", "UnknownTenant"]
+__all__ = ["InvalidPolicy", "Unaccounted", "UnknownTenant"]
 
 
 @attrs.define(slots=False, eq=False, repr=False)
@@ -45,4 +45,19 @@ class UnknownTenant(PodsError, LookupError):
             f"Partition {shorten(self.partition)} has no policy here, and unknown "
             "partitions are refused. Give it one with host.tenants.put(...), or make "
             "the directory with unknown=Unknown.ADMIT."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class Unaccounted(PodsError, ValueError):
+    """Something that somebody has to answer for, without a name or a reason."""
+
+    code: ClassVar[str] = "PV-E325"
+    argument: str
+    value: object
+
+    def text(self) -> str:
+        return (
+            f"{self.argument}={shorten(self.value)} is refused. Say who decides "
+            "(actor=) and why (reason=); nothing was changed."
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeGuard
+
+from .errors import HandlerError
 
 __all__ = ["Upcast", "read_upcasts", "upcast"]
 
@@ -34,13 +37,38 @@ def upcast(from_version: int) -> Callable[[Upcast], Upcast]:
     return mark
 
 
-def read_upcasts(cls: type[object]) -> dict[int, Upcast]:
-    """Collect the upcasts of a class by the version that they lift."""
+def read_upcasts(cls: type[object], version: int) -> dict[int, Upcast]:
+    """Collect the upcasts of a class by the version that they lift.
+
+    Args:
+        cls: an agent's class, or a message's.
+        version: the version that it says it has.
+
+    Raises:
+        HandlerError: an upcast that can never be used, or leads nowhere; what is stored
+            would end in quarantine.
+    """
     found: dict[int, Upcast] = {}
     for base in reversed(cls.__mro__):
-        for value in vars(base).values():
-            function = value.__func__ if isinstance(value, staticmethod) else value
-            version = getattr(function, _UPCAST, None)
-            if isinstance(version, int):
-                found[version] = function
+        for name, value in vars(base).items():
+            # The mark is on the function, or on what was wrapped around it.
+            function: object = getattr(value, "__func__", value)
+            old = getattr(value, _UPCAST, getattr(function, _UPCAST, None))
+            if not isinstance(old, int):
+                continue
+            if isinstance(value, classmethod) or not _is_upcast(function):
+                where = f"{base.__qualname__}.{name}"
+                raise HandlerError(where, "an upcast has to be a static method")
+            found[old] = function
+    first = min(found, default=version)
+    if version < 1 or sorted(found) != list(range(first, version)):
+        reason = (
+            f"it has version {version} and upcasts from {sorted(found)}; versions "
+            "start at 1, and upcasts go step by step up to the present one"
+        )
+        raise HandlerError(cls.__qualname__, reason)
     return found
+
+
+def _is_upcast(function: object) -> TypeGuard[Upcast]:
+    return callable(function)

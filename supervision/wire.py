@@ -144,7 +144,7 @@ class Wire:
         if (found := self._codecs.get(kind)) is None:
             version = getattr(kind, "message_version", 1)
             found = self._codecs[kind] = _build(
-                kind, version, read_upcasts(kind), target, kind.__qualname__
+                kind, version, read_upcasts(kind, version), target, kind.__qualname__
             )
         return found
 

@@ -105,6 +105,12 @@ class TestUrls:
         assert hint in str(caught.value)
         assert "sqlite+aiosqlite:///podvisor.db" in str(caught.value)
 
+    @pytest.mark.parametrize("url", [None, 5])
+    def test_what_is_no_url_is_refused(self, url: str) -> None:
+        """A8: a setting that was left out is named, without a type checker too."""
+        with pytest.raises(UnsupportedStore, match="it is no text"):
+            open_store(url)
+
     def test_a_password_is_not_shown(self) -> None:
         """B7: credentials do not reach a log through an error."""
         with pytest.raises(UnsupportedStore) as caught:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from pods import (
     AgentNotFound,
     AgentRef,
+    Message,
     Pod,
+    PodRef,
     Source,
     eager,
+    handler,
     lazy,
     remove_node,
 )
@@ -84,3 +89,67 @@ async def test_a_node_woken_while_its_pod_sleeps_is_taken_back(medium: Medium) -
         assert live(host, clerk) is alone
         results = (await desk.report()).nodes
         assert [r.source for r in results if r.name == "clerk"] == [Source.ADOPTED]
+
+
+Touch = Callable[[PodRef["Carrier"]], Awaitable[object]]
+
+
+class Carry(Message[None]):
+    target: PodRef[Carrier]
+    touch: Touch
+
+
+class Carrier(Pod):
+    clerk = eager(Reviewer, manager="workers")
+
+    @handler(raises=(AgentNotFound,))
+    async def carry(self, message: Carry) -> None:
+        await message.touch(message.target)
+
+
+async def ensure(pod: PodRef[Carrier]) -> object:
+    return await pod.ensure_node(Carrier.clerk)
+
+
+async def mutate(pod: PodRef[Carrier]) -> object:
+    return await pod.mutate([])
+
+
+async def discard(pod: PodRef[Carrier]) -> None:
+    await pod.discard_node("clerk", actor="ann", reason="curious")
+
+
+async def look_up(pod: PodRef[Carrier]) -> object:
+    return pod.lookup_node(Carrier.clerk)
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        PodRef[Carrier].nodes,
+        PodRef[Carrier].topology,
+        PodRef[Carrier].reconcile,
+        PodRef[Carrier].report,
+        PodRef[Carrier].problems,
+        PodRef[Carrier].to_mermaid,
+        PodRef[Carrier].stop,
+        ensure,
+        mutate,
+        discard,
+        look_up,
+    ],
+)
+async def test_a_foreign_pod_in_a_message_leads_nowhere(
+    medium: Medium, touch: Touch
+) -> None:
+    """Holds 9: a handler looks at no pod of another partition, and stops none."""
+    async with medium.host() as host:
+        host.manager("workers", Reviewer)
+        carriers = host.manager("carriers", Carrier)
+        foreign = await carriers.get("far", partition="globex")
+        carrier = await carriers.get("near", partition="acme")
+
+        with pytest.raises(AgentNotFound):
+            await carrier.ask(Carry(foreign, touch))
+
+        assert foreign.lookup_node(Carrier.clerk) is not None

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from persistence import UnsupportedField
 from supervision import Agent, HandlerError, Host, Message, Quarantined, handler, upcast
 from supervision.agent import AgentSpec
+from supervision.upcasts import read_upcasts
 from tests.support import Add, Counter, Crash, MakeStore, Read, answer
 
 if TYPE_CHECKING:
@@ -273,3 +276,113 @@ def test_an_agent_without_fields_or_handlers_is_an_agent() -> None:
     assert (spec.fields, spec.handlers) == ((), {})
     assert spec.read(Empty()) == ()
     assert attrs.has(Empty)
+
+
+def _decorated() -> type[Agent]:
+    @attrs.define(slots=False)
+    class Twice(Agent):
+        n: int = 0
+
+    return Twice
+
+
+def _rebuilt() -> type[Agent]:
+    @attrs.define
+    class Twice(Agent):
+        n: int = 0
+
+    return Twice
+
+
+def _a_dataclass() -> type[Agent]:
+    @dataclasses.dataclass
+    class Twice(Agent):
+        n: int = 0
+
+    return Twice
+
+
+@pytest.mark.parametrize("declare", [_decorated, _rebuilt, _a_dataclass])
+def test_a_class_that_is_made_twice_is_refused(
+    declare: Callable[[], type[Agent]],
+) -> None:
+    """B11: the second making loses the defaults, and rows would not thaw."""
+    with pytest.raises(HandlerError, match="leave its decorator out"):
+        AgentSpec.of(declare())
+
+
+def test_a_constructor_that_declares_nothing_is_refused() -> None:
+    """Holds 4: what it sets would be lost with every hibernation, unsaid."""
+    with pytest.raises(
+        HandlerError, match=r"Plain\.__init__: what it sets is not stor"
+    ):
+
+        class Plain(Agent):  # pyright: ignore[reportUnusedClass]  declaring it is the test
+            def __init__(self) -> None:
+                self.n = 0
+
+
+def test_a_version_with_an_annotation_is_refused() -> None:
+    """B11: it would become a field, and the class would stay at version 1."""
+    with pytest.raises(HandlerError, match=r"Second\.state_version: .* annotation"):
+
+        class Second(Agent):  # pyright: ignore[reportUnusedClass]  declaring it is the test
+            state_version: int = 2  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]  the mistake
+
+    with pytest.raises(HandlerError, match=r"Later\.message_version: .* annotation"):
+
+        class Later(Message[int]):  # pyright: ignore[reportUnusedClass]  declaring it is the test
+            message_version: int = 2  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]  the mistake
+
+    class Third(Agent):
+        state_version: ClassVar[int] = 3
+
+    assert AgentSpec.of(Third).codec.version == 3
+
+
+def test_an_upcast_works_on_either_side_of_staticmethod() -> None:
+    """B12: an upcast that is overlooked would quarantine every stored row."""
+
+    class Outside(Agent):
+        state_version = 2
+
+        @upcast(1)
+        @staticmethod
+        def lift(state: dict[str, object]) -> dict[str, object]:
+            return state
+
+    assert AgentSpec.of(Outside).codec.version == 2
+    assert read_upcasts(Outside, 2).keys() == {1}
+
+
+def test_upcasts_that_lead_nowhere_are_refused() -> None:
+    """B12: found when the manager is declared, not when a row of a tenant is read."""
+
+    class Gap(Agent):
+        state_version = 3
+
+        @staticmethod
+        @upcast(1)
+        def lift(state: dict[str, object]) -> dict[str, object]:
+            return state
+
+    class Beyond(Gap):
+        state_version = 1
+
+    def lift(cls: type[Agent], state: dict[str, object]) -> dict[str, object]:
+        assert cls
+        return state
+
+    class Bound(Agent):
+        state_version = 2
+
+    lift.__dict__.update(vars(Gap.lift))
+    type.__setattr__(Bound, "lift", classmethod(lift))
+
+    for wrong, why in (
+        (Gap, "version 3 and upcasts from"),
+        (Beyond, "version 1 and upcasts from"),
+        (Bound, "has to be a static method"),
+    ):
+        with pytest.raises(HandlerError, match=why):
+            AgentSpec.of(wrong)

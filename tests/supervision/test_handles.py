@@ -12,6 +12,8 @@ from supervision import (
     DuplicateManager,
     Host,
     HostPolicy,
+    InstanceManager,
+    InvalidArgument,
     Message,
     NotPicklable,
     OutOfRuntime,
@@ -110,6 +112,19 @@ async def test_a_handle_refuses_another_partition_in_every_method(host: Host) ->
     assert [type(error) for error in refused] == [PartitionMismatch] * 4
     assert counters.lookup("one", partition="globex") == theirs
     assert host.statistics().partitions == {"globex": 1}
+
+
+async def test_a_handle_takes_a_manager_and_not_its_name(host: Host) -> None:
+    """B1: a name would give no type; the error says what belongs there."""
+    host.manager("counters", Counter)
+    acme = host.partition("acme")
+    name: InstanceManager[Counter] = "counters"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]  the mistake
+
+    for call in (acme.get(name, "one"), acme.stop(name, "one"), acme.stats(name)):
+        with pytest.raises(InvalidArgument, match="not its name"):
+            await call
+    with pytest.raises(InvalidArgument, match="not its name"):
+        acme.lookup(name, "one")
 
 
 async def test_a_handle_is_made_of_a_valid_partition_only(host: Host) -> None:

@@ -27,6 +27,7 @@ from supervision import (
     RestartPolicy,
     TenantDirectory,
     TenantPolicy,
+    Unaccounted,
     Unknown,
     UnknownManager,
     UnstorableMessage,
@@ -489,7 +490,7 @@ async def test_remedies_know_their_own_partition_only(host: Host) -> None:
     assert isinstance(absent, LetterNotFound)
     assert str(foreign).replace(letter.stamp, "0") == str(absent)
     assert isinstance(again, LetterNotFound)
-    assert isinstance(nobody, ValueError)
+    assert isinstance(nobody, Unaccounted)
     assert isinstance(mismatch, PartitionMismatch)
     assert len(await dead(host)) == 1
 
