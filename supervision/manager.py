@@ -66,6 +66,7 @@ class InstanceManager(Asking, Generic[A_co]):
     ) -> None:
         traits = spec.agent.__traits__ or PLAIN
         self._runtime = runtime
+        self.meter = runtime.meter  # for its refs
         self._registry = runtime.registries.setdefault(name, Registry())
         self._deadlines = runtime.post.deadlines(policy.ask_timeout)
         self._kind = Kind(

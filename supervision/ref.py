@@ -20,6 +20,7 @@ from .tenancy import RequestContext
 if TYPE_CHECKING:
     from .instance import Instance
     from .kind import Kind
+    from .metering import Meter
     from .runtime import Runtime
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]
@@ -42,7 +43,13 @@ class Referable(Protocol[Ref_co]):
 
 
 class Port(Protocol):
-    """What a ref needs of the manager behind it."""
+    """What a ref needs of the manager behind it.
+
+    Attributes:
+        meter: knows whose handler holds the loop. It is no property: every ask looks.
+    """
+
+    meter: Meter
 
     @property
     def kind(self) -> Kind:
@@ -204,7 +211,7 @@ class AgentRef(Generic[A_co]):
             UnstorableMessage: a request with a key, or its reply, has no stored form.
             Exception: whatever the handler raised, with a note that says where.
         """
-        here = self._here()
+        here = self if self._port.meter.running is None else self._here()
         if idempotency_key is not None:
             key = idempotency_key
             return self._port.ask_once(here, message, timeout, priority, key)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  as below
@@ -241,7 +248,7 @@ class AgentRef(Generic[A_co]):
             NotHandled: no handler takes the message.
             Quarantined: the instance may not start.
         """
-        here = self._here()
+        here = self if self._port.meter.running is None else self._here()
         if durable:
             await self._port.post(here, message)
             return
@@ -268,7 +275,7 @@ class AgentRef(Generic[A_co]):
         Raises:
             AgentNotFound: the ref is of another partition than the handler.
         """
-        running = self._port.runtime.meter.running
+        running = self._port.meter.running
         if running is None or running[0] is self.caller or not _on_the_loop():
             return self
         user = running[0]
