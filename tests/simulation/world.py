@@ -239,12 +239,12 @@ class World:
         address = Address(partition, "drafts", key)
         name = self.model.begin(client, address)
         drafts = (await self.process()).drafts
-        make = self.simulation.random.choice((Do, Fail, lambda op: DoSlowly(op, 0.01)))
+        messages = (Do(name), Fail(name), DoSlowly(name, 0.01))
         try:
             ref = await drafts.get(key, partition=partition)
         except LEFT_OPEN:
             return
-        await self._ask_for(name, ref, make(name))
+        await self._ask_for(name, ref, self.simulation.random.choice(messages))
 
     async def _do_slowly(self, client: str) -> None:
         seconds = self.simulation.random.choice((0.0, 0.01, 1.0))
