@@ -13,6 +13,7 @@ _INLINE = "it is about a call that is handled in the caller's own step"
 
 STAYS_LIVE: dict[str, dict[str, str]] = {
     "tests/supervision/test_letter_races.py": {
+        "test_a_letter_that_is_gone_undoes_the_turn_that_has_handled_it": _COUNTED,
         "test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once": _HELD,
     },
     "tests/pods/test_pod_asleep.py": {
@@ -69,6 +70,7 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_what_waited_for_a_failed_node_comes_up_when_it_heals": _INSIDE,
     },
     "tests/pods/test_pod_refs.py": {
+        "test_a_foreign_pod_in_a_message_leads_nowhere": _INSIDE,
         "test_a_kept_ref_wakes_its_node_in_its_place": _INSIDE,
         "test_a_node_woken_while_its_pod_sleeps_is_taken_back": _ALONE,
     },
