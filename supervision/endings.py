@@ -29,7 +29,7 @@ from persistence import (
 
 from .instance import Instance
 from .mailbox import Envelope
-from .phases import COMMITTING, IDLE
+from .phases import COMMITTING, IDLE, STOPPED
 from .pulse import INSTANT
 from .states import landed, restore, save_unit, stored, stored_revision
 from .turn import Hooks, Turn
@@ -135,7 +135,8 @@ class Endings:
         instance = turn.instance
         if rows.exception() is not None:
             self._fail(turn, error)
-            self.hooks.reload(instance)
+            if instance.phase is not STOPPED:
+                self.hooks.reload(instance)
             return
         if landed(unit, rows.result()):
             self._durable(turn)
@@ -148,6 +149,8 @@ class Endings:
         """Put everything back, and go on."""
         instance = turn.instance
         self._fail(turn, error)
+        if instance.phase is STOPPED:  # something else has ended it meanwhile
+            return
         if isinstance(error, StaleRevision | StaleOwner | LetterGone):
             self.hooks.stale(instance, error)
         else:
@@ -156,9 +159,10 @@ class Endings:
     def _fail(self, turn: Turn, error: BaseException) -> None:
         instance = turn.instance
         instance.partition.counters.save_failures += 1
-        if (failure := restore(instance, turn.start)) is not None:
-            turn.crash = (failure, "construction")
-        instance.dirty = turn.start_dirty
+        if instance.phase is not STOPPED:
+            if (failure := restore(instance, turn.start)) is not None:
+                turn.crash = (failure, "construction")
+            instance.dirty = turn.start_dirty
         self.withdraw(turn)
         partition, now = instance.partition, self.clock.monotonic()
         for envelope, _ in turn.answers:
@@ -246,8 +250,10 @@ class Endings:
     def over(
         self, instance: Instance, crash: tuple[BaseException, str] | None = None
     ) -> None:
-        """Go on with an instance whose turn has ended."""
+        """Go on with an instance whose turn has ended, unless it was dropped before."""
         instance.current = instance.running = None
+        if instance.phase is STOPPED:
+            return
         if crash is not None:
             self.hooks.crashed(instance, *crash)
         else:

@@ -122,6 +122,9 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_what_a_thread_writes_after_its_turn_is_not_stored": _ALONE,
     },
     "tests/supervision/test_one_instance.py": {
+        "test_who_waits_for_a_commit_is_answered_although_the_instance_was_dropped": (
+            _INSIDE
+        ),
         "test_a_cancelled_ask_on_the_inline_path_keeps_its_turn": _INLINE,
         "test_a_cancelled_stop_goes_on_without_its_caller": _HELD,
         "test_a_get_during_hibernation_waits_and_thaws_afresh": _HELD,

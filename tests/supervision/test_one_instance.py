@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import attrs
+import pytest
 
+from persistence import StaleOwner, StoreError, Unit
+from persistence.testing import RelayStore
 from supervision import Agent, Durability, Host, Message, handler
+from supervision.phases import Phase
 from tests.support import (
     Add,
     Counter,
@@ -335,3 +340,52 @@ async def test_incarnations_count_agent_objects(host: Host) -> None:
     await answer(ref.ask(Crash()))
 
     assert (first, await ref.ask(Incarnations())) == (1, 2)
+
+
+@attrs.define(eq=False, repr=False)
+class _Held(RelayStore):
+    """Saves nothing while something holds it up.
+
+    Attributes:
+        until: what it waits for; ``None``: nothing.
+        refused: whether it refuses what it is given then.
+    """
+
+    until: asyncio.Event | None = None
+    refused: bool = False
+
+    async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
+        if self.until is None:
+            return await RelayStore.apply(self, units)
+        await self.until.wait()
+        if not self.refused:
+            return await RelayStore.apply(self, units)
+        return [StaleOwner(unit.partition, unit.epoch) for unit in units]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_who_waits_for_a_commit_is_answered_although_the_instance_was_dropped(
+    make: MakeStore, *, refused: bool
+) -> None:
+    """A3: something else was refused meanwhile, and ended it; it stays ended."""
+    store = _Held(make(), refused=refused)
+    async with Host(store=store) as host:
+        counters = host.manager("counters", Counter)
+        ref = await counters.get("one", partition="acme")
+        await ref.ask(Add())
+        instance = ref.instance
+        assert instance is not None
+        gate = store.until = asyncio.Event()
+
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(answer(ref.ask(Add())))
+            await eventually(lambda: instance.phase is Phase.COMMITTING)
+            host.runtime.departures.drop(instance, StaleOwner("acme", 1))
+            gate.set()
+        phase, store.until = instance.phase, None
+        after = await ref.ask(Add())
+
+    told = asking.result()
+    assert phase is Phase.STOPPED
+    assert isinstance(told, StaleOwner) if refused else told == 2
+    assert after == (2 if refused else 3)
