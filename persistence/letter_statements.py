@@ -45,11 +45,9 @@ ON CONFLICT (partition, manager, key, id) DO UPDATE SET
     checksum = excluded.checksum
 """
 
-_PLACE = """partition = :partition AND manager = :manager AND key = :key AND id = :id
-    AND (:stamp = '' OR stamp = :stamp)"""
-
-_EXACTLY = """partition = :partition AND manager = :manager AND key = :key AND id = :id
-    AND stamp = :stamp"""
+_NAMED = "partition = :partition AND manager = :manager AND key = :key AND id = :id"
+_PLACE = f"{_NAMED} AND (:stamp = '' OR stamp = :stamp)"
+_EXACTLY = f"{_NAMED} AND stamp = :stamp"
 
 TAKE_CERTAIN = f"DELETE FROM podvisor_letters WHERE {_EXACTLY} AND {OWNED}"  # noqa: S608  as above
 """Of a letter that has to be there."""
