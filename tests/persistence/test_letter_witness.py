@@ -16,7 +16,6 @@ from persistence import (
     SpoiledLetter,
     Store,
     StoreUnavailable,
-    open_store,
 )
 from persistence.letter_rows import letter_row
 from persistence.testing import Make, letter, opened, save, unit
@@ -25,16 +24,6 @@ from tests.persistence import damage
 __all__: list[str] = []
 
 behind_the_index = partial(damage.behind_the_index, index="podvisor_letters_by_due")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "podvisor.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Make:
-    return lambda: open_store(path)
 
 
 def spoil_page(path: Path, table: str) -> None:

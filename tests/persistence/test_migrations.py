@@ -41,16 +41,6 @@ from tests.postgres import fresh_schema, outside
 __all__: list[str] = []
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "podvisor.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Make:
-    return lambda: open_store(path)
-
-
 async def old_database(path: Path, version: int) -> None:
     """Make the tables of an older release, with an owner and a row."""
     await anyio.to_thread.run_sync(_make_tables, path, version)

@@ -46,16 +46,6 @@ STATEMENTS: dict[str, str] = {
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "podvisor.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Make:
-    return lambda: open_store(f"sqlite+aiosqlite:///{path}")
-
-
 def lenient(raw: bytes) -> str:
     return raw.decode(errors="surrogateescape")
 

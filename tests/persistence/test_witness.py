@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import pytest
-
-from persistence import CorruptRecord, RecordKind, Save, open_store
+from persistence import CorruptRecord, RecordKind, Save
 from persistence.store import Loaded
 from persistence.testing import Make, opened, save, state, unit
 from persistence.witness import HIDDEN
@@ -16,16 +14,6 @@ from tests.persistence import damage
 __all__: list[str] = []
 
 behind_the_index = partial(damage.behind_the_index, index="podvisor_records_witness")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "podvisor.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Make:
-    return lambda: open_store(path)
 
 
 def reasons(found: list[Loaded]) -> list[str]:
