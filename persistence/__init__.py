@@ -5,9 +5,8 @@ SQLAlchemy is imported when the first database is opened, and not before.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from .address import (
@@ -78,6 +77,9 @@ from .records import (
     Unit,
 )
 from .store import Loaded, Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 

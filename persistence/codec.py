@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from .address import Address
 from .errors import NewerRecord, UndecodableState, UnstorableState
 from .forms import field_forms
 from .objects import object_form, shape_of
 from .scalars import Form, Misfit, Site, is_dict
+
+if TYPE_CHECKING:
+    from .address import Address
 
 __all__ = ["Codec", "Upcast", "build_codec"]
 

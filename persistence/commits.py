@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -24,8 +24,12 @@ from .errors import (
 from .lanes import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .records import Claim, Save, Unit
-from .store import Store
 from .streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .store import Store
 
 __all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import attrs
 from aiosqlite import Connection as Driver
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .errors import StoreClosed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["Connections"]
 

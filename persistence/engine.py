@@ -14,16 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
-from aiosqlite import Connection as Driver
 from sqlalchemy import AdaptedConnection, Connection, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
@@ -32,6 +29,12 @@ from .connections import Connections
 from .errors import StoreUnavailable, UnsupportedStore
 from .schema import SCHEMA_VERSION, metadata
 from .statements import TABLES, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiosqlite import Connection as Driver
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 __all__ = ["Engines", "check_url", "transaction", "unavailable"]
 

@@ -8,25 +8,28 @@ be copied, moved or removed with its folder, while its host is stopped.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio.to_thread
 import attrs
 
-from .address import Address, Key
 from .clock import Clock, SystemClock
 from .errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedStore
 from .layout import FileLayout, FilesPolicy, url_of
-from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .memory import MemoryStore
-from .records import Claim, Quarantine, StoredBytes, Unit
 from .shelf import Shelf, ShelfStatistics
 from .sql import SqlStore
 from .store import Loaded, Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+    from pathlib import Path
+
+    from .address import Address, Key
+    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from .records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["FilesStore"]
 

@@ -7,10 +7,10 @@ when the codec is built, long before a value of it could fail to come back.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Final,
     Literal,
@@ -22,9 +22,13 @@ from typing import (
     get_origin,
 )
 
-from .errors import UnsupportedField
 from .objects import Shape, object_form, shape_of
 from .scalars import SCALARS, Form, Site, enum_form, is_dict, is_list, literal_form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from .errors import UnsupportedField
 
 __all__ = ["field_forms", "form_of"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from .address import Address, check_partition, key_to_text
 from .errors import InvalidPartition
@@ -16,6 +15,10 @@ from .records import StoredBytes
 from .rows import Row, checksum
 from .statements import INSPECT
 from .witness import snapshot
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Generator, Iterable
 
 __all__ = ["dead", "first_due", "inspect", "letters", "mail", "pending", "reply"]
 

@@ -7,12 +7,15 @@ looked for: either letter would be gone without a word.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from .address import key_to_text
 from .letter_statements import ENTRIES, PENDING_ROWS, TALLY
 from .letters import Letter, SpoiledLetter
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["count_hidden", "expose_letters", "partitions_of_table"]
 

@@ -7,9 +7,12 @@ dead letters of its partition, with its bytes and the reason.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
-from .address import Address
+if TYPE_CHECKING:
+    from .address import Address
 
 __all__ = [
     "Answer",

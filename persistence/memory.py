@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,7 +18,6 @@ from .errors import (
     StoreClosed,
     StoreError,
 )
-from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .memory_mail import Mail, Undo
 from .records import (
     Claim,
@@ -35,6 +34,11 @@ from .records import (
 )
 from .rows import Row, record_of, row_of
 from .store import Loaded, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["MemoryStore"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
-from .errors import PodsError
+if TYPE_CHECKING:
+    from .errors import PodsError
 
 __all__ = ["Migration"]
 

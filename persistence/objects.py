@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Annotated, TypeVar
 
 import attrs
 
 from .errors import shorten
 from .scalars import Form, Load, Misfit, Site, is_dict
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Shape", "object_form", "shape_of"]
 

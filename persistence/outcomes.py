@@ -8,14 +8,16 @@ task that sees a cancellation nobody asked for ends without a word.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
 from .errors import PodsError, StoreUnavailable
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Awaitable, Callable, Iterable
 
 __all__ = ["Waiter", "attempt", "fail", "settling", "succeed", "tell_all", "twin"]
 

@@ -6,26 +6,30 @@ second wall between the partitions: see ``postgres_wall``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-from sqlalchemy import Connection
 
 from . import postgres_letters as letters
 from . import postgres_queries as queries
 from .address import Address, Key, key_to_text
 from .errors import StoreClosed, StoreError
-from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .postgres_apply import apply_units
 from .postgres_policy import PostgresPolicy
 from .postgres_server import Server
 from .postgres_setup import alter, set_up
 from .postgres_url import Target, check_target
-from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
 from .suspects import Suspects
 from .threads import own_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from .records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["PostgresStore"]
 

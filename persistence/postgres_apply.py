@@ -9,8 +9,8 @@ of such a unit has transactions apart from the others for a while: see ``suspect
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import compress
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -27,8 +27,12 @@ from .postgres_server import (
     unavailable,
 )
 from .postgres_statements import LOCK, writing
-from .records import Unit
-from .suspects import Suspects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .records import Unit
+    from .suspects import Suspects
 
 __all__ = ["apply_units"]
 

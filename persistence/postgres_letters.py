@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .address import Address, key_to_text
 from .letter_rows import LetterRow, ReplyRow, letter_of, reply_of
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .postgres_queries import partitions
 from .postgres_rows import first_due, rows_of
-from .postgres_server import Server
 from .postgres_statements import (
     DEAD,
     FIRST_DUE,
@@ -20,6 +19,9 @@ from .postgres_statements import (
 )
 from .records import StoredBytes
 from .rows import Row, checksum
+
+if TYPE_CHECKING:
+    from .postgres_server import Server
 
 __all__ = ["dead", "inspect", "letters", "mail", "pending", "reply"]
 

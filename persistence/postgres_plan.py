@@ -7,17 +7,20 @@ a batch of any size is a few round trips; what touches the same rows keeps its o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from .errors import StoreError, StoreUnavailable
 from .letter_statements import ANSWER, POST
-from .records import Unit
 from .statements import INSERT, MARK, UPDATE
 from .writes import MUST_HIT, Parameters, refusal_of, writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .records import Unit
 
 __all__ = ["Run", "Step", "at_fault", "steps_of", "together", "unfit"]
 

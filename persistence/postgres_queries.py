@@ -7,7 +7,7 @@ for, and a listing passes over a row whose identity cannot be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from .address import Address, Key, check_partition, key_from_text, key_to_text
 from .errors import CorruptRecord, InvalidKey, InvalidPartition, StoreUnavailable
@@ -26,7 +26,9 @@ from .postgres_statements import (
 )
 from .postgres_wall import EVERY_NAME
 from .records import Claim, Quarantine
-from .store import Loaded
+
+if TYPE_CHECKING:
+    from .store import Loaded
 
 __all__ = ["children", "claim", "count", "keys", "load", "partitions", "quarantined"]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from .address import Address, check_name, key_from_text
 from .errors import CorruptRecord, InvalidKey, InvalidName
 from .records import Quarantine
 from .rows import stored_record
-from .store import Loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .store import Loaded
 
 __all__ = [
     "addresses",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import anyio
 import attrs
@@ -21,9 +21,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .errors import StoreUnavailable
-from .postgres_policy import PostgresPolicy
-from .postgres_statements import Statement
-from .postgres_url import Target
+
+if TYPE_CHECKING:
+    from .postgres_policy import PostgresPolicy
+    from .postgres_statements import Statement
+    from .postgres_url import Target
 
 __all__ = [
     "FAILURES",

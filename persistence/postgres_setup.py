@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .errors import SchemaMismatch, UnsupportedStore
 from .migrate import prepare
 from .postgres_server import FAILURES, Server, sqlstate, unavailable
 from .postgres_wall import wall_of
 from .schema import SCHEMA_VERSION, metadata, stamps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Facts", "alter", "set_up", "why_unfit"]
 

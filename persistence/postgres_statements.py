@@ -11,8 +11,8 @@ one round trip instead of three hundred, each under the setting of its own parti
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -20,6 +20,9 @@ from . import letter_statements as letters
 from .letter_statements import ANSWER
 from .postgres_wall import SETTING
 from .statements import INSERT, INSPECT, MOVE, UPDATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "CHILDREN",

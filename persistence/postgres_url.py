@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import attrs
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from .errors import UnsupportedStore
-from .postgres_policy import PostgresPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .postgres_policy import PostgresPolicy
 
 __all__ = ["Target", "check_target"]
 

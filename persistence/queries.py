@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -21,9 +20,13 @@ from .letter_witness import count_hidden
 from .records import Claim, Quarantine
 from .rows import stored_record
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
-from .store import Loaded
 from .witness import HIDDEN, hidden_from, snapshot
-from .writes import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .store import Loaded
+    from .writes import Parameters
 
 __all__ = [
     "children",

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -20,8 +19,12 @@ from .errors import PodsError, RecordError, StoreClosed, StoreUnavailable
 from .lanes import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .records import Record
-from .store import Loaded, Store
 from .streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .store import Loaded, Store
 
 __all__ = ["HOST", "ReadPolicy", "ReadStatistics", "Reader"]
 

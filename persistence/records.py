@@ -8,11 +8,10 @@ exactly one partition and carries the epoch under which its host owns that parti
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import attrs
 
-from .address import Address
 from .letters import (
     Answer,
     Bury,
@@ -23,6 +22,9 @@ from .letters import (
     Reply,
     Take,
 )
+
+if TYPE_CHECKING:
+    from .address import Address
 
 __all__ = [
     "Claim",

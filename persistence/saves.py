@@ -8,13 +8,16 @@ order of the places instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from operator import itemgetter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from .records import Record
 from .rows import Row, checksum, row_of
 from .statements import INSERT, UPDATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .records import Record
 
 __all__ = ["SAVES", "Values", "saving"]
 

@@ -11,18 +11,20 @@ from __future__ import annotations
 import base64
 import enum
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType, NoneType
-from typing import Final, Generic, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeGuard, TypeVar
 from uuid import UUID
 
 import attrs
 
 from .address import Address, check_key, check_name, check_partition, key_from_text
 from .errors import UnsupportedField
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = [
     "SCALARS",

@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import attrs
 
-from .clock import Clock, Handle
 from .errors import StoreClosed
-from .layout import FilesPolicy
-from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from .clock import Clock, Handle
+    from .layout import FilesPolicy
+    from .store import Store
 
 __all__ = ["Shelf", "ShelfStatistics"]
 

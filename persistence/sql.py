@@ -6,26 +6,30 @@ back is believed only if its checksum, which covers the identity of the row, is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
 
 from . import letter_queries, queries
 from .address import Address, Key, key_to_text
 from .engine import Engines, check_url
 from .errors import StoreClosed, StoreError, UnsupportedStore
-from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .migrate import prepare
-from .records import Claim, Quarantine, StoredBytes, Unit
 from .store import Loaded, Store
 from .suspects import Suspects
 from .threads import own_thread
 from .transactions import apply_units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import URL
+
+    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from .records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["SqlStore"]
 

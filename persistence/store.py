@@ -8,12 +8,16 @@ suite in ``persistence.testing`` is the contract in executable form.
 from __future__ import annotations
 
 import abc
-from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
-from .address import Address, Key
 from .errors import RecordError, StoreError
-from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .records import Claim, Quarantine, Record, StoredBytes, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from .address import Address, Key
+    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["Loaded", "Store"]
 

@@ -6,11 +6,13 @@ all be held by one tenant's handlers; what the storage needs must not wait for t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import anyio.to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["own_thread"]
 

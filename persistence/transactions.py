@@ -11,11 +11,10 @@ then on its partition is tried apart from the others, whatever it does: see
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from .engine import unavailable
 from .errors import (
@@ -28,8 +27,12 @@ from .errors import (
 from .records import Operation, Save, Unit
 from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE
-from .suspects import Suspects
 from .writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from .suspects import Suspects
 
 __all__ = ["apply_units"]
 

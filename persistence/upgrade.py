@@ -7,12 +7,10 @@ one still run, is refused at its next write.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import anyio.to_thread
-from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
 from .errors import PodsError, UnsupportedStore
@@ -22,11 +20,15 @@ from .migration import Migration
 from .migrations import REVISIONS, Revision
 from .migrations.walls import is_postgresql
 from .schema import SCHEMA_VERSION
-from .store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import Connection
+
+    from .store import Store
 
 __all__ = ["script", "upgrade"]
 

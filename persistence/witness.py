@@ -8,11 +8,14 @@ part of the file; what that names and the table does not show has been hidden.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from .statements import TESTIMONY, WITNESS
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Generator, Mapping, Sequence
 
 __all__ = ["HIDDEN", "hidden_from", "snapshot"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from persistence import (
     Migration,
@@ -14,6 +13,10 @@ from persistence import (
     migration_script,
     open_store,
 )
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
 
 __all__ = ["add_command"]
 

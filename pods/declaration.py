@@ -7,12 +7,14 @@ run fails here, when the class is made, with the names of the nodes that do not 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from .errors import TopologyError
 from .node import Node, NodeSpec
 from .topology import Topology, topology_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["read_topology"]
 

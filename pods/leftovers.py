@@ -7,7 +7,7 @@ that the release can be taken back; nothing starts it any more, and somebody dec
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING
 
 from persistence import Address, Key, PodsError, RecordError, RecordKind, Store
 from supervision import Runtime, check_account
@@ -15,7 +15,11 @@ from supervision import Runtime, check_account
 from .errors import UnknownNode
 from .live import PodState, log_of, name_of, pod_of, stands_in
 from .stored import Problem, ProblemKind
-from .surgery import Surgery
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from .surgery import Surgery
 
 __all__ = ["Leftovers"]
 

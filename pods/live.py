@@ -12,13 +12,13 @@ from persistence import Address, CorruptRecord, InvalidName, Record, check_name
 from supervision import AgentNotFound, Instance, Phase, Runtime, partition_extra
 
 from .errors import UnreadableTopology
-from .node import Node, NodeSpec
 from .planner import Observed
 from .reports import ReconcileReport
 from .stored import AgentOfManager, Problem, StoredTopology, effective
 from .topology import MAX_NODES, Topology
 
 if TYPE_CHECKING:
+    from .node import Node, NodeSpec
     from .rewiring import Rewiring
 
 __all__ = [

@@ -8,12 +8,15 @@ follows from the topology alone; a plan therefore costs what it holds.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
 
-from .topology import Topology
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .topology import Topology
 
 __all__ = [
     "Action",

@@ -17,17 +17,18 @@ from supervision import (
 
 from .declaration import read_topology
 from .errors import InvalidNode, NotInPod, PodMismatch
-from .live import PodState
 from .mutation import AddNode, Change, RemoveNode
-from .node import Node
 from .reconciler import Reconciler
-from .reports import MutationReport, ReconcileReport
-from .snapshot import NodeSnapshot
-from .stored import Problem
-from .topology import Topology
+from .topology import Topology  # noqa: TC001  annotates a field of classes that users subclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .live import PodState
+    from .node import Node
+    from .reports import MutationReport, ReconcileReport
+    from .snapshot import NodeSnapshot
+    from .stored import Problem
 
 __all__ = ["Pod", "PodContext", "PodRef"]
 

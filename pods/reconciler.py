@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from persistence import Address, PodsError, Record, RecordError, RecordKind
 from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
@@ -25,15 +25,19 @@ from .live import (
     node_address,
     stands_in,
 )
-from .mutation import Change
-from .node import Node, NodeSpec
 from .planner import Observed, closure, eager_closure
-from .reports import MutationReport, ReconcileReport
 from .snapshot import NodeSnapshot, NodeState
 from .startup import Startup
-from .stored import Problem
 from .surgery import Surgery
 from .topology import Topology, topology_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .mutation import Change
+    from .node import Node, NodeSpec
+    from .reports import MutationReport, ReconcileReport
+    from .stored import Problem
 
 __all__ = ["Reconciler"]
 

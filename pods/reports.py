@@ -7,10 +7,13 @@ no exception, and the printed table ends after ``MAX_LINES`` lines.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "MAX_LINES",

@@ -7,16 +7,20 @@ until what they decided has been carried out.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
 from persistence import Operation, Record, RecordKind, Save
 
 from .live import Lookout, PodState, node_address
-from .mutation import MutationPlan
 from .stored import TOPOLOGY_VERSION, StoredTopology
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .mutation import MutationPlan
 
 __all__ = ["Rewiring", "adopt", "topology_record"]
 

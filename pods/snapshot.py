@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import attrs
 
-from persistence import Address
+if TYPE_CHECKING:
+    from persistence import Address
 
-from .node import NodeSpec
+    from .node import NodeSpec
 
 __all__ = ["NodeSnapshot", "NodeState"]
 

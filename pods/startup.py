@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from persistence import PodsError
 from supervision import Instance, Runtime, StartFailed
 
 from .errors import ManagerMismatch, NodeMisplaced
-from .live import Lookout, PodState
-from .node import NodeSpec
 from .planner import Action, blocked_by, plan
 from .reports import Failure, NodeResult, ReconcileReport, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .live import Lookout, PodState
+    from .node import NodeSpec
 
 __all__ = ["Startup"]
 

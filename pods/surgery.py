@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from persistence import (
     Address,
@@ -34,8 +34,10 @@ from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
 from .mutation import Change, MutationPlan, apply_changes
 from .reports import Failure, MutationReport, ReconcileReport
 from .rewiring import Rewiring, adopt, topology_record
-from .stored import Purge, StoredTopology
 from .topology import topology_of
+
+if TYPE_CHECKING:
+    from .stored import Purge, StoredTopology
 
 __all__ = ["Surgery"]
 

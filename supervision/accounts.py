@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
 from .blame import History, Period, Stretch
 from .heaps import TagHeap
 from .shares import Priority, Share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "BLOCKED",

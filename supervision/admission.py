@@ -8,13 +8,15 @@ whoever has nothing waiting finds a place as long as there is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
-from .shares import DispatchPolicy, Share
-from .tally import Tally
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .shares import DispatchPolicy, Share
+    from .tally import Tally
 
 __all__ = ["Admission", "Refusal", "Scope"]
 

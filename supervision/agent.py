@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
 from operator import attrgetter, is_
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, ClassVar, Self, TypeGuard, dataclass_transform
 
 import attrs
@@ -22,14 +20,17 @@ from persistence import Address, Codec, Record, build_codec
 from .errors import HandlerError, NotHandled, OutOfRuntime
 from .fields import check_class, check_fields, decorated
 from .messages import HandlerSpec, Message, read_handlers
-from .offloading import Offload
 from .ref import AgentRef
 from .upcasts import read_upcasts
 from .wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
     from .context import AgentContext, Traits
     from .instance import Instance
+    from .offloading import Offload
 
 __all__ = ["Agent", "AgentSpec", "offloaded"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from persistence import Address, RecordError, RecordKind
 
 from .errors import LineageRefused
-from .instance import Instance
 
 if TYPE_CHECKING:
     from .finding import Finding
+    from .instance import Instance
 
 __all__ = ["ancestry", "refuse_circle"]
 

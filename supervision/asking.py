@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from typing import TYPE_CHECKING
 
 from persistence import Handle, PodsError
 
 from .checks import check_seconds
 from .deadlines import Deadlines, expire
 from .errors import AskCycle
-from .instance import Instance
-from .kind import Kind
 from .mailbox import Envelope
-from .messages import HandlerSpec, Message
 from .phases import IDLE, STOPPED
-from .ref import AgentRef
-from .runtime import Runtime
-from .shares import Priority
-from .staging import Delivery
-from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    from .instance import Instance
+    from .kind import Kind
+    from .messages import HandlerSpec, Message
+    from .ref import AgentRef
+    from .runtime import Runtime
+    from .shares import Priority
+    from .staging import Delivery
+    from .tenancy import RequestContext
 
 __all__ = ["Asking"]
 

@@ -7,10 +7,13 @@ handler that did it; how many within how long lead to what is the policy's to sa
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["BlockingPolicy", "OnBlock", "decide_block"]
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
 from persistence import Claim, StaleOwner, Writer
 
 from .mail_errors import NotServed
-from .partitions import Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .partitions import Partition
 
 __all__ = ["Claims"]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import attrs
@@ -13,23 +11,26 @@ from persistence import Address, Key, check_key, check_partition
 
 from . import lineage
 from .errors import AgentNotFound, InvalidArgument
-from .instance import Instance
 from .mail_errors import InvalidSchedule
-from .messages import Message
 from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
 from .schedules import Schedule, timer_id, timing
-from .shares import Priority
-from .tenancy import RequestContext
-from .tenants import TenantPolicy
 from .threads import on_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from .agent import Agent
+    from .instance import Instance
     from .kind import Extension
     from .manager import InstanceManager
+    from .messages import Message
     from .runtime import Runtime
+    from .shares import Priority
+    from .tenancy import RequestContext
+    from .tenants import TenantPolicy
 
 __all__ = ["PLAIN", "AgentContext", "Traits"]
 

@@ -7,10 +7,14 @@ those that wait equally long the oldest falls due first, and one timer does for 
 
 from __future__ import annotations
 
-from persistence import Address, Clock, Handle
+from typing import TYPE_CHECKING
 
 from .errors import AskTimeout, HostClosed
-from .mailbox import Envelope
+
+if TYPE_CHECKING:
+    from persistence import Address, Clock, Handle
+
+    from .mailbox import Envelope
 
 __all__ = ["Deadlines", "expire"]
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from persistence import PodsError, StaleOwner
 
 from . import lineage
-from .instance import Instance
-from .kind import Extension
 from .phases import OnParentStop, Phase
 from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .instance import Instance
+    from .kind import Extension
 
 __all__ = [
     "Departures",

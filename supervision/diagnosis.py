@@ -6,7 +6,7 @@ Nothing here looks anything up; ``gauges`` has read the numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -20,6 +20,9 @@ from .health import (
     PartitionLoad,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["entitlements", "examine", "jain"]
 

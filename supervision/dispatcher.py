@@ -11,18 +11,13 @@ import asyncio
 import contextvars
 import functools
 import logging
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
-from persistence import Clock, Handle
-
 from .accounts import RETURNING, Account, Resource, Ticket
 from .admission import Admission
-from .blame import History
 from .fairness import FairQueue
-from .instance import Instance, Seeker
-from .messages import HandlerSpec
 from .numbers import (
     DispatchStatistics,
     ResourceNumbers,
@@ -35,8 +30,17 @@ from .phases import READY, RUNNING
 from .shares import DispatchPolicy, Priority, Share
 from .tally import Tally
 from .telemetry import partition_extra
-from .turns import Turns
-from .workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persistence import Clock, Handle
+
+    from .blame import History
+    from .instance import Instance, Seeker
+    from .messages import HandlerSpec
+    from .turns import Turns
+    from .workers import Workers
 
 __all__ = ["Dispatcher"]
 

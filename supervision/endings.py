@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -27,12 +28,14 @@ from persistence import (
     Writer,
 )
 
-from .instance import Instance
-from .mailbox import Envelope
 from .phases import COMMITTING, IDLE, STOPPED
 from .pulse import INSTANT
 from .states import landed, restore, save_unit, stored, stored_revision
-from .turn import Hooks, Turn
+
+if TYPE_CHECKING:
+    from .instance import Instance
+    from .mailbox import Envelope
+    from .turn import Hooks, Turn
 
 __all__ = ["Endings"]
 

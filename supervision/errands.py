@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,12 +9,14 @@ import attrs
 from persistence import Defer, Letter, Operation, Post, Take
 
 from .letterbox import Place, box_of
-from .mailbox import Envelope
-from .partitions import Partition
-from .staging import Staged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .mailbox import Envelope
     from .mailroom import Mailroom
+    from .partitions import Partition
+    from .staging import Staged
 
 __all__ = ["CallingOff", "Carried", "Posting", "Taking"]
 

@@ -33,12 +33,14 @@ PodsError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 
 from persistence import Address, Key, PodsError, key_to_text, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "AgentCrashed",

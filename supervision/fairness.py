@@ -15,8 +15,7 @@ that resource's own heap until it is released.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .accounts import (
     BLOCKED,
@@ -32,8 +31,12 @@ from .accounts import (
 from .blame import History, Stretch
 from .heaps import TagHeap
 from .numbers import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of
-from .shares import DispatchPolicy, Share
 from .tags import Tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .shares import DispatchPolicy, Share
 
 __all__ = ["FairQueue"]
 

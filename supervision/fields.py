@@ -7,12 +7,14 @@ can be changed in place would be shared by all tenants.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import attrs
 
 from .errors import HandlerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["check_class", "check_fields", "decorated"]
 

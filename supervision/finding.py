@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 from persistence import Address, Clock, Reader, check_key, check_partition
 
 from . import lineage
-from .agent import Agent
 from .ancestry import refuse_circle
-from .claims import Claims
-from .dispatcher import Dispatcher
 from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
-from .homes import Homes
 from .instance import Instance
-from .kind import Kind
-from .lifecycle import Lifecycle
-from .oversight import Oversight
 from .partitions import Partition
 from .phases import SETTLED, OnParentStop, Phase
-from .ref import AgentRef
-from .registry import Registry
-from .stopping import Stopping
 from .tenant_errors import UnknownTenant
 
 if TYPE_CHECKING:
+    from .agent import Agent
+    from .claims import Claims
+    from .dispatcher import Dispatcher
+    from .homes import Homes
+    from .kind import Kind
+    from .lifecycle import Lifecycle
     from .manager import InstanceManager
+    from .oversight import Oversight
+    from .ref import AgentRef
+    from .registry import Registry
+    from .stopping import Stopping
 
 __all__ = ["Finding"]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from persistence import DeadLetter, Key, check_partition
 
 from .checks import check_limit, check_stamp
 from .errors import InvalidArgument, NotPicklable, PartitionMismatch
-from .manager import InstanceManager, ManagerStatistics
 from .ref import AgentRef, Referable
-from .runtime import Runtime
-from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    from .manager import InstanceManager, ManagerStatistics
+    from .runtime import Runtime
+    from .tenancy import RequestContext
 
 __all__ = ["PartitionHandle"]
 

@@ -7,13 +7,16 @@ theirs, the company they keep, or what lies below. ``diagnosis`` answers them.
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
 
-from .blame import Blame
-from .numbers import ResourceNumbers
 from .pulse import Vitals
+
+if TYPE_CHECKING:
+    from .blame import Blame
+    from .numbers import ResourceNumbers
 
 __all__ = [
     "Cause",

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from persistence import Address, Record, RecordError, RecordKind
 
 from .ancestry import ancestry
 from .errors import HostClosed
-from .instance import Instance
-from .kind import Extension
 from .phases import SETTLED, OnParentStop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .instance import Instance
+    from .kind import Extension
     from .runtime import Runtime
 
 __all__ = ["Homes"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 import attrs
 
@@ -43,6 +41,10 @@ from .restarts import RestartPolicy
 from .runtime import Runtime
 from .shutdown import Shutdown, ShutdownReport
 from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 __all__ = ["Host", "HostStatistics"]
 

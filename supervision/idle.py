@@ -8,14 +8,18 @@ entry goes back in, or the instance hibernates.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
 
-from persistence import Clock, Handle
-
-from .instance import Instance
 from .lineage import family_used, is_busy
 from .phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persistence import Clock, Handle
+
+    from .instance import Instance
 
 __all__ = ["Idle"]
 

@@ -7,28 +7,29 @@ it, ``supervisor`` decides what follows a crash.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from persistence import Address, Handle
 
-from .accounts import Ticket
-from .agent import Agent
 from .errors import OutOfRuntime
-from .kind import Kind
 from .mailbox import Envelope, Mailbox
-from .partitions import Partition
 from .phases import STOPPED, OnParentStop, Phase
-from .ref import AgentRef
-from .shares import Priority
-from .staging import Staged
-from .tenancy import RequestContext
-from .tenants import TenantPolicy
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from .accounts import Ticket
+    from .agent import Agent
     from .context import AgentContext
+    from .kind import Kind
+    from .partitions import Partition
+    from .ref import AgentRef
+    from .shares import Priority
+    from .staging import Staged
+    from .tenancy import RequestContext
+    from .tenants import TenantPolicy
 
 __all__ = ["Family", "Instance", "Seeker"]
 

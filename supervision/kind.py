@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 from attrs import validators
 
-from persistence import Address, Record
-
-from .agent import Agent, AgentSpec
-from .blocking import BlockingPolicy
 from .phases import Durability, OnParentStop
-from .ref import AgentRef, Port
 from .restarts import RestartPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from persistence import Address, Record
+
+    from .agent import Agent, AgentSpec
+    from .blocking import BlockingPolicy
     from .context import AgentContext
     from .instance import Instance
     from .offload import Offloader
+    from .ref import AgentRef, Port
 
 __all__ = ["Extension", "Kind", "ManagerPolicy"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
@@ -10,7 +11,9 @@ from attrs import validators
 from persistence import Address, Handle, Letter, SpoiledLetter
 
 from .mailbox import Envelope
-from .partitions import Partition
+
+if TYPE_CHECKING:
+    from .partitions import Partition
 
 __all__ = ["LetterBox", "MailPolicy", "Place", "box_of"]
 

@@ -8,10 +8,8 @@ hooks run in workers.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -29,21 +27,26 @@ from persistence import (
     StaleRevision,
 )
 
-from .claims import Claims
 from .departures import (
     Departures,
     extended_ancestor,
     release_waiters,
     report,
 )
-from .endings import Endings
 from .errors import Quarantined, StartFailed
 from .failures import describe
-from .instance import Instance
 from .phases import IDLE, Durability, OnParentStop, Phase
-from .telemetry import Telemetry
-from .turns import Turns
-from .workers import Workers
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .claims import Claims
+    from .endings import Endings
+    from .instance import Instance
+    from .telemetry import Telemetry
+    from .turns import Turns
+    from .workers import Workers
 
 __all__ = ["Lifecycle"]
 

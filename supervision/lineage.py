@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import pairwise
-
-from persistence import Address
+from typing import TYPE_CHECKING
 
 from .errors import LineageRefused
-from .instance import Instance
-from .phases import OnParentStop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from persistence import Address
+
+    from .instance import Instance
+    from .phases import OnParentStop
 
 __all__ = [
     "ancestors",

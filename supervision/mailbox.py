@@ -5,18 +5,22 @@ An instance has no mailbox object until a message has to wait; most never need o
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Iterator
-
-from opentelemetry.trace import SpanContext
-
-from persistence import Address
+from typing import TYPE_CHECKING
 
 from .shares import Priority
-from .staging import Delivery
-from .tally import Tally
-from .tenancy import RequestContext
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from opentelemetry.trace import SpanContext
+
+    from persistence import Address
+
+    from .staging import Delivery
+    from .tally import Tally
+    from .tenancy import RequestContext
 
 __all__ = ["Envelope", "Mailbox"]
 

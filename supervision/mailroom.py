@@ -9,11 +9,9 @@ a timer fires, and when a target that had no room has some.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -34,17 +32,20 @@ from persistence import (
 
 from .errands import CallingOff, Carried, Posting
 from .failures import describe
-from .instance import Instance
 from .letterbox import LetterBox, Place, box_of
 from .mail_errors import InvalidSchedule, MailroomFull
 from .mailbox import Envelope
-from .partitions import Partition
 from .rounds import Rounds
 from .schedules import Schedule, Timing, next_due, schedule_of
 from .telemetry import partition_extra
 from .wire import Packed
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+
+    from .instance import Instance
+    from .partitions import Partition
     from .runtime import Runtime
 
 __all__ = ["Mailroom"]

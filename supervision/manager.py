@@ -7,7 +7,7 @@ else. A key of another partition looks like a key that does not exist.
 from __future__ import annotations
 
 import functools
-from typing import Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import attrs
 
@@ -21,17 +21,19 @@ from persistence import (
     key_to_text,
 )
 
-from .agent import AgentSpec
 from .asking import Asking
 from .checks import check_limit
 from .context import PLAIN
 from .errors import NotPicklable
-from .instance import Instance
 from .kind import Kind, ManagerPolicy
 from .phases import IDLE, STARTING, STOPPED, Durability, Phase
-from .ref import AgentRef, Referable
 from .registry import Registry
-from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from .agent import AgentSpec
+    from .instance import Instance
+    from .ref import AgentRef, Referable
+    from .runtime import Runtime
 
 __all__ = ["InstanceManager", "ManagerStatistics"]
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Generic, TypeVar, dataclass_transform, overload
 
 import attrs
 
-from persistence import Key
+from persistence import Key  # noqa: TC001  annotates a field of a message
 
 from .errors import HandlerError
 from .fields import check_class, check_fields

@@ -11,12 +11,13 @@ by the watchdog's thread, so the look is consistent without a lock.
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Mapping
+
     from .instance import Instance
 
 __all__ = ["HandlerTime", "LoopTime", "Meter", "Running", "handler_times"]

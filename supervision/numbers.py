@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from .accounts import Account, Place, Resource
-from .shares import Share
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .accounts import Account, Place, Resource
+    from .shares import Share
 
 __all__ = [
     "DispatchStatistics",

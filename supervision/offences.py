@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
-from persistence import Clock
-
 from .blocking import BlockingPolicy, OnBlock, decide_block
-from .instance import Instance
-from .metering import LoopTime
-from .partitions import Partition
 from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persistence import Clock
+
+    from .instance import Instance
+    from .metering import LoopTime
+    from .partitions import Partition
 
 __all__ = ["Offences"]
 

@@ -13,21 +13,24 @@ import contextvars
 import functools
 import logging
 import os
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 from attrs import validators
 
-from persistence import Address
-
 from .agent import Agent, offloaded
 from .children import Child, Children
-from .instance import Instance
-from .messages import HandlerSpec
 from .permits import Permits
 from .telemetry import partition_extra
 from .threads import JOB, Job, Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persistence import Address
+
+    from .instance import Instance
+    from .messages import HandlerSpec
 
 __all__ = ["OffloadPolicy", "Offloader", "Seats"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import HandlerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Offload", "check_importable", "check_offload"]
 

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
@@ -20,6 +19,8 @@ from .errors import MissingExtra
 from .telemetry import NO_PARTITION, TelemetryPolicy, partition_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from .sdk import Memory, Providers, ReadableSpan
 
 __all__ = ["Signals", "setup_telemetry"]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from persistence import Clock
-
-from .directory import TenantDirectory
 from .metering import Meter
 from .offences import Offences
 from .offload import Offloader, Seats
-from .partitions import Partition
 from .pinning import Pinning
-from .policies import HostPolicy
-from .shares import Share
-from .telemetry import Telemetry
 from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from persistence import Clock
+
+    from .directory import TenantDirectory
+    from .partitions import Partition
+    from .policies import HostPolicy
+    from .shares import Share
+    from .telemetry import Telemetry
 
 __all__ = ["Oversight"]
 

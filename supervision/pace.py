@@ -7,7 +7,10 @@ few at a time, and goes on with more while the passes are short. Pure arithmetic
 
 from __future__ import annotations
 
-from .shares import DispatchPolicy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .shares import DispatchPolicy
 
 __all__ = ["Pace"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .instance import Instance
-
 if TYPE_CHECKING:
+    from .instance import Instance
     from .runtime import Runtime
 
 __all__ = ["Parked"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,15 @@ import attrs
 from persistence import Address, Claim, Key, Quarantine
 
 if TYPE_CHECKING:
-    from .messages import HandlerSpec
+    import asyncio
 
-from .metering import LoopTime
+    from .messages import HandlerSpec
+    from .metering import LoopTime
+    from .tally import Tally
+    from .tenants import TenantPolicy
+
 from .pulse import Pulse
-from .tally import Tally
 from .telemetry import STAMP, Counters
-from .tenants import TenantPolicy
 
 if TYPE_CHECKING:
     from .letterbox import LetterBox

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from persistence import Clock, Handle
 
-from .directory import PolicyChange, TenantDirectory
-from .partitions import Partition
 from .shares import Share
 from .telemetry import Telemetry, partition_extra
 from .tenant_errors import UnknownTenant
-from .tenants import TenantPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .directory import PolicyChange, TenantDirectory
+    from .partitions import Partition
+    from .tenants import TenantPolicy
 
 __all__ = ["Pinning"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
@@ -15,6 +15,9 @@ from .offload import OffloadPolicy
 from .shares import DispatchPolicy
 from .telemetry import TelemetryPolicy
 from .watchdog import WatchdogPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["HostPolicy"]
 

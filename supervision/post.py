@@ -12,24 +12,24 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import SpanContext
-
 from persistence import Address, PodsError, Unit
 
 from .deadlines import Deadlines
 from .departures import refuse_mail, release_waiters
-from .errands import Posting
 from .errors import MailboxFull, Overloaded
 from .instance import Instance
 from .mailbox import Envelope
-from .messages import Message
 from .phases import IDLE, READY, SETTLED, Phase
-from .schedules import Timing
 from .shares import Priority
 from .telemetry import end_span, partition_extra
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from .errands import Posting
+    from .messages import Message
     from .runtime import Runtime
+    from .schedules import Timing
 
 __all__ = ["Post"]
 

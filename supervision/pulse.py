@@ -12,12 +12,13 @@ import itertools
 import math
 import operator
 from array import array
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .partitions import Partition
 
 __all__ = ["INSTANT", "PERIOD", "Pulse", "Vitals", "percentiles"]

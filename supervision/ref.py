@@ -7,21 +7,22 @@ crashes and comes back, and a message to a hibernated instance thaws it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar, final
 
-from persistence import Address, Key
-
 from .errors import AgentNotFound, NotPicklable
-from .messages import Message
-from .shares import Priority
-from .tenancy import RequestContext
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from persistence import Address, Key
+
     from .instance import Instance
     from .kind import Kind
+    from .messages import Message
     from .metering import Meter
     from .runtime import Runtime
+    from .shares import Priority
+    from .tenancy import RequestContext
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]
 

@@ -6,12 +6,15 @@ and counting one partition costs nothing of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from persistence import Address, Key
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
-from .instance import Instance
+    from persistence import Address, Key
+
+    from .instance import Instance
 
 __all__ = ["Registry"]
 

@@ -28,11 +28,11 @@ from .checks import check_account, check_stamp
 from .errors import AgentNotFound
 from .mail_errors import LetterNotFound
 from .mailbox import Envelope
-from .partitions import Partition
 from .telemetry import partition_extra
 from .wire import Packed
 
 if TYPE_CHECKING:
+    from .partitions import Partition
     from .runtime import Runtime
 
 __all__ = ["Remedies"]

@@ -7,7 +7,6 @@ same key, now or after a restart, gets the stored reply and no handler runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,14 @@ from persistence import (
 
 from .errors import AskTimeout, InvalidArgument
 from .mail_errors import IdempotencyMismatch
-from .partitions import Partition
-from .staging import Delivery, Staged
-from .wire import Packed, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .partitions import Partition
     from .runtime import Runtime
+    from .staging import Delivery, Staged
+    from .wire import Packed, Wire
 
 __all__ = ["Requests"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
 from persistence import PodsError
 
-from .messages import HandlerSpec
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .messages import HandlerSpec
 
 __all__ = ["UnknownResource", "check_needs"]
 

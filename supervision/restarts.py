@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 from attrs import validators
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["GiveUp", "RestartAfter", "RestartPolicy", "StayDown", "decide"]
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
-from .directory import PolicyChange
 from .letterbox import LetterBox, box_of
 from .partitions import Partition
 from .telemetry import NO_PARTITION, partition_extra
 from .tenant_errors import UnknownTenant
 
 if TYPE_CHECKING:
+    from .directory import PolicyChange
     from .runtime import Runtime
 
 __all__ = ["Rounds"]

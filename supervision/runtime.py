@@ -7,7 +7,6 @@ with this object. How it finds instances and publishes them is told in ``finding
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from persistence import (
@@ -21,29 +20,21 @@ from persistence import (
 )
 
 from . import lineage
-from .agent import Agent
 from .claims import Claims
 from .completion import finish
 from .departures import Departures
-from .directory import TenantDirectory
 from .dispatcher import Dispatcher
 from .endings import Endings
 from .errors import HostClosed
 from .finding import Finding
 from .homes import Homes
 from .idle import Idle
-from .instance import Instance
-from .kind import Extension
 from .lifecycle import Lifecycle
-from .mailbox import Envelope
 from .mailroom import Mailroom
 from .metrics import Metrics
 from .oversight import Oversight
-from .partitions import Partition
 from .phases import SETTLED
-from .policies import HostPolicy
 from .post import Post
-from .registry import Registry
 from .remedies import Remedies
 from .requests import Requests
 from .stopping import Stopping
@@ -53,7 +44,17 @@ from .turns import Turns
 from .workers import Crew, Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .agent import Agent
+    from .directory import TenantDirectory
+    from .instance import Instance
+    from .kind import Extension
+    from .mailbox import Envelope
     from .manager import InstanceManager
+    from .partitions import Partition
+    from .policies import HostPolicy
+    from .registry import Registry
 
 __all__ = ["Runtime"]
 

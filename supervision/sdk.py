@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections import deque
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 from opentelemetry.sdk.metrics import MeterProvider  # noqa: TID251  see above
@@ -39,6 +39,9 @@ from opentelemetry.sdk.trace.export import (  # noqa: TID251  see above
 from opentelemetry.sdk.version import __version__  # noqa: TID251  see above
 
 from .telemetry import PARTITION_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Memory", "Providers", "ReadableSpan", "build"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
 
 from persistence import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["DispatchPolicy", "Priority", "Share"]
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import attrs
 
-from persistence import Address
-
-from .instance import Instance
 from .phases import Durability, Phase
-from .runtime import Runtime
 from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    from persistence import Address
+
+    from .instance import Instance
+    from .runtime import Runtime
 
 __all__ = ["Shutdown", "ShutdownReport"]
 

@@ -6,10 +6,12 @@ operations to the writer in one unit with the state, and then says how it ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from persistence import Operation
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from persistence import Operation
 
 __all__ = ["Delivery", "Staged"]
 

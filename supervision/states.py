@@ -6,12 +6,14 @@ marked by its encoded form, which is the only copy that nobody can have changed.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from persistence import Operation, Record, RecordKind, Save, Unit
 
 from .errors import OutOfRuntime
-from .instance import Instance
+
+if TYPE_CHECKING:
+    from .instance import Instance
 
 __all__ = [
     "Mark",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,16 +18,20 @@ from .departures import (
     report,
     settle_stoppers,
 )
-from .endings import Endings
 from .errors import AgentNotFound, HostClosed, StopTimeout
-from .instance import Instance
 from .mailbox import Envelope
 from .messages import ParentStopped
 from .phases import OnParentStop, Phase
 from .states import unsaved
-from .telemetry import Telemetry
-from .turns import Turns
-from .workers import Crew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .endings import Endings
+    from .instance import Instance
+    from .telemetry import Telemetry
+    from .turns import Turns
+    from .workers import Crew
 
 __all__ = ["Stopping"]
 

@@ -6,10 +6,10 @@ neighbours' (source of the idea: Erlang/OTP supervisors, which count per supervi
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
+from typing import TYPE_CHECKING
 
 from persistence import (
     Clock,
@@ -22,12 +22,16 @@ from persistence import (
 
 from .departures import refuse_mail
 from .errors import AgentCrashed, Quarantined
-from .instance import Instance
-from .lifecycle import Lifecycle
 from .phases import Phase
 from .restarts import GiveUp, RestartAfter, StayDown, decide
 from .states import save_unit
 from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .instance import Instance
+    from .lifecycle import Lifecycle
 
 __all__ = ["Supervisor"]
 

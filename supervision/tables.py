@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .health import HealthReport, PartitionHealth, Verdict
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
+
+    from .health import HealthReport, PartitionHealth, Verdict
 
 __all__ = ["affected_table", "health_table"]
 

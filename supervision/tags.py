@@ -7,10 +7,11 @@ changes who is next; nothing here says how that one is found.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .accounts import Account, Ticket
-from .shares import Share
+if TYPE_CHECKING:
+    from .accounts import Account, Ticket
+    from .shares import Share
 
 __all__ = ["Tags"]
 

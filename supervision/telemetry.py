@@ -12,13 +12,12 @@ import logging
 import os
 import random
 import time
-from collections.abc import Generator, Sequence
 from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING
 
 import attrs
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -28,6 +27,11 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from opentelemetry.metrics import MeterProvider
 
 __all__ = [
     "HOST_ATTRIBUTE",

@@ -7,21 +7,23 @@ it is one queue for everybody.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextvars
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from persistence import Address
-
 from .errors import OutOfRuntime
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from persistence import Address
 
 __all__ = ["JOB", "Job", "Threads", "on_loop"]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from persistence import Address, Claim, Operation, PodsError, Unit
 
-from .instance import Instance
-from .mailbox import Envelope
-from .partitions import Partition
-from .staging import Staged
 from .states import Mark, save_unit
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .instance import Instance
+    from .mailbox import Envelope
+    from .partitions import Partition
+    from .staging import Staged
 
 __all__ = ["Hooks", "Turn"]
 

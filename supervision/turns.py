@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from persistence import (
     Clock,
     UnstorableState,
 )
 
-from .endings import Endings
 from .errors import MailboxFull, Overloaded
 from .failures import as_told
-from .instance import Instance
 from .mail_errors import MailroomFull, UnstorableMessage
-from .mailbox import Envelope
-from .messages import HandlerSpec
-from .metering import Meter
 from .phases import RUNNING
 from .states import Mark, keep, mark, restore
 from .telemetry import STAMP, Telemetry
 from .turn import Hooks, Turn
+
+if TYPE_CHECKING:
+    from .endings import Endings
+    from .instance import Instance
+    from .mailbox import Envelope
+    from .messages import HandlerSpec
+    from .metering import Meter
 
 __all__ = ["Turns"]
 

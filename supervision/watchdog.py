@@ -13,15 +13,19 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
-from types import FrameType
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
 
 from .blocking import BlockingPolicy
-from .metering import Meter, Running
 from .telemetry import partition_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from .metering import Meter, Running
 
 __all__ = ["Watch", "Watchdog", "WatchdogPolicy"]
 

@@ -7,8 +7,7 @@ name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -24,6 +23,9 @@ from persistence import (
 from .mail_errors import UnstorableMessage
 from .messages import HandlerSpec, Message
 from .upcasts import Upcast, read_upcasts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Packed", "Wire"]
 

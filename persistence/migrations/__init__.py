@@ -6,7 +6,6 @@ importing it from ``schema``, which shows the tables as they are today.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +13,8 @@ import attrs
 from . import r0001, r0002
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alembic.operations import Operations
 
 __all__ = ["REVISIONS", "Revision"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -21,6 +21,9 @@ from persistence import (
     StoreError,
     Unit,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
 
 __all__ = ["RelayStore"]
 

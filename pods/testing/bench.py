@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-from persistence import Store
 from supervision import Agent, Host, HostPolicy, InstanceManager, Phase
 
 from .clocks import FrozenClock
 from .crash import abandon
-from .faults import Faults
 from .isolation import check_isolation
 from .store import FaultyStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from persistence import Store
+
+    from .faults import Faults
 
 __all__ = ["HostBench", "NotQuiet"]
 

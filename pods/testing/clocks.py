@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import heapq
-from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
 
 __all__ = ["FrozenClock", "SimulatedClock"]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from persistence import StoreClosed
-from supervision import Host
+
+if TYPE_CHECKING:
+    from supervision import Host
 
 __all__ = ["abandon"]
 

@@ -16,14 +16,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import aiosqlite
 import attrs
 
 from .faults import Faults, Trouble, When
-from .loop import SimulatedLoop
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from .loop import SimulatedLoop
 
 __all__ = ["SimulatedDriver"]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
-from persistence import Key, Record, Store
 from supervision import Agent, AgentRef, Host, Instance
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from persistence import Key, Record, Store
 
 __all__ = ["NotIsolated", "check_isolation"]
 

@@ -9,19 +9,20 @@ queue does not. With the same seed, the same program takes the same steps.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import math
 import selectors
 import threading
-from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
-from random import Random
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Callable, Coroutine, Mapping
+    from random import Random
+
     from _typeshed import FileDescriptorLike
 
 __all__ = ["LoopPolicy", "SimulatedLoop", "Stalled"]

@@ -11,16 +11,20 @@ plugin or under pytest-asyncio; a test enters the host itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from persistence import MemoryStore, Store, open_store
 
 from .bench import HostBench
-from .clocks import FrozenClock
 from .simulation import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .clocks import FrozenClock
 
 __all__ = [
     "podvisor_clock",

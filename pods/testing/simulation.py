@@ -26,7 +26,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -37,8 +37,10 @@ from supervision import Host, HostPolicy
 from .clocks import SimulatedClock
 from .crash import abandon
 from .driver import SimulatedDriver
-from .faults import Faults
 from .loop import LoopPolicy, SimulatedLoop, Stalled
+
+if TYPE_CHECKING:
+    from .faults import Faults
 
 T = TypeVar("T")
 

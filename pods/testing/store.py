@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,6 +11,9 @@ from persistence import Claim, StoreError, StoreUnavailable, Unit
 from persistence.testing import RelayStore
 
 from .faults import Fault, Faults, When
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["FaultyStore"]
 
