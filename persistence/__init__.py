@@ -9,28 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from .address import (
-    MAX_KEY_CHARS,
-    Address,
-    Key,
-    check_key,
-    check_name,
-    check_partition,
-    key_from_text,
-    key_to_text,
-)
 from .clock import Clock, Handle, SystemClock
 from .codec import Codec, build_codec
 from .commits import CommitPolicy, CommitStatistics, Writer
 from .errors import (
     AlreadyAnswered,
     CorruptRecord,
-    InvalidKey,
-    InvalidName,
-    InvalidPartition,
     LetterGone,
     NewerRecord,
-    PodsError,
     RecordError,
     SchemaMismatch,
     StaleOwner,
@@ -43,6 +29,22 @@ from .errors import (
     UnstorableState,
     UnsupportedField,
     UnsupportedStore,
+)
+from .identity.address import (
+    MAX_KEY_CHARS,
+    Address,
+    Key,
+    check_key,
+    check_name,
+    check_partition,
+    key_from_text,
+    key_to_text,
+)
+from .identity.errors import (
+    InvalidKey,
+    InvalidName,
+    InvalidPartition,
+    PodsError,
     shorten,
 )
 from .layout import FilesPolicy

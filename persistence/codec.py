@@ -22,7 +22,7 @@ from .objects import object_form, shape_of
 from .scalars import Form, Misfit, Site, is_dict
 
 if TYPE_CHECKING:
-    from .address import Address
+    from .identity.address import Address
 
 __all__ = ["Codec", "Upcast", "build_codec"]
 

@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .errors import (
-    PodsError,
-    StateTooLarge,
-    StoreClosed,
-    StoreError,
-    StoreUnavailable,
-)
+from .errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
 from .lanes import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .records import Claim, Save, Unit
@@ -29,6 +23,7 @@ from .streams import Streams
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .identity.errors import PodsError
     from .store import Store
 
 __all__ = ["CommitPolicy", "CommitStatistics", "Writer"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
     from pathlib import Path
 
-    from .address import Address, Key
+    from .identity.address import Address, Key
     from .letters import DeadLetter, Letter, Reply, SpoiledLetter
     from .records import Claim, Quarantine, StoredBytes, Unit
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .address import Address, check_partition, key_to_text
-from .errors import InvalidPartition
+from .identity.address import Address, check_partition, key_to_text
+from .identity.errors import InvalidPartition
 from .letter_rows import LetterRow, ReplyRow, letter_of, reply_of
 from .letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
 from .letter_witness import expose_letters, partitions_of_table

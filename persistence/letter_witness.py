@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from .address import key_to_text
+from .identity.address import key_to_text
 from .letter_statements import ENTRIES, PENDING_ROWS, TALLY
 from .letters import Letter, SpoiledLetter
 

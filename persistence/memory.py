@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .address import Address, Key, key_from_text, key_to_text
-from .errors import (
-    CorruptRecord,
-    StaleOwner,
-    StaleRevision,
-    StoreClosed,
-    StoreError,
-)
+from .errors import CorruptRecord, StaleOwner, StaleRevision, StoreClosed, StoreError
+from .identity.address import Address, Key, key_from_text, key_to_text
 from .memory_mail import Mail, Undo
 from .records import (
     Claim,

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import attrs
 
-from .address import Address, key_to_text
 from .errors import AlreadyAnswered, LetterGone, StoreError
+from .identity.address import Address, key_to_text
 from .letter_rows import LetterRow, ReplyRow, letter_of, letter_row, reply_of, reply_row
 from .letters import (
     Answer,

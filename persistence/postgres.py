@@ -12,8 +12,8 @@ import attrs
 
 from . import postgres_letters as letters
 from . import postgres_queries as queries
-from .address import Address, Key, key_to_text
 from .errors import StoreClosed, StoreError
+from .identity.address import Address, Key, key_to_text
 from .postgres_apply import apply_units
 from .postgres_policy import PostgresPolicy
 from .postgres_server import Server

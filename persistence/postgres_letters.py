@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .address import Address, key_to_text
+from .identity.address import Address, key_to_text
 from .letter_rows import LetterRow, ReplyRow, letter_of, reply_of
 from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 from .postgres_queries import partitions
 from .postgres_rows import first_due, rows_of
-from .postgres_statements import (
-    DEAD,
-    FIRST_DUE,
-    LETTERS,
-    MAIL,
-    REPLY,
-    STORED_BYTES,
-)
+from .postgres_statements import DEAD, FIRST_DUE, LETTERS, MAIL, REPLY, STORED_BYTES
 from .records import StoredBytes
 from .rows import Row, checksum
 

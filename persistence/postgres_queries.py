@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from .address import Address, Key, check_partition, key_from_text, key_to_text
-from .errors import CorruptRecord, InvalidKey, InvalidPartition, StoreUnavailable
+from .errors import CorruptRecord, StoreUnavailable
+from .identity.address import Address, Key, check_partition, key_from_text, key_to_text
+from .identity.errors import InvalidKey, InvalidPartition
 from .postgres_rows import addresses, first_due, loaded, marks, texts
 from .postgres_server import FAILURES, Server, sqlstate, unavailable
 from .postgres_statements import (

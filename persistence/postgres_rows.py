@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
-from .address import Address, check_name, key_from_text
-from .errors import CorruptRecord, InvalidKey, InvalidName
+from .errors import CorruptRecord
+from .identity.address import Address, check_name, key_from_text
+from .identity.errors import InvalidKey, InvalidName
 from .records import Quarantine
 from .rows import stored_record
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from .address import Address, Key, check_name, check_partition, key_from_text
-from .errors import CorruptRecord, InvalidKey, InvalidName, InvalidPartition
+from .errors import CorruptRecord
+from .identity.address import Address, Key, check_name, check_partition, key_from_text
+from .identity.errors import InvalidKey, InvalidName, InvalidPartition
 from .letter_queries import first_due
 from .letter_witness import count_hidden
 from .records import Claim, Quarantine

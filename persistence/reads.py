@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
-from .address import Address, Key
-from .errors import PodsError, RecordError, StoreClosed, StoreUnavailable
+from .errors import RecordError, StoreClosed, StoreUnavailable
+from .identity.address import Address, Key
+from .identity.errors import PodsError
 from .lanes import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .records import Record

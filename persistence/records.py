@@ -12,19 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import attrs
 
-from .letters import (
-    Answer,
-    Bury,
-    Defer,
-    Exhume,
-    ForgetReplies,
-    Post,
-    Reply,
-    Take,
-)
+from .letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Reply, Take
 
 if TYPE_CHECKING:
-    from .address import Address
+    from .identity.address import Address
 
 __all__ = [
     "Claim",

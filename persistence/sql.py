@@ -13,9 +13,9 @@ import anyio
 import attrs
 
 from . import letter_queries, queries
-from .address import Address, Key, key_to_text
 from .engine import Engines, check_url
 from .errors import StoreClosed, StoreError, UnsupportedStore
+from .identity.address import Address, Key, key_to_text
 from .migrate import prepare
 from .store import Loaded, Store
 from .suspects import Suspects

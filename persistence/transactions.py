@@ -17,13 +17,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from .engine import unavailable
-from .errors import (
-    AlreadyAnswered,
-    LetterGone,
-    StaleOwner,
-    StaleRevision,
-    StoreError,
-)
+from .errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
 from .records import Operation, Save, Unit
 from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE

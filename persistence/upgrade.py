@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 import anyio.to_thread
 from sqlalchemy.engine import make_url
 
-from .errors import PodsError, UnsupportedStore
+from .errors import UnsupportedStore
 from .files import FilesStore
+from .identity.errors import PodsError
 from .migrate import stored_version
 from .migration import Migration
 from .migrations import REVISIONS, Revision

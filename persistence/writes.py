@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import attrs
 
-from .address import Address, key_to_text
 from .errors import AlreadyAnswered, LetterGone, StaleRevision, StoreError
+from .identity.address import Address, key_to_text
 from .letter_rows import letter_row, reply_row
 from .letter_statements import (
     ANSWER,

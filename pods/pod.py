@@ -19,7 +19,7 @@ from .declaration import read_topology
 from .errors import InvalidNode, NotInPod, PodMismatch
 from .mutation import AddNode, Change, RemoveNode
 from .reconciler import Reconciler
-from .topology import Topology  # noqa: TC001  annotates a field of classes that users subclass
+from .topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

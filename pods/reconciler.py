@@ -16,15 +16,7 @@ from persistence import Address, PodsError, Record, RecordError, RecordKind
 from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
 
 from .leftovers import Leftovers
-from .live import (
-    Lookout,
-    PodState,
-    Shape,
-    log_of,
-    name_of,
-    node_address,
-    stands_in,
-)
+from .live import Lookout, PodState, Shape, log_of, name_of, node_address, stands_in
 from .planner import Observed, closure, eager_closure
 from .snapshot import NodeSnapshot, NodeState
 from .startup import Startup

@@ -17,17 +17,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .accounts import (
-    BLOCKED,
-    FULL,
-    IDLE,
-    OVER,
-    READY,
-    Account,
-    Place,
-    Resource,
-    Ticket,
-)
+from .accounts import BLOCKED, FULL, IDLE, OVER, READY, Account, Place, Resource, Ticket
 from .blame import History, Stretch
 from .heaps import TagHeap
 from .numbers import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of

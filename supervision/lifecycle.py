@@ -27,12 +27,7 @@ from persistence import (
     StaleRevision,
 )
 
-from .departures import (
-    Departures,
-    extended_ancestor,
-    release_waiters,
-    report,
-)
+from .departures import Departures, extended_ancestor, release_waiters, report
 from .errors import Quarantined, StartFailed
 from .failures import describe
 from .phases import IDLE, Durability, OnParentStop, Phase

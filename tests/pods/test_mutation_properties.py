@@ -6,19 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pods.errors import (
-    MutationRefused,
-    UnknownNode,
-)
-from pods.mutation import (
-    Change,
-    add_node,
-    remove_node,
-)
+from pods.errors import MutationRefused, UnknownNode
+from pods.mutation import Change, add_node, remove_node
 from pods.node import NodeSpec, eager
-from pods.stored import (
-    effective,
-)
+from pods.stored import effective
 from pods.topology import Topology
 from tests.pods.changes import MANAGERS, NOTHING, mutate, thaw
 from tests.pods.shapes import Worker, spec

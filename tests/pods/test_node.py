@@ -5,9 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from persistence import InvalidName
-from pods.errors import (
-    InvalidNode,
-)
+from pods.errors import InvalidNode
 from pods.node import eager, lazy, nested
 from tests.pods.shapes import Worker, Workspace
 

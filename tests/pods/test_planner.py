@@ -6,14 +6,7 @@ from hypothesis import strategies as st
 
 from pods.errors import UnknownNode
 from pods.node import NodeSpec
-from pods.planner import (
-    Action,
-    Observed,
-    blocked_by,
-    closure,
-    eager_closure,
-    plan,
-)
+from pods.planner import Action, Observed, blocked_by, closure, eager_closure, plan
 from pods.topology import Topology
 
 

@@ -4,13 +4,8 @@ import json
 
 import pytest
 
-from pods.errors import (
-    UnreadableTopology,
-)
-from pods.mutation import (
-    add_node,
-    remove_node,
-)
+from pods.errors import UnreadableTopology
+from pods.mutation import add_node, remove_node
 from pods.node import eager, lazy
 from pods.stored import (
     TOPOLOGY_VERSION,

@@ -19,11 +19,7 @@ from pods import (
 from pods.testing import Fault, Trouble, When
 from pods.testing.bench import HostBench, NotQuiet
 from pods.testing.isolation import NotIsolated
-from pods.testing.plugin import (
-    podvisor_host,
-    podvisor_partitions,
-    podvisor_store,
-)
+from pods.testing.plugin import podvisor_host, podvisor_partitions, podvisor_store
 from tests.support import answer, eventually
 
 __all__ = ["podvisor_host", "podvisor_partitions", "podvisor_store"]

@@ -1,0 +1,3 @@
+"""persistence/identity."""
+
+from __future__ import annotations
