@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from .clock import Clock, Handle, SystemClock
-from .codec import Codec, build_codec
+from .codec.codec import Codec, build_codec
 from .commits import CommitPolicy, CommitStatistics, Writer
 from .errors import (
     AlreadyAnswered,

@@ -34,10 +34,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .identity.errors import (
-    PodsError,
-    shorten,
-)
+from .identity.errors import PodsError, shorten
 
 if TYPE_CHECKING:
     from .identity.address import Address

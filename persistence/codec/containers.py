@@ -22,13 +22,13 @@ from typing import (
     get_origin,
 )
 
-from .objects import Shape, object_form, shape_of
+from .classes import Shape, object_form, shape_of
 from .scalars import SCALARS, Form, Site, enum_form, is_dict, is_list, literal_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from .errors import UnsupportedField
+    from ..errors import UnsupportedField
 
 __all__ = ["field_forms", "form_of"]
 

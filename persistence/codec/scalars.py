@@ -20,8 +20,8 @@ from uuid import UUID
 
 import attrs
 
-from .errors import UnsupportedField
-from .identity.address import (
+from ..errors import UnsupportedField
+from ..identity.address import (
     Address,
     check_key,
     check_name,

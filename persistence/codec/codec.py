@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from .errors import NewerRecord, UndecodableState, UnstorableState
-from .forms import field_forms
-from .objects import object_form, shape_of
+from ..errors import NewerRecord, UndecodableState, UnstorableState
+from .classes import object_form, shape_of
+from .containers import field_forms
 from .scalars import Form, Misfit, Site, is_dict
 
 if TYPE_CHECKING:
-    from .identity.address import Address
+    from ..identity.address import Address
 
 __all__ = ["Codec", "Upcast", "build_codec"]
 

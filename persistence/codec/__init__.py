@@ -1,0 +1,3 @@
+"""persistence/codec."""
+
+from __future__ import annotations
