@@ -48,7 +48,11 @@ from .identity.errors import (
     shorten,
 )
 from .layout import FilesPolicy
-from .letters import (
+from .memory import MemoryStore
+from .migration import Migration
+from .reads import HOST, Reader, ReadPolicy, ReadStatistics
+from .store.contract import Loaded, Store
+from .store.letters import (
     Answer,
     Bury,
     DeadLetter,
@@ -61,11 +65,8 @@ from .letters import (
     SpoiledLetter,
     Take,
 )
-from .memory import MemoryStore
-from .migration import Migration
-from .postgres_policy import PostgresPolicy
-from .reads import HOST, Reader, ReadPolicy, ReadStatistics
-from .records import (
+from .store.postgres_policy import PostgresPolicy
+from .store.records import (
     Claim,
     Delete,
     LiftQuarantine,
@@ -78,7 +79,6 @@ from .records import (
     StoredBytes,
     Unit,
 )
-from .store import Loaded, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

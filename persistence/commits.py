@@ -17,14 +17,14 @@ import attrs
 from .errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
 from .lanes import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
-from .records import Claim, Save, Unit
+from .store.records import Claim, Save, Unit
 from .streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .identity.errors import PodsError
-    from .store import Store
+    from .store.contract import Store
 
 __all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
 

@@ -21,15 +21,15 @@ from .layout import FileLayout, FilesPolicy, url_of
 from .memory import MemoryStore
 from .shelf import Shelf, ShelfStatistics
 from .sql import SqlStore
-from .store import Loaded, Store
+from .store.contract import Loaded, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
     from pathlib import Path
 
     from .identity.address import Address, Key
-    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from .records import Claim, Quarantine, StoredBytes, Unit
+    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from .store.records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["FilesStore"]
 

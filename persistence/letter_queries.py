@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from .identity.address import Address, check_partition, key_to_text
 from .identity.errors import InvalidPartition
-from .letter_rows import LetterRow, ReplyRow, letter_of, reply_of
 from .letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
 from .letter_witness import expose_letters, partitions_of_table
-from .letters import DeadLetter, Letter, Reply, SpoiledLetter
-from .records import StoredBytes
-from .rows import Row, checksum
 from .statements import INSPECT
+from .store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
+from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+from .store.records import StoredBytes
+from .store.rows import Row, checksum
 from .witness import snapshot
 
 if TYPE_CHECKING:

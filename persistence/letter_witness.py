@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .identity.address import key_to_text
 from .letter_statements import ENTRIES, PENDING_ROWS, TALLY
-from .letters import Letter, SpoiledLetter
+from .store.letters import Letter, SpoiledLetter
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,7 +13,8 @@ import attrs
 from .errors import CorruptRecord, StaleOwner, StaleRevision, StoreClosed, StoreError
 from .identity.address import Address, Key, key_from_text, key_to_text
 from .memory_mail import Mail, Undo
-from .records import (
+from .store.contract import Loaded, Store
+from .store.records import (
     Claim,
     Delete,
     LiftQuarantine,
@@ -26,13 +27,12 @@ from .records import (
     StoredBytes,
     Unit,
 )
-from .rows import Row, record_of, row_of
-from .store import Loaded, Store
+from .store.rows import Row, record_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["MemoryStore"]
 

@@ -9,8 +9,15 @@ import attrs
 
 from .errors import AlreadyAnswered, LetterGone, StoreError
 from .identity.address import Address, key_to_text
-from .letter_rows import LetterRow, ReplyRow, letter_of, letter_row, reply_of, reply_row
-from .letters import (
+from .store.letter_rows import (
+    LetterRow,
+    ReplyRow,
+    letter_of,
+    letter_row,
+    reply_of,
+    reply_row,
+)
+from .store.letters import (
     Answer,
     Bury,
     DeadLetter,

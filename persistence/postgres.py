@@ -15,11 +15,11 @@ from . import postgres_queries as queries
 from .errors import StoreClosed, StoreError
 from .identity.address import Address, Key, key_to_text
 from .postgres_apply import apply_units
-from .postgres_policy import PostgresPolicy
 from .postgres_server import Server
 from .postgres_setup import alter, set_up
 from .postgres_url import Target, check_target
-from .store import Loaded, Store
+from .store.contract import Loaded, Store
+from .store.postgres_policy import PostgresPolicy
 from .suspects import Suspects
 from .threads import own_thread
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from .letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from .records import Claim, Quarantine, StoredBytes, Unit
+    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from .store.records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["PostgresStore"]
 

@@ -31,7 +31,7 @@ from .postgres_statements import LOCK, writing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .records import Unit
+    from .store.records import Unit
     from .suspects import Suspects
 
 __all__ = ["apply_units"]

@@ -20,7 +20,7 @@ from .writes import MUST_HIT, Parameters, refusal_of, writes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .records import Unit
+    from .store.records import Unit
 
 __all__ = ["Run", "Step", "at_fault", "steps_of", "together", "unfit"]
 

@@ -26,10 +26,10 @@ from .postgres_statements import (
     Statement,
 )
 from .postgres_wall import EVERY_NAME
-from .records import Claim, Quarantine
+from .store.records import Claim, Quarantine
 
 if TYPE_CHECKING:
-    from .store import Loaded
+    from .store.contract import Loaded
 
 __all__ = ["children", "claim", "count", "keys", "load", "partitions", "quarantined"]
 

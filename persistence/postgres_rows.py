@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypeGuard
 from .errors import CorruptRecord
 from .identity.address import Address, check_name, key_from_text
 from .identity.errors import InvalidKey, InvalidName
-from .records import Quarantine
-from .rows import stored_record
+from .store.records import Quarantine
+from .store.rows import stored_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .store import Loaded
+    from .store.contract import Loaded
 
 __all__ = [
     "addresses",

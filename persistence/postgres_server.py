@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from .errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from .postgres_policy import PostgresPolicy
     from .postgres_statements import Statement
     from .postgres_url import Target
+    from .store.postgres_policy import PostgresPolicy
 
 __all__ = [
     "FAILURES",

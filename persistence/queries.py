@@ -18,15 +18,15 @@ from .identity.address import Address, Key, check_name, check_partition, key_fro
 from .identity.errors import InvalidKey, InvalidName, InvalidPartition
 from .letter_queries import first_due
 from .letter_witness import count_hidden
-from .records import Claim, Quarantine
-from .rows import stored_record
 from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
+from .store.records import Claim, Quarantine
+from .store.rows import stored_record
 from .witness import HIDDEN, hidden_from, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .store import Loaded
+    from .store.contract import Loaded
     from .writes import Parameters
 
 __all__ = [

@@ -19,13 +19,13 @@ from .identity.address import Address, Key
 from .identity.errors import PodsError
 from .lanes import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
-from .records import Record
+from .store.records import Record
 from .streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .store import Loaded, Store
+    from .store.contract import Loaded, Store
 
 __all__ = ["HOST", "ReadPolicy", "ReadStatistics", "Reader"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock, Handle
     from .layout import FilesPolicy
-    from .store import Store
+    from .store.contract import Store
 
 __all__ = ["Shelf", "ShelfStatistics"]
 

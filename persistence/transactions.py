@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from .engine import unavailable
 from .errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
-from .records import Operation, Save, Unit
 from .saves import SAVES, Values, saving
 from .statements import MOVE, OWNER, UPDATE
+from .store.records import Operation, Save, Unit
 from .writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
 
 if TYPE_CHECKING:

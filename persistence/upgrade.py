@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import Connection
 
-    from .store import Store
+    from .store.contract import Store
 
 __all__ = ["script", "upgrade"]
 

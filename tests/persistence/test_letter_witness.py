@@ -17,7 +17,7 @@ from persistence import (
     Store,
     StoreUnavailable,
 )
-from persistence.letter_rows import letter_row
+from persistence.store.letter_rows import letter_row
 from persistence.testing import Make, letter, opened, save, unit
 from tests.persistence import damage
 

@@ -44,7 +44,7 @@ from persistence.postgres import PostgresStore
 from persistence.postgres_server import Call, Server, Session
 from persistence.postgres_setup import Facts, why_unfit
 from persistence.postgres_statements import LOCK, Statement
-from persistence.rows import Row, checksum
+from persistence.store.rows import Row, checksum
 from persistence.testing import Make, letter, opened, save, state, unit
 from tests.postgres import fresh_schema, outside
 from tests.support import spin

@@ -32,8 +32,8 @@ from persistence import (
     statements,
 )
 from persistence.engine import Engines, transaction
-from persistence.rows import Row, checksum
 from persistence.sql import SqlStore
+from persistence.store.rows import Row, checksum
 from persistence.testing import Make, opened, save, state, unit
 
 __all__: list[str] = []

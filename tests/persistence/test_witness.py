@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from persistence import CorruptRecord, RecordKind, Save
-from persistence.store import Loaded
+from persistence.store.contract import Loaded
 from persistence.testing import Make, opened, save, state, unit
 from persistence.witness import HIDDEN
 from tests.persistence import damage

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-from .errors import CorruptRecord
-from .identity.address import Address, check_name, key_from_text, key_to_text
-from .identity.errors import InvalidKey, InvalidName
+from ..errors import CorruptRecord
+from ..identity.address import Address, check_name, key_from_text, key_to_text
+from ..identity.errors import InvalidKey, InvalidName
 from .letters import Letter, Reply, SpoiledLetter
 from .rows import CHECKSUM_BYTES
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
-from .errors import RecordError, StoreError
+from ..errors import RecordError, StoreError
 from .records import Claim, Quarantine, Record, StoredBytes, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from .identity.address import Address, Key
+    from ..identity.address import Address, Key
     from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["Loaded", "Store"]

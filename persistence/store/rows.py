@@ -8,9 +8,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias, TypeGuard, get_args
 
-from .errors import CorruptRecord
-from .identity.address import Address, check_name, key_from_text, key_to_text
-from .identity.errors import InvalidKey, InvalidName
+from ..errors import CorruptRecord
+from ..identity.address import Address, check_name, key_from_text, key_to_text
+from ..identity.errors import InvalidKey, InvalidName
 from .records import Record, RecordKind
 
 __all__ = [

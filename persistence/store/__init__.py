@@ -1,0 +1,3 @@
+"""persistence/store."""
+
+from __future__ import annotations
