@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from .clock import Clock, Handle, SystemClock
 from .codec.codec import Codec, build_codec
-from .commits import CommitPolicy, CommitStatistics, Writer
 from .errors import (
     AlreadyAnswered,
     CorruptRecord,
@@ -50,7 +49,8 @@ from .identity.errors import (
 from .layout import FilesPolicy
 from .memory import MemoryStore
 from .migration import Migration
-from .reads import HOST, Reader, ReadPolicy, ReadStatistics
+from .pipeline.reader import HOST, Reader, ReadPolicy, ReadStatistics
+from .pipeline.writer import CommitPolicy, CommitStatistics, Writer
 from .store.contract import Loaded, Store
 from .store.letters import (
     Answer,

@@ -23,7 +23,7 @@ from persistence import (
     Writer,
     open_store,
 )
-from persistence.outcomes import Waiter, tell_all
+from persistence.pipeline.outcomes import Waiter, tell_all
 from persistence.testing import save, state, unit
 from tests.persistence.doubles import FaultyStore, writing
 

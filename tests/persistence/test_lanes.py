@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.lanes import Lanes
+from persistence.pipeline.fair_queue import Lanes
 
 __all__: list[str] = []
 

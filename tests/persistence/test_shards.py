@@ -24,7 +24,7 @@ from persistence import (
     Unit,
     Writer,
 )
-from persistence.streams import Streams
+from persistence.pipeline.shards import Streams
 from persistence.testing import save
 from tests.persistence.doubles import reading, writing
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
-from .lanes import Lanes
+from ..errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
+from ..store.records import Claim, Save, Unit
+from .fair_queue import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
-from .store.records import Claim, Save, Unit
-from .streams import Streams
+from .shards import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .identity.errors import PodsError
-    from .store.contract import Store
+    from ..identity.errors import PodsError
+    from ..store.contract import Store
 
 __all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
-from .errors import RecordError, StoreClosed, StoreUnavailable
-from .identity.address import Address, Key
-from .identity.errors import PodsError
-from .lanes import Lanes
+from ..errors import RecordError, StoreClosed, StoreUnavailable
+from ..identity.address import Address, Key
+from ..identity.errors import PodsError
+from ..store.records import Record
+from .fair_queue import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
-from .store.records import Record
-from .streams import Streams
+from .shards import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .store.contract import Loaded, Store
+    from ..store.contract import Loaded, Store
 
 __all__ = ["HOST", "ReadPolicy", "ReadStatistics", "Reader"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
-from .errors import StoreUnavailable
-from .identity.errors import PodsError
+from ..errors import StoreUnavailable
+from ..identity.errors import PodsError
 
 if TYPE_CHECKING:
     import contextvars

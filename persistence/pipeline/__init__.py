@@ -1,0 +1,3 @@
+"""persistence/pipeline."""
+
+from __future__ import annotations
