@@ -194,7 +194,9 @@ def open_store(
         raise UnsupportedStore(url, reason)
     if url == "memory://":
         return MemoryStore()
-    from .sql import SqlStore  # noqa: PLC0415  a host in memory needs no SQLAlchemy
+    from .sqlite.store import (
+        SqlStore,
+    )  # noqa: PLC0415  a host in memory needs no SQLAlchemy
 
     return SqlStore(url)
 

@@ -20,7 +20,7 @@ from .errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedSto
 from .layout import FileLayout, FilesPolicy, url_of
 from .memory import MemoryStore
 from .shelf import Shelf, ShelfStatistics
-from .sql import SqlStore
+from .sqlite.store import SqlStore
 from .store.contract import Loaded, Store
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from persistence import (
     open_store,
     statements,
 )
-from persistence.engine import Engines, transaction
-from persistence.sql import SqlStore
+from persistence.sqlite.engine import Engines, transaction
+from persistence.sqlite.store import SqlStore
 from persistence.store.rows import Row, checksum
 from persistence.testing import Make, opened, save, state, unit
 

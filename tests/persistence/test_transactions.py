@@ -26,11 +26,11 @@ from persistence import (
     Unit,
     open_store,
 )
-from persistence.engine import transaction
-from persistence.saves import Values
+from persistence.sqlite.bulk_saves import Values
+from persistence.sqlite.engine import transaction
+from persistence.sqlite.transactions import apply_units
 from persistence.suspects import Suspects
 from persistence.testing import opened, save, state, unit
-from persistence.transactions import apply_units
 from persistence.writes import Parameters
 
 __all__: list[str] = []

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from persistence import CorruptRecord, RecordKind, Save
+from persistence.sqlite.hidden_rows import HIDDEN
 from persistence.store.contract import Loaded
 from persistence.testing import Make, opened, save, state, unit
-from persistence.witness import HIDDEN
 from tests.persistence import damage
 
 __all__: list[str] = []

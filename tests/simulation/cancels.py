@@ -11,7 +11,7 @@ from typing import TypeAlias
 import anyio
 import attrs
 
-from persistence.sql import SqlStore
+from persistence.sqlite.store import SqlStore
 from pods import Host, PodRef, StoreError, add_node, lazy, remove_node
 from pods.testing import LoopPolicy, Simulation, simulate
 

@@ -10,7 +10,7 @@ from random import Random
 
 import attrs
 
-from persistence.sql import SqlStore
+from persistence.sqlite.store import SqlStore
 from pods import Host
 from pods.testing import LoopPolicy, Simulation, simulate
 

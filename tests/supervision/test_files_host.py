@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from persistence import MemoryStore, open_store
-from persistence.sql import SqlStore
+from persistence.sqlite.store import SqlStore
 from persistence.testing import RelayStore
 from supervision import Host, HostPolicy, InstanceManager
 from tests.support import Add, Counter, Read, answer, spin

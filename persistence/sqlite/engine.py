@@ -25,10 +25,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
+from ..errors import StoreUnavailable, UnsupportedStore
+from ..schema import SCHEMA_VERSION, metadata
+from ..statements import TABLES, VERSION
 from .connections import Connections
-from .errors import StoreUnavailable, UnsupportedStore
-from .schema import SCHEMA_VERSION, metadata
-from .statements import TABLES, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

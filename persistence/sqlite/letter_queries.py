@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .identity.address import Address, check_partition, key_to_text
-from .identity.errors import InvalidPartition
-from .letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
-from .letter_witness import expose_letters, partitions_of_table
-from .statements import INSPECT
-from .store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
-from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-from .store.records import StoredBytes
-from .store.rows import Row, checksum
-from .witness import snapshot
+from ..identity.address import Address, check_partition, key_to_text
+from ..identity.errors import InvalidPartition
+from ..letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
+from ..statements import INSPECT
+from ..store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
+from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+from ..store.records import StoredBytes
+from ..store.rows import Row, checksum
+from .hidden_letters import expose_letters, partitions_of_table
+from .hidden_rows import snapshot
 
 if TYPE_CHECKING:
     import sqlite3

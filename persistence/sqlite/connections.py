@@ -15,7 +15,7 @@ import anyio
 import attrs
 from aiosqlite import Connection as Driver
 
-from .errors import StoreClosed
+from ..errors import StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

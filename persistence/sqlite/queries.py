@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from .errors import CorruptRecord
-from .identity.address import Address, Key, check_name, check_partition, key_from_text
-from .identity.errors import InvalidKey, InvalidName, InvalidPartition
+from ..errors import CorruptRecord
+from ..identity.address import Address, Key, check_name, check_partition, key_from_text
+from ..identity.errors import InvalidKey, InvalidName, InvalidPartition
+from ..statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
+from ..store.records import Claim, Quarantine
+from ..store.rows import stored_record
+from .hidden_letters import count_hidden
+from .hidden_rows import HIDDEN, hidden_from, snapshot
 from .letter_queries import first_due
-from .letter_witness import count_hidden
-from .statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
-from .store.records import Claim, Quarantine
-from .store.rows import stored_record
-from .witness import HIDDEN, hidden_from, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .store.contract import Loaded
-    from .writes import Parameters
+    from ..store.contract import Loaded
+    from ..writes import Parameters
 
 __all__ = [
     "children",

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import attrs
 
+from ..errors import StoreClosed, StoreError, UnsupportedStore
+from ..identity.address import Address, Key, key_to_text
+from ..migrate import prepare
+from ..store.contract import Loaded, Store
+from ..suspects import Suspects
+from ..threads import own_thread
 from . import letter_queries, queries
 from .engine import Engines, check_url
-from .errors import StoreClosed, StoreError, UnsupportedStore
-from .identity.address import Address, Key, key_to_text
-from .migrate import prepare
-from .store.contract import Loaded, Store
-from .suspects import Suspects
-from .threads import own_thread
 from .transactions import apply_units
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine import URL
 
-    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from .store.records import Claim, Quarantine, StoredBytes, Unit
+    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from ..store.records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["SqlStore"]
 

@@ -16,17 +16,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
+from ..statements import MOVE, OWNER, UPDATE
+from ..store.records import Operation, Save, Unit
+from ..writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
+from .bulk_saves import SAVES, Values, saving
 from .engine import unavailable
-from .errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
-from .saves import SAVES, Values, saving
-from .statements import MOVE, OWNER, UPDATE
-from .store.records import Operation, Save, Unit
-from .writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from .suspects import Suspects
+    from ..suspects import Suspects
 
 __all__ = ["apply_units"]
 

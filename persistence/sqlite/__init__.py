@@ -1,0 +1,3 @@
+"""persistence/sqlite."""
+
+from __future__ import annotations
