@@ -18,9 +18,9 @@ from .postgres_apply import apply_units
 from .postgres_server import Server
 from .postgres_setup import alter, set_up
 from .postgres_url import Target, check_target
+from .sql.suspects import Suspects
 from .store.contract import Loaded, Store
 from .store.postgres_policy import PostgresPolicy
-from .suspects import Suspects
 from .threads import own_thread
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from .postgres_statements import LOCK, writing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .sql.suspects import Suspects
     from .store.records import Unit
-    from .suspects import Suspects
 
 __all__ = ["apply_units"]
 

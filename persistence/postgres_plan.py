@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from .errors import StoreError, StoreUnavailable
-from .letter_statements import ANSWER, POST
-from .statements import INSERT, MARK, UPDATE
-from .writes import MUST_HIT, Parameters, refusal_of, writes
+from .sql.letter_statements import ANSWER, POST
+from .sql.operations import MUST_HIT, Parameters, refusal_of, writes
+from .sql.statements import INSERT, MARK, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

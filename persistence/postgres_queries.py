@@ -25,7 +25,7 @@ from .postgres_statements import (
     PARTITIONS,
     Statement,
 )
-from .postgres_wall import EVERY_NAME
+from .sql.row_security import EVERY_NAME
 from .store.records import Claim, Quarantine
 
 if TYPE_CHECKING:

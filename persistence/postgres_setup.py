@@ -11,8 +11,8 @@ from sqlalchemy import Connection, inspect, text
 from .errors import SchemaMismatch, UnsupportedStore
 from .migrate import prepare
 from .postgres_server import FAILURES, Server, sqlstate, unavailable
-from .postgres_wall import wall_of
 from .schema import SCHEMA_VERSION, metadata, stamps
+from .sql.row_security import wall_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

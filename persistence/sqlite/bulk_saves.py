@@ -11,7 +11,7 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..statements import INSERT, UPDATE
+from ..sql.statements import INSERT, UPDATE
 from ..store.rows import Row, checksum, row_of
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
 from ..errors import StoreUnavailable, UnsupportedStore
 from ..schema import SCHEMA_VERSION, metadata
-from ..statements import TABLES, VERSION
+from ..sql.statements import TABLES, VERSION
 from .connections import Connections
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..identity.address import key_to_text
-from ..letter_statements import ENTRIES, PENDING_ROWS, TALLY
+from ..sql.letter_statements import ENTRIES, PENDING_ROWS, TALLY
 from ..store.letters import Letter, SpoiledLetter
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..identity.address import Address, check_partition, key_to_text
 from ..identity.errors import InvalidPartition
-from ..letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
-from ..statements import INSPECT
+from ..sql.letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
+from ..sql.statements import INSPECT
 from ..store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
 from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
 from ..store.records import StoredBytes

@@ -16,7 +16,7 @@ import attrs
 from ..errors import CorruptRecord
 from ..identity.address import Address, Key, check_name, check_partition, key_from_text
 from ..identity.errors import InvalidKey, InvalidName, InvalidPartition
-from ..statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
+from ..sql.statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
 from ..store.records import Claim, Quarantine
 from ..store.rows import stored_record
 from .hidden_letters import count_hidden
@@ -26,8 +26,8 @@ from .letter_queries import first_due
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..sql.operations import Parameters
     from ..store.contract import Loaded
-    from ..writes import Parameters
 
 __all__ = [
     "children",

@@ -15,8 +15,8 @@ import attrs
 from ..errors import StoreClosed, StoreError, UnsupportedStore
 from ..identity.address import Address, Key, key_to_text
 from ..migrate import prepare
+from ..sql.suspects import Suspects
 from ..store.contract import Loaded, Store
-from ..suspects import Suspects
 from ..threads import own_thread
 from . import letter_queries, queries
 from .engine import Engines, check_url

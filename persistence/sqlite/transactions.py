@@ -17,16 +17,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
-from ..statements import MOVE, OWNER, UPDATE
+from ..sql.operations import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
+from ..sql.statements import MOVE, OWNER, UPDATE
 from ..store.records import Operation, Save, Unit
-from ..writes import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
 from .bulk_saves import SAVES, Values, saving
 from .engine import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from ..suspects import Suspects
+    from ..sql.suspects import Suspects
 
 __all__ = ["apply_units"]
 

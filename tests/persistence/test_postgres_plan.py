@@ -20,9 +20,9 @@ from persistence import (
     Take,
     Unit,
 )
-from persistence.letter_statements import ANSWER, FORGET_REPLIES
 from persistence.postgres_plan import Step, at_fault, steps_of, together, unfit
-from persistence.statements import DELETE, INSERT, UPDATE
+from persistence.sql.letter_statements import ANSWER, FORGET_REPLIES
+from persistence.sql.statements import DELETE, INSERT, UPDATE
 from persistence.testing import letter, save, state, unit
 
 __all__: list[str] = []

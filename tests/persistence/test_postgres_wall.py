@@ -22,7 +22,10 @@ from persistence import (
     open_store,
     postgres_statements,
 )
-from persistence.letter_statements import (
+from persistence.postgres import PostgresStore
+from persistence.postgres_server import Server
+from persistence.postgres_statements import Statement, writing
+from persistence.sql.letter_statements import (
     DEFER,
     DROP_MAIL,
     DROP_REPLIES,
@@ -30,10 +33,7 @@ from persistence.letter_statements import (
     FORGET_REPLIES,
     TAKE_AWAY,
 )
-from persistence.postgres import PostgresStore
-from persistence.postgres_server import Server
-from persistence.postgres_statements import Statement, writing
-from persistence.statements import DELETE, LIFT, MOVE
+from persistence.sql.statements import DELETE, LIFT, MOVE
 from persistence.testing import letter, opened, state
 from tests.postgres import app_role, fresh_schema, outside
 

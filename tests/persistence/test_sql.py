@@ -27,10 +27,9 @@ from persistence import (
     StoreUnavailable,
     Unit,
     UnsupportedStore,
-    letter_statements,
     open_store,
-    statements,
 )
+from persistence.sql import letter_statements, statements
 from persistence.sqlite.engine import Engines, transaction
 from persistence.sqlite.store import SqlStore
 from persistence.store.rows import Row, checksum

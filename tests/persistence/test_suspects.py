@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence.suspects import Suspects
+from persistence.sql.suspects import Suspects
 
 __all__: list[str] = []
 

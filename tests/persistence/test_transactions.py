@@ -26,12 +26,12 @@ from persistence import (
     Unit,
     open_store,
 )
+from persistence.sql.operations import Parameters
+from persistence.sql.suspects import Suspects
 from persistence.sqlite.bulk_saves import Values
 from persistence.sqlite.engine import transaction
 from persistence.sqlite.transactions import apply_units
-from persistence.suspects import Suspects
 from persistence.testing import opened, save, state, unit
-from persistence.writes import Parameters
 
 __all__: list[str] = []
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from persistence import PodsError, Unit, Writer, writes
+from persistence import PodsError, Unit, Writer
+from persistence.sql import operations as writes
 from persistence.sqlite import transactions
 from supervision import AskTimeout
 from supervision.instance import Instance

@@ -9,8 +9,12 @@ from typing import TypeAlias
 
 import attrs
 
-from .errors import AlreadyAnswered, LetterGone, StaleRevision, StoreError
-from .identity.address import Address, key_to_text
+from ..errors import AlreadyAnswered, LetterGone, StaleRevision, StoreError
+from ..identity.address import Address, key_to_text
+from ..store.letter_rows import letter_row, reply_row
+from ..store.letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
+from ..store.records import Delete, LiftQuarantine, Operation, PutQuarantine, Save
+from ..store.rows import Row, checksum, row_of
 from .letter_statements import (
     ANSWER,
     BURY,
@@ -24,10 +28,6 @@ from .letter_statements import (
     TAKE_CERTAIN,
 )
 from .statements import DELETE, INSERT, LIFT, MARK, UPDATE
-from .store.letter_rows import letter_row, reply_row
-from .store.letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
-from .store.records import Delete, LiftQuarantine, Operation, PutQuarantine, Save
-from .store.rows import Row, checksum, row_of
 
 __all__ = ["MUST_HIT", "OF_SEVERAL", "Parameters", "Write", "refusal_of", "writes"]
 

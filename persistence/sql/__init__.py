@@ -1,0 +1,3 @@
+"""persistence/sql."""
+
+from __future__ import annotations
