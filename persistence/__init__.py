@@ -47,7 +47,7 @@ from .identity.errors import (
     shorten,
 )
 from .layout import FilesPolicy
-from .memory import MemoryStore
+from .memory.store import MemoryStore
 from .migration import Migration
 from .pipeline.reader import HOST, Reader, ReadPolicy, ReadStatistics
 from .pipeline.writer import CommitPolicy, CommitStatistics, Writer

@@ -18,7 +18,7 @@ import attrs
 from .clock import Clock, SystemClock
 from .errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedStore
 from .layout import FileLayout, FilesPolicy, url_of
-from .memory import MemoryStore
+from .memory.store import MemoryStore
 from .shelf import Shelf, ShelfStatistics
 from .sqlite.store import SqlStore
 from .store.contract import Loaded, Store

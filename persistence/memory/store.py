@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .errors import CorruptRecord, StaleOwner, StaleRevision, StoreClosed, StoreError
-from .identity.address import Address, Key, key_from_text, key_to_text
-from .memory_mail import Mail, Undo
-from .store.contract import Loaded, Store
-from .store.records import (
+from ..errors import CorruptRecord, StaleOwner, StaleRevision, StoreClosed, StoreError
+from ..identity.address import Address, Key, key_from_text, key_to_text
+from ..store.contract import Loaded, Store
+from ..store.records import (
     Claim,
     Delete,
     LiftQuarantine,
@@ -27,12 +26,13 @@ from .store.records import (
     StoredBytes,
     Unit,
 )
-from .store.rows import Row, record_of, row_of
+from ..store.rows import Row, record_of, row_of
+from .letters import Mail, Undo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["MemoryStore"]
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import attrs
 
-from .errors import AlreadyAnswered, LetterGone, StoreError
-from .identity.address import Address, key_to_text
-from .store.letter_rows import (
+from ..errors import AlreadyAnswered, LetterGone, StoreError
+from ..identity.address import Address, key_to_text
+from ..store.letter_rows import (
     LetterRow,
     ReplyRow,
     letter_of,
@@ -17,7 +17,7 @@ from .store.letter_rows import (
     reply_of,
     reply_row,
 )
-from .store.letters import (
+from ..store.letters import (
     Answer,
     Bury,
     DeadLetter,

@@ -1,0 +1,3 @@
+"""persistence/memory."""
+
+from __future__ import annotations
