@@ -29,6 +29,7 @@ from .errors import (
     UnsupportedField,
     UnsupportedStore,
 )
+from .files.layout import FilesPolicy
 from .identity.address import (
     MAX_KEY_CHARS,
     Address,
@@ -46,7 +47,6 @@ from .identity.errors import (
     PodsError,
     shorten,
 )
-from .layout import FilesPolicy
 from .memory.store import MemoryStore
 from .migration import Migration
 from .pipeline.reader import HOST, Reader, ReadPolicy, ReadStatistics
@@ -186,7 +186,7 @@ def open_store(
     if url.startswith("postgres"):
         return _postgres(url, _of_kind(PostgresPolicy, policy, url))
     if url.startswith("sqlite") and ("{" in url or "}" in url):
-        from .files import FilesStore  # noqa: PLC0415  it brings SQLAlchemy
+        from .files.store import FilesStore  # noqa: PLC0415  it brings SQLAlchemy
 
         return FilesStore(url, policy=_of_kind(FilesPolicy, policy, url))
     if policy is not None:

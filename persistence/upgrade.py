@@ -14,7 +14,7 @@ import anyio.to_thread
 from sqlalchemy.engine import make_url
 
 from .errors import UnsupportedStore
-from .files import FilesStore
+from .files.store import FilesStore
 from .identity.errors import PodsError
 from .migrate import stored_version
 from .migration import Migration

@@ -27,7 +27,7 @@ from persistence import (
     UnsupportedStore,
     open_store,
 )
-from persistence.files import FilesStore
+from persistence.files.store import FilesStore
 from persistence.testing import Make, opened, save, state, unit
 from tests.support import ManualClock, eventually
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence import FilesPolicy, UnsupportedStore, check_partition, open_store
-from persistence.layout import FileLayout, name_of, partition_of, url_of
+from persistence.files.layout import FileLayout, name_of, partition_of, url_of
 
 __all__: list[str] = []
 

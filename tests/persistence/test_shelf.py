@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from persistence import FilesPolicy, MemoryStore, Store, StoreClosed, StoreUnavailable
-from persistence.shelf import Shelf
+from persistence.files.cache import Shelf
 from tests.support import ManualClock, spin
 
 __all__: list[str] = []

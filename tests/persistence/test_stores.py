@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from persistence import FilesPolicy, MemoryStore, open_store
-from persistence.files import FilesStore
+from persistence.files.store import FilesStore
 from persistence.testing import Make, StoreConformance
 from tests.postgres import fresh_schema
 

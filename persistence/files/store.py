@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio.to_thread
 import attrs
 
-from .clock import Clock, SystemClock
-from .errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedStore
+from ..clock import Clock, SystemClock
+from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedStore
+from ..memory.store import MemoryStore
+from ..sqlite.store import SqlStore
+from ..store.contract import Loaded, Store
+from .cache import Shelf, ShelfStatistics
 from .layout import FileLayout, FilesPolicy, url_of
-from .memory.store import MemoryStore
-from .shelf import Shelf, ShelfStatistics
-from .sqlite.store import SqlStore
-from .store.contract import Loaded, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
     from pathlib import Path
 
-    from .identity.address import Address, Key
-    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from .store.records import Claim, Quarantine, StoredBytes, Unit
+    from ..identity.address import Address, Key
+    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from ..store.records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["FilesStore"]
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import anyio
 import attrs
 
-from .errors import StoreClosed
+from ..errors import StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from .clock import Clock, Handle
+    from ..clock import Clock, Handle
+    from ..store.contract import Store
     from .layout import FilesPolicy
-    from .store.contract import Store
 
 __all__ = ["Shelf", "ShelfStatistics"]
 

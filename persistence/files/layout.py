@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from .errors import UnsupportedStore
-from .identity.address import check_partition
-from .identity.errors import InvalidPartition
+from ..errors import UnsupportedStore
+from ..identity.address import check_partition
+from ..identity.errors import InvalidPartition
 
 __all__ = ["PLACEHOLDER", "FileLayout", "FilesPolicy", "name_of", "partition_of"]
 

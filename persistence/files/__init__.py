@@ -1,0 +1,3 @@
+"""persistence/files."""
+
+from __future__ import annotations
