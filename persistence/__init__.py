@@ -202,10 +202,10 @@ def open_store(
 
 
 def _postgres(url: str, policy: PostgresPolicy) -> Store:
-    from .postgres_url import check_target  # noqa: PLC0415  likewise
+    from .postgres.url import check_target  # noqa: PLC0415  likewise
 
     check_target(url)  # refuses a missing driver, which the next line imports
-    from .postgres import PostgresStore  # noqa: PLC0415  likewise
+    from .postgres.store import PostgresStore  # noqa: PLC0415  likewise
 
     return PostgresStore(url, policy=policy)
 

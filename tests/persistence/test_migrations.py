@@ -33,7 +33,7 @@ from persistence import (
     upgrade,
 )
 from persistence.migrations import REVISIONS, Revision
-from persistence.postgres import PostgresStore
+from persistence.postgres.store import PostgresStore
 from persistence.schema import SCHEMA_VERSION, metadata
 from persistence.testing import Make, opened, save, state
 from tests.postgres import fresh_schema, outside

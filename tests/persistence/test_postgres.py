@@ -40,10 +40,10 @@ from persistence import (
     UnsupportedStore,
     open_store,
 )
-from persistence.postgres import PostgresStore
-from persistence.postgres_server import Call, Server, Session
-from persistence.postgres_setup import Facts, why_unfit
-from persistence.postgres_statements import LOCK, Statement
+from persistence.postgres.server import Call, Server, Session
+from persistence.postgres.setup import Facts, why_unfit
+from persistence.postgres.statements import LOCK, Statement
+from persistence.postgres.store import PostgresStore
 from persistence.store.rows import Row, checksum
 from persistence.testing import Make, letter, opened, save, state, unit
 from tests.postgres import fresh_schema, outside

@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from persistence import Claim, PostgresPolicy, Save, Store, StoreUnavailable
-from persistence.postgres import PostgresStore
-from persistence.postgres_server import Server, Undo, Unsettled
-from persistence.postgres_statements import LOCK
+from persistence.postgres.server import Server, Undo, Unsettled
+from persistence.postgres.statements import LOCK
+from persistence.postgres.store import PostgresStore
 from persistence.testing import opened, save, state, unit
 from supervision import Host
 from tests.postgres import fresh_schema, outside

@@ -20,7 +20,7 @@ from persistence import (
     Take,
     Unit,
 )
-from persistence.postgres_plan import Step, at_fault, steps_of, together, unfit
+from persistence.postgres.plan import Step, at_fault, steps_of, together, unfit
 from persistence.sql.letter_statements import ANSWER, FORGET_REPLIES
 from persistence.sql.statements import DELETE, INSERT, UPDATE
 from persistence.testing import letter, save, state, unit

@@ -20,11 +20,11 @@ from persistence import (
     Save,
     Unit,
     open_store,
-    postgres_statements,
 )
-from persistence.postgres import PostgresStore
-from persistence.postgres_server import Server
-from persistence.postgres_statements import Statement, writing
+from persistence.postgres import statements as postgres_statements
+from persistence.postgres.server import Server
+from persistence.postgres.statements import Statement, writing
+from persistence.postgres.store import PostgresStore
 from persistence.sql.letter_statements import (
     DEFER,
     DROP_MAIL,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
-from .errors import SchemaMismatch, UnsupportedStore
-from .migrate import prepare
-from .postgres_server import FAILURES, Server, sqlstate, unavailable
-from .schema import SCHEMA_VERSION, metadata, stamps
-from .sql.row_security import wall_of
+from ..errors import SchemaMismatch, UnsupportedStore
+from ..migrate import prepare
+from ..schema import SCHEMA_VERSION, metadata, stamps
+from ..sql.row_security import wall_of
+from .server import FAILURES, Server, sqlstate, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from .errors import StoreError, StoreUnavailable
-from .sql.letter_statements import ANSWER, POST
-from .sql.operations import MUST_HIT, Parameters, refusal_of, writes
-from .sql.statements import INSERT, MARK, UPDATE
+from ..errors import StoreError, StoreUnavailable
+from ..sql.letter_statements import ANSWER, POST
+from ..sql.operations import MUST_HIT, Parameters, refusal_of, writes
+from ..sql.statements import INSERT, MARK, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .store.records import Unit
+    from ..store.records import Unit
 
 __all__ = ["Run", "Step", "at_fault", "steps_of", "together", "unfit"]
 

@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from . import postgres_letters as letters
-from . import postgres_queries as queries
-from .errors import StoreClosed, StoreError
-from .identity.address import Address, Key, key_to_text
-from .postgres_apply import apply_units
-from .postgres_server import Server
-from .postgres_setup import alter, set_up
-from .postgres_url import Target, check_target
-from .sql.suspects import Suspects
-from .store.contract import Loaded, Store
-from .store.postgres_policy import PostgresPolicy
-from .threads import own_thread
+from ..errors import StoreClosed, StoreError
+from ..identity.address import Address, Key, key_to_text
+from ..sql.suspects import Suspects
+from ..store.contract import Loaded, Store
+from ..store.postgres_policy import PostgresPolicy
+from ..threads import own_thread
+from . import letters, queries
+from .apply import apply_units
+from .server import Server
+from .setup import alter, set_up
+from .url import Target, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
-    from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from .store.records import Claim, Quarantine, StoredBytes, Unit
+    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from ..store.records import Claim, Quarantine, StoredBytes, Unit
 
 __all__ = ["PostgresStore"]
 

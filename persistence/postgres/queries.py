@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from .errors import CorruptRecord, StoreUnavailable
-from .identity.address import Address, Key, check_partition, key_from_text, key_to_text
-from .identity.errors import InvalidKey, InvalidPartition
-from .postgres_rows import addresses, first_due, loaded, marks, texts
-from .postgres_server import FAILURES, Server, sqlstate, unavailable
-from .postgres_statements import (
+from ..errors import CorruptRecord, StoreUnavailable
+from ..identity.address import Address, Key, check_partition, key_from_text, key_to_text
+from ..identity.errors import InvalidKey, InvalidPartition
+from ..sql.row_security import EVERY_NAME
+from ..store.records import Claim, Quarantine
+from .rows import addresses, first_due, loaded, marks, texts
+from .server import FAILURES, Server, sqlstate, unavailable
+from .statements import (
     CHILDREN,
     CLAIM,
     COUNT,
@@ -25,11 +27,9 @@ from .postgres_statements import (
     PARTITIONS,
     Statement,
 )
-from .sql.row_security import EVERY_NAME
-from .store.records import Claim, Quarantine
 
 if TYPE_CHECKING:
-    from .store.contract import Loaded
+    from ..store.contract import Loaded
 
 __all__ = ["children", "claim", "count", "keys", "load", "partitions", "quarantined"]
 

@@ -14,25 +14,17 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .errors import StaleOwner, StoreError, StoreUnavailable
-from .postgres_plan import Step, at_fault, steps_of, together, unfit
-from .postgres_rows import columns_of
-from .postgres_server import (
-    FAILURES,
-    Server,
-    Session,
-    Undo,
-    Unsettled,
-    sqlstate,
-    unavailable,
-)
-from .postgres_statements import LOCK, writing
+from ..errors import StaleOwner, StoreError, StoreUnavailable
+from .plan import Step, at_fault, steps_of, together, unfit
+from .rows import columns_of
+from .server import FAILURES, Server, Session, Undo, Unsettled, sqlstate, unavailable
+from .statements import LOCK, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .sql.suspects import Suspects
-    from .store.records import Unit
+    from ..sql.suspects import Suspects
+    from ..store.records import Unit
 
 __all__ = ["apply_units"]
 

@@ -10,12 +10,12 @@ import attrs
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .errors import UnsupportedStore
+from ..errors import UnsupportedStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .store.postgres_policy import PostgresPolicy
+    from ..store.postgres_policy import PostgresPolicy
 
 __all__ = ["Target", "check_target"]
 

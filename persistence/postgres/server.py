@@ -20,12 +20,12 @@ from asyncpg import InterfaceError, InternalClientError, PostgresError, Record
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from .errors import StoreUnavailable
+from ..errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from .postgres_statements import Statement
-    from .postgres_url import Target
-    from .store.postgres_policy import PostgresPolicy
+    from ..store.postgres_policy import PostgresPolicy
+    from .statements import Statement
+    from .url import Target
 
 __all__ = [
     "FAILURES",

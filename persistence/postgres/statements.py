@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .sql import letter_statements as letters
-from .sql.letter_statements import ANSWER
-from .sql.row_security import SETTING
-from .sql.statements import INSERT, INSPECT, MOVE, UPDATE
+from ..sql import letter_statements as letters
+from ..sql.letter_statements import ANSWER
+from ..sql.row_security import SETTING
+from ..sql.statements import INSERT, INSPECT, MOVE, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

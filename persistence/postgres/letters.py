@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .identity.address import Address, key_to_text
-from .postgres_queries import partitions
-from .postgres_rows import first_due, rows_of
-from .postgres_statements import DEAD, FIRST_DUE, LETTERS, MAIL, REPLY, STORED_BYTES
-from .store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
-from .store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-from .store.records import StoredBytes
-from .store.rows import Row, checksum
+from ..identity.address import Address, key_to_text
+from ..store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
+from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+from ..store.records import StoredBytes
+from ..store.rows import Row, checksum
+from .queries import partitions
+from .rows import first_due, rows_of
+from .statements import DEAD, FIRST_DUE, LETTERS, MAIL, REPLY, STORED_BYTES
 
 if TYPE_CHECKING:
-    from .postgres_server import Server
+    from .server import Server
 
 __all__ = ["dead", "inspect", "letters", "mail", "pending", "reply"]
 

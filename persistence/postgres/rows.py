@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
-from .errors import CorruptRecord
-from .identity.address import Address, check_name, key_from_text
-from .identity.errors import InvalidKey, InvalidName
-from .store.records import Quarantine
-from .store.rows import stored_record
+from ..errors import CorruptRecord
+from ..identity.address import Address, check_name, key_from_text
+from ..identity.errors import InvalidKey, InvalidName
+from ..store.records import Quarantine
+from ..store.rows import stored_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .store.contract import Loaded
+    from ..store.contract import Loaded
 
 __all__ = [
     "addresses",

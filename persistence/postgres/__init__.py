@@ -1,0 +1,3 @@
+"""persistence/postgres."""
+
+from __future__ import annotations
