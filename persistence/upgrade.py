@@ -16,11 +16,11 @@ from sqlalchemy.engine import make_url
 from .errors import UnsupportedStore
 from .files.store import FilesStore
 from .identity.errors import PodsError
-from .migrate import stored_version
 from .migration import Migration
 from .migrations import REVISIONS, Revision
+from .migrations.schema import SCHEMA_VERSION
+from .migrations.tables import stored_version
 from .migrations.walls import is_postgresql
-from .schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence

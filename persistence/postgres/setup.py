@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from sqlalchemy import Connection, inspect, text
 
 from ..errors import SchemaMismatch, UnsupportedStore
-from ..migrate import prepare
-from ..schema import SCHEMA_VERSION, metadata, stamps
+from ..migrations.schema import SCHEMA_VERSION, metadata, stamps
+from ..migrations.tables import prepare
 from ..sql.row_security import wall_of
 from .server import FAILURES, Server, sqlstate, unavailable
 

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
 from ..errors import StoreUnavailable, UnsupportedStore
-from ..schema import SCHEMA_VERSION, metadata
+from ..migrations.schema import SCHEMA_VERSION, metadata
 from ..sql.statements import TABLES, VERSION
 from .connections import Connections
 

@@ -14,7 +14,7 @@ import attrs
 
 from ..errors import StoreClosed, StoreError, UnsupportedStore
 from ..identity.address import Address, Key, key_to_text
-from ..migrate import prepare
+from ..migrations.tables import prepare
 from ..sql.suspects import Suspects
 from ..store.contract import Loaded, Store
 from ..threads import own_thread

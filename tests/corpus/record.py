@@ -14,7 +14,7 @@ import tomllib
 from contextlib import closing
 from pathlib import Path
 
-from persistence.schema import SCHEMA_VERSION
+from persistence.migrations.schema import SCHEMA_VERSION
 from tests.corpus.letters import write_letters
 from tests.corpus.world import PARTITIONS, write_world
 

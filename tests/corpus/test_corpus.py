@@ -12,7 +12,7 @@ import pytest
 
 from persistence import Address, migrate_store, open_store
 from persistence.migrations import REVISIONS
-from persistence.schema import SCHEMA_VERSION
+from persistence.migrations.schema import SCHEMA_VERSION
 from pods import Agent, Host, Pod, Quarantined, eager, lazy
 from tests.corpus.letters import DAY, Clerk, Rung
 from tests.corpus.record import CORPUS, head_of, release

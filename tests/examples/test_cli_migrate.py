@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence.schema import SCHEMA_VERSION
+from persistence.migrations.schema import SCHEMA_VERSION
 from pods import cli
 
 __all__: list[str] = []

@@ -33,8 +33,8 @@ from persistence import (
     upgrade,
 )
 from persistence.migrations import REVISIONS, Revision
+from persistence.migrations.schema import SCHEMA_VERSION, metadata
 from persistence.postgres.store import PostgresStore
-from persistence.schema import SCHEMA_VERSION, metadata
 from persistence.testing import Make, opened, save, state
 from tests.postgres import fresh_schema, outside
 

@@ -16,7 +16,7 @@ import pytest
 
 import pods
 from persistence import PodsError
-from persistence.schema import SCHEMA_VERSION, metadata
+from persistence.migrations.schema import SCHEMA_VERSION, metadata
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("pods", "supervision", "persistence")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, inspect, select
 
-from .errors import SchemaMismatch
-from .migrations import REVISIONS
+from ..errors import SchemaMismatch
+from . import REVISIONS
 from .schema import EVERYONE, SCHEMA_VERSION, metadata, stamps
 
 __all__ = ["prepare", "stored_version"]
