@@ -29,7 +29,6 @@ from .errors import (
     UnsupportedField,
     UnsupportedStore,
 )
-from .files.layout import FilesPolicy
 from .identity.address import (
     MAX_KEY_CHARS,
     Address,
@@ -65,7 +64,7 @@ from .store.letters import (
     SpoiledLetter,
     Take,
 )
-from .store.postgres_policy import PostgresPolicy
+from .store.policy import FilesPolicy, PostgresPolicy
 from .store.records import (
     Claim,
     Delete,
@@ -194,9 +193,7 @@ def open_store(
         raise UnsupportedStore(url, reason)
     if url == "memory://":
         return MemoryStore()
-    from .sqlite.store import (
-        SqlStore,
-    )  # noqa: PLC0415  a host in memory needs no SQLAlchemy
+    from .sqlite.store import SqlStore  # noqa: PLC0415  it brings SQLAlchemy
 
     return SqlStore(url)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock, Handle
     from ..store.contract import Store
-    from .layout import FilesPolicy
+    from ..store.policy import FilesPolicy
 
 __all__ = ["Shelf", "ShelfStatistics"]
 

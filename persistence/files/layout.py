@@ -18,7 +18,7 @@ from ..errors import UnsupportedStore
 from ..identity.address import check_partition
 from ..identity.errors import InvalidPartition
 
-__all__ = ["PLACEHOLDER", "FileLayout", "FilesPolicy", "name_of", "partition_of"]
+__all__ = ["PLACEHOLDER", "FileLayout", "name_of", "partition_of"]
 
 PLACEHOLDER = "{partition}"
 _SCHEME = "sqlite+aiosqlite:///"
@@ -29,23 +29,6 @@ _DEVICES = frozenset(
 # No dash: SQLite puts ``-wal`` and ``-shm`` behind the name of a database, and the file
 # of one partition must not be the log of another.
 _ENDING = re.compile(r"\.[A-Za-z0-9_]+")
-
-
-@attrs.frozen(kw_only=True)
-class FilesPolicy:
-    """Bounds of a store that keeps a file per partition.
-
-    Attributes:
-        max_open: databases that are open at the same time; each costs a thread and
-            three file handles, and twice that while it is read and written.
-        idle_timeout: seconds after its last use until a database is closed.
-    """
-
-    max_open: int = attrs.field(
-        default=64,
-        validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)],
-    )
-    idle_timeout: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
 
 
 def name_of(partition: str) -> str:

@@ -20,8 +20,9 @@ from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedSt
 from ..memory.store import MemoryStore
 from ..sqlite.store import SqlStore
 from ..store.contract import Loaded, Store
+from ..store.policy import FilesPolicy
 from .cache import Shelf, ShelfStatistics
-from .layout import FileLayout, FilesPolicy, url_of
+from .layout import FileLayout, url_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Hashable, Sequence

@@ -14,7 +14,7 @@ from ..errors import StoreClosed, StoreError
 from ..identity.address import Address, Key, key_to_text
 from ..sql.suspects import Suspects
 from ..store.contract import Loaded, Store
-from ..store.postgres_policy import PostgresPolicy
+from ..store.policy import PostgresPolicy
 from ..threads import own_thread
 from . import letters, queries
 from .apply import apply_units

@@ -1,15 +1,33 @@
-"""Settings of the store in PostgreSQL; they cost no import of a database library."""
+"""Settings of the stores that have some."""
 
 from __future__ import annotations
 
 import attrs
 
-__all__ = ["PostgresPolicy"]
+__all__ = ["FilesPolicy", "PostgresPolicy"]
+
 
 _SECONDS = attrs.validators.gt(0.0)
 _COUNT = attrs.validators.and_(
     attrs.validators.instance_of(int), attrs.validators.ge(1)
 )
+
+
+@attrs.frozen(kw_only=True)
+class FilesPolicy:
+    """Bounds of a store that keeps a file per partition.
+
+    Attributes:
+        max_open: databases that are open at the same time; each costs a thread and
+            three file handles, and twice that while it is read and written.
+        idle_timeout: seconds after its last use until a database is closed.
+    """
+
+    max_open: int = attrs.field(
+        default=64,
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)],
+    )
+    idle_timeout: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
 
 
 @attrs.frozen(kw_only=True)
