@@ -5,11 +5,10 @@ from __future__ import annotations
 from .agent import Agent, AgentSpec
 from .blame import Blame
 from .blocking import BlockingPolicy, OnBlock
-from .checks import check_account
 from .children import OffloadFailed
 from .context import AgentContext, Traits
 from .directory import PolicyChange, TenantDirectory, Unknown
-from .errors import (
+from .errors.agents import (
     AgentCrashed,
     AgentNotFound,
     AskCycle,
@@ -32,6 +31,16 @@ from .errors import (
     StopTimeout,
     UnknownManager,
 )
+from .errors.arguments import check_account
+from .errors.messaging import (
+    IdempotencyMismatch,
+    InvalidSchedule,
+    LetterNotFound,
+    MailroomFull,
+    NotServed,
+    UnstorableMessage,
+)
+from .errors.tenants import InvalidPolicy, Unaccounted, UnknownTenant
 from .handle import PartitionHandle
 from .health import (
     Cause,
@@ -46,14 +55,6 @@ from .host import Host, HostStatistics
 from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
 from .letterbox import MailPolicy
-from .mail_errors import (
-    IdempotencyMismatch,
-    InvalidSchedule,
-    LetterNotFound,
-    MailroomFull,
-    NotServed,
-    UnstorableMessage,
-)
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
 from .metering import HandlerTime
@@ -80,7 +81,6 @@ from .telemetry import (
     partition_extra,
 )
 from .tenancy import RequestContext
-from .tenant_errors import InvalidPolicy, Unaccounted, UnknownTenant
 from .tenants import Setting, TenantPolicy
 from .watchdog import WatchdogPolicy
 

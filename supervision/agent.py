@@ -17,7 +17,7 @@ import attrs
 
 from persistence import Address, Codec, Record, build_codec
 
-from .errors import HandlerError, NotHandled, OutOfRuntime
+from .errors.agents import HandlerError, NotHandled, OutOfRuntime
 from .fields import check_class, check_fields, decorated
 from .messages import HandlerSpec, Message, read_handlers
 from .ref import AgentRef

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, RecordError, RecordKind
 
-from .errors import LineageRefused
+from .errors.agents import LineageRefused
 
 if TYPE_CHECKING:
     from .finding import Finding

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from persistence import Handle, PodsError
 
-from .checks import check_seconds
 from .deadlines import Deadlines, expire
-from .errors import AskCycle
+from .errors.agents import AskCycle
+from .errors.arguments import check_seconds
 from .mailbox import Envelope
 from .phases import IDLE, STOPPED
 

@@ -10,7 +10,7 @@ import attrs
 
 from persistence import Claim, StaleOwner, Writer
 
-from .mail_errors import NotServed
+from .errors.messaging import NotServed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

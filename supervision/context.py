@@ -10,8 +10,8 @@ import attrs
 from persistence import Address, Key, check_key, check_partition
 
 from . import lineage
-from .errors import AgentNotFound, InvalidArgument
-from .mail_errors import InvalidSchedule
+from .errors.agents import AgentNotFound, InvalidArgument
+from .errors.messaging import InvalidSchedule
 from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable

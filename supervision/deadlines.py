@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import AskTimeout, HostClosed
+from .errors.agents import AskTimeout, HostClosed
 
 if TYPE_CHECKING:
     from persistence import Address, Clock, Handle

@@ -10,8 +10,8 @@ import attrs
 
 from persistence import Clock, SystemClock, check_partition
 
-from .errors import InvalidArgument
-from .tenant_errors import UnknownTenant
+from .errors.agents import InvalidArgument
+from .errors.tenants import UnknownTenant
 from .tenants import TenantPolicy
 
 __all__ = ["PolicyChange", "TenantDirectory", "Unknown"]

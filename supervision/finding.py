@@ -9,11 +9,11 @@ from persistence import Address, Clock, Reader, check_key, check_partition
 
 from . import lineage
 from .ancestry import refuse_circle
-from .errors import HostClosed, InvalidArgument, Quarantined, UnknownManager
+from .errors.agents import HostClosed, InvalidArgument, Quarantined, UnknownManager
+from .errors.tenants import UnknownTenant
 from .instance import Instance
 from .partitions import Partition
 from .phases import SETTLED, OnParentStop, Phase
-from .tenant_errors import UnknownTenant
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from persistence import DeadLetter, Key, check_partition
 
-from .checks import check_limit, check_stamp
-from .errors import InvalidArgument, NotPicklable, PartitionMismatch
+from .errors.agents import InvalidArgument, NotPicklable, PartitionMismatch
+from .errors.arguments import check_limit, check_stamp
 from .ref import AgentRef, Referable
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from persistence import Address, Record, RecordError, RecordKind
 
 from .ancestry import ancestry
-from .errors import HostClosed
+from .errors.agents import HostClosed
 from .phases import SETTLED, OnParentStop
 
 if TYPE_CHECKING:

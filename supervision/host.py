@@ -17,17 +17,17 @@ from persistence import (
 )
 
 from .agent import Agent, AgentSpec
-from .checks import check_limit
 from .completion import finish
 from .diagnosis import examine
 from .directory import TenantDirectory
-from .errors import (
+from .errors.agents import (
     DuplicateManager,
     HostClosed,
     InvalidArgument,
     NotPicklable,
     ShutdownIncomplete,
 )
+from .errors.arguments import check_limit
 from .gauges import glance, host_load
 from .handle import PartitionHandle
 from .health import Extent, HealthReport, Verdict

@@ -13,7 +13,7 @@ import attrs
 
 from persistence import Address, Handle
 
-from .errors import OutOfRuntime
+from .errors.agents import OutOfRuntime
 from .mailbox import Envelope, Mailbox
 from .phases import STOPPED, OnParentStop, Phase
 

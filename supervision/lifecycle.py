@@ -28,8 +28,8 @@ from persistence import (
 )
 
 from .departures import Departures, extended_ancestor, release_waiters, report
-from .errors import Quarantined, StartFailed
-from .failures import describe
+from .errors.agents import Quarantined, StartFailed
+from .errors.describe import describe
 from .phases import IDLE, Durability, OnParentStop, Phase
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ from persistence import (
 )
 
 from .errands import CallingOff, Carried, Posting
-from .failures import describe
+from .errors.describe import describe
+from .errors.messaging import InvalidSchedule, MailroomFull
 from .letterbox import LetterBox, Place, box_of
-from .mail_errors import InvalidSchedule, MailroomFull
 from .mailbox import Envelope
 from .rounds import Rounds
 from .schedules import Schedule, Timing, next_due, schedule_of

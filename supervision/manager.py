@@ -22,9 +22,9 @@ from persistence import (
 )
 
 from .asking import Asking
-from .checks import check_limit
 from .context import PLAIN
-from .errors import NotPicklable
+from .errors.agents import NotPicklable
+from .errors.arguments import check_limit
 from .kind import Kind, ManagerPolicy
 from .phases import IDLE, STARTING, STOPPED, Durability, Phase
 from .registry import Registry

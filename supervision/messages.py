@@ -12,7 +12,7 @@ import attrs
 
 from persistence import Key  # noqa: TC001  annotates a field of a message
 
-from .errors import HandlerError
+from .errors.agents import HandlerError
 from .fields import check_class, check_fields
 from .offloading import Offload, check_importable, check_offload
 from .shares import Priority

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 
-from .errors import MissingExtra
+from .errors.agents import MissingExtra
 from .telemetry import NO_PARTITION, TelemetryPolicy, partition_extra
 
 if TYPE_CHECKING:

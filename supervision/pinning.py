@@ -11,9 +11,9 @@ import attrs
 
 from persistence import Clock, Handle
 
+from .errors.tenants import UnknownTenant
 from .shares import Share
 from .telemetry import Telemetry, partition_extra
-from .tenant_errors import UnknownTenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ from persistence import Address, PodsError, Unit
 
 from .deadlines import Deadlines
 from .departures import refuse_mail, release_waiters
-from .errors import MailboxFull, Overloaded
+from .errors.agents import MailboxFull, Overloaded
 from .instance import Instance
 from .mailbox import Envelope
 from .phases import IDLE, READY, SETTLED, Phase

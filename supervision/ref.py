@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar, final
 
-from .errors import AgentNotFound, NotPicklable
+from .errors.agents import AgentNotFound, NotPicklable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -24,9 +24,9 @@ from persistence import (
     key_from_text,
 )
 
-from .checks import check_account, check_stamp
-from .errors import AgentNotFound
-from .mail_errors import LetterNotFound
+from .errors.agents import AgentNotFound
+from .errors.arguments import check_account, check_stamp
+from .errors.messaging import LetterNotFound
 from .mailbox import Envelope
 from .telemetry import partition_extra
 from .wire import Packed

@@ -22,8 +22,8 @@ from persistence import (
     check_key,
 )
 
-from .errors import AskTimeout, InvalidArgument
-from .mail_errors import IdempotencyMismatch
+from .errors.agents import AskTimeout, InvalidArgument
+from .errors.messaging import IdempotencyMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

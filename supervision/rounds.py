@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
+from .errors.tenants import UnknownTenant
 from .letterbox import LetterBox, box_of
 from .partitions import Partition
 from .telemetry import NO_PARTITION, partition_extra
-from .tenant_errors import UnknownTenant
 
 if TYPE_CHECKING:
     from .directory import PolicyChange

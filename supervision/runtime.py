@@ -25,7 +25,7 @@ from .completion import finish
 from .departures import Departures
 from .dispatcher import Dispatcher
 from .endings import Endings
-from .errors import HostClosed
+from .errors.agents import HostClosed
 from .finding import Finding
 from .homes import Homes
 from .idle import Idle

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from persistence import Operation, Record, RecordKind, Save, Unit
 
-from .errors import OutOfRuntime
+from .errors.agents import OutOfRuntime
 
 if TYPE_CHECKING:
     from .instance import Instance

@@ -18,7 +18,7 @@ from .departures import (
     report,
     settle_stoppers,
 )
-from .errors import AgentNotFound, HostClosed, StopTimeout
+from .errors.agents import AgentNotFound, HostClosed, StopTimeout
 from .mailbox import Envelope
 from .messages import ParentStopped
 from .phases import OnParentStop, Phase

@@ -21,7 +21,7 @@ from persistence import (
 )
 
 from .departures import refuse_mail
-from .errors import AgentCrashed, Quarantined
+from .errors.agents import AgentCrashed, Quarantined
 from .phases import Phase
 from .restarts import GiveUp, RestartAfter, StayDown, decide
 from .states import save_unit

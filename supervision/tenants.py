@@ -16,7 +16,7 @@ from typing import TypeAlias, TypeGuard
 import attrs
 
 from .blocking import BlockingPolicy
-from .tenant_errors import InvalidPolicy
+from .errors.tenants import InvalidPolicy
 
 __all__ = ["Setting", "TenantPolicy"]
 

@@ -17,9 +17,9 @@ from persistence import (
     UnstorableState,
 )
 
-from .errors import MailboxFull, Overloaded
-from .failures import as_told
-from .mail_errors import MailroomFull, UnstorableMessage
+from .errors.agents import MailboxFull, Overloaded
+from .errors.describe import as_told
+from .errors.messaging import MailroomFull, UnstorableMessage
 from .phases import RUNNING
 from .states import Mark, keep, mark, restore
 from .telemetry import STAMP, Telemetry

@@ -10,7 +10,7 @@ import contextlib
 
 from persistence import Address, PodsError
 
-from .errors import AgentCrashed
+from .agents import AgentCrashed
 
 __all__ = ["as_told", "describe"]
 

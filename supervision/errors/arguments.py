@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-from .errors import InvalidArgument
-from .tenant_errors import Unaccounted
+from .agents import InvalidArgument
+from .tenants import Unaccounted
 
 __all__ = ["check_account", "check_limit", "check_seconds", "check_stamp"]
 

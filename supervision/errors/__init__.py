@@ -1,0 +1,3 @@
+"""supervision/errors."""
+
+from __future__ import annotations
