@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from supervision import DispatchPolicy, Share
-from supervision.accounts import Ticket
-from supervision.fairness import FairQueue
+from supervision.fairness.account import Ticket
+from supervision.fairness.queue import FairQueue
 
 TENANTS = 200
 SEATS = 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .agent import Agent, AgentSpec
-from .blame import Blame
 from .blocking import BlockingPolicy, OnBlock
 from .children import OffloadFailed
 from .context import AgentContext, Traits
@@ -41,6 +40,9 @@ from .errors.messaging import (
     UnstorableMessage,
 )
 from .errors.tenants import InvalidPolicy, Unaccounted, UnknownTenant
+from .fairness.policy import DispatchPolicy, Priority, Share
+from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbers
+from .fairness.usage import Blame
 from .handle import PartitionHandle
 from .health import (
     Cause,
@@ -58,7 +60,6 @@ from .letterbox import MailPolicy
 from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
 from .metering import HandlerTime
-from .numbers import DispatchStatistics, ResourceNumbers, ShareNumbers
 from .offload import OffloadPolicy
 from .otel import Signals, setup_telemetry
 from .phases import Durability, OnParentStop, Phase
@@ -69,7 +70,6 @@ from .resources import UnknownResource
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .schedules import Schedule
-from .shares import DispatchPolicy, Priority, Share
 from .shutdown import ShutdownReport
 from .staging import Staged
 from .tables import affected_table, health_table

@@ -15,12 +15,12 @@ from .mailbox import Envelope
 from .phases import IDLE, STOPPED
 
 if TYPE_CHECKING:
+    from .fairness.policy import Priority
     from .instance import Instance
     from .kind import Kind
     from .messages import HandlerSpec, Message
     from .ref import AgentRef
     from .runtime import Runtime
-    from .shares import Priority
     from .staging import Delivery
     from .tenancy import RequestContext
 

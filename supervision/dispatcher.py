@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .accounts import RETURNING, Account, Resource, Ticket
-from .admission import Admission
-from .fairness import FairQueue
-from .numbers import (
+from .fairness.account import RETURNING, Account, Resource, Ticket
+from .fairness.backlog import Tally
+from .fairness.backpressure import Admission
+from .fairness.pacing import Pace
+from .fairness.policy import DispatchPolicy, Priority, Share
+from .fairness.queue import FairQueue
+from .fairness.statistics import (
     DispatchStatistics,
     ResourceNumbers,
     ShareNumbers,
     lag_of,
     resource_numbers,
 )
-from .pace import Pace
 from .phases import READY, RUNNING
-from .shares import DispatchPolicy, Priority, Share
-from .tally import Tally
 from .telemetry import partition_extra
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from persistence import Clock, Handle
 
-    from .blame import History
+    from .fairness.usage import History
     from .instance import Instance, Seeker
     from .messages import HandlerSpec
     from .turns import Turns

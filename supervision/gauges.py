@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from .blame import Period, Stretch
+from .fairness.usage import Period, Stretch
 from .health import HostLoad, PartitionLoad
 from .pulse import PERIOD
 
 if TYPE_CHECKING:
-    from .blame import Blame, History
+    from .fairness.usage import Blame, History
     from .partitions import Partition
     from .runtime import Runtime
 

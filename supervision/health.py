@@ -15,8 +15,8 @@ from attrs import validators
 from .pulse import Vitals
 
 if TYPE_CHECKING:
-    from .blame import Blame
-    from .numbers import ResourceNumbers
+    from .fairness.statistics import ResourceNumbers
+    from .fairness.usage import Blame
 
 __all__ = [
     "Cause",

@@ -20,13 +20,13 @@ from .phases import STOPPED, OnParentStop, Phase
 if TYPE_CHECKING:
     import asyncio
 
-    from .accounts import Ticket
     from .agent import Agent
     from .context import AgentContext
+    from .fairness.account import Ticket
+    from .fairness.policy import Priority
     from .kind import Kind
     from .partitions import Partition
     from .ref import AgentRef
-    from .shares import Priority
     from .staging import Staged
     from .tenancy import RequestContext
     from .tenants import TenantPolicy

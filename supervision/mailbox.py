@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .shares import Priority
+from .fairness.policy import Priority
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
+    from .fairness.backlog import Tally
     from .staging import Delivery
-    from .tally import Tally
     from .tenancy import RequestContext
 
 __all__ = ["Envelope", "Mailbox"]

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from persistence import Clock
 
     from .directory import TenantDirectory
+    from .fairness.policy import Share
     from .partitions import Partition
     from .policies import HostPolicy
-    from .shares import Share
     from .telemetry import Telemetry
 
 __all__ = ["Oversight"]

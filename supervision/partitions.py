@@ -12,9 +12,9 @@ from persistence import Address, Claim, Key, Quarantine
 if TYPE_CHECKING:
     import asyncio
 
+    from .fairness.backlog import Tally
     from .messages import HandlerSpec
     from .metering import LoopTime
-    from .tally import Tally
     from .tenants import TenantPolicy
 
 from .pulse import Pulse

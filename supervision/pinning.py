@@ -12,7 +12,7 @@ import attrs
 from persistence import Clock, Handle
 
 from .errors.tenants import UnknownTenant
-from .shares import Share
+from .fairness.policy import Share
 from .telemetry import Telemetry, partition_extra
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from attrs import validators
 
 from persistence import CommitPolicy, ReadPolicy
 
+from .fairness.policy import DispatchPolicy
 from .health import HealthPolicy
 from .letterbox import MailPolicy
 from .offload import OffloadPolicy
-from .shares import DispatchPolicy
 from .telemetry import TelemetryPolicy
 from .watchdog import WatchdogPolicy
 

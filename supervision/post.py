@@ -17,10 +17,10 @@ from persistence import Address, PodsError, Unit
 from .deadlines import Deadlines
 from .departures import refuse_mail, release_waiters
 from .errors.agents import MailboxFull, Overloaded
+from .fairness.policy import Priority
 from .instance import Instance
 from .mailbox import Envelope
 from .phases import IDLE, READY, SETTLED, Phase
-from .shares import Priority
 from .telemetry import end_span, partition_extra
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from persistence import Address, Key
 
+    from .fairness.policy import Priority
     from .instance import Instance
     from .kind import Kind
     from .messages import Message
     from .metering import Meter
     from .runtime import Runtime
-    from .shares import Priority
     from .tenancy import RequestContext
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]

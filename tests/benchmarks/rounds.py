@@ -11,12 +11,12 @@ from collections.abc import Callable
 import attrs
 
 from persistence import Clock
-from supervision.admission import Admission
+from supervision.fairness.backlog import Tally
+from supervision.fairness.backpressure import Admission
+from supervision.fairness.policy import DispatchPolicy, Priority, Share
+from supervision.fairness.statistics import DispatchStatistics
 from supervision.instance import Instance, Seeker
-from supervision.numbers import DispatchStatistics
 from supervision.phases import Phase
-from supervision.shares import DispatchPolicy, Priority, Share
-from supervision.tally import Tally
 from supervision.turns import Turns
 from supervision.workers import Workers
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import attrs
 
-from supervision.accounts import Account, Resource, Ticket
-from supervision.admission import Admission, Refusal
-from supervision.fairness import FairQueue
-from supervision.shares import DispatchPolicy, Share
-from supervision.tags import Tags
-from supervision.tally import Tally
+from supervision.fairness.account import Account, Resource, Ticket
+from supervision.fairness.backlog import Tally
+from supervision.fairness.backpressure import Admission, Refusal
+from supervision.fairness.policy import DispatchPolicy, Share
+from supervision.fairness.queue import FairQueue
+from supervision.fairness.virtual_time import Tags
 from tests.fairness.world import Item
 
 __all__ = [

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervision.accounts import Place, Resource
-from supervision.blame import Blame
-from supervision.fairness import FairQueue
-from supervision.numbers import ShareEventKind, resource_numbers
-from supervision.shares import DispatchPolicy, Priority, Share
+from supervision.fairness.account import Place, Resource
+from supervision.fairness.policy import DispatchPolicy, Priority, Share
+from supervision.fairness.queue import FairQueue
+from supervision.fairness.statistics import ShareEventKind, resource_numbers
+from supervision.fairness.usage import Blame
 from tests.fairness.world import Item, World, plain
 
 __all__: list[str] = []

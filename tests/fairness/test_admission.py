@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervision.admission import Admission
-from supervision.shares import DispatchPolicy, Share
-from supervision.tally import Tally
+from supervision.fairness.backlog import Tally
+from supervision.fairness.backpressure import Admission
+from supervision.fairness.policy import DispatchPolicy, Share
 from tests.fairness import mistakes
 from tests.fairness.search import counterexample, planted, thorough
 from tests.fairness.world import World, make_dice, plain

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervision.accounts import Ticket
-from supervision.fairness import FairQueue
-from supervision.shares import DispatchPolicy, Priority, Share
-from supervision.tags import Tags
+from supervision.fairness.account import Ticket
+from supervision.fairness.policy import DispatchPolicy, Priority, Share
+from supervision.fairness.queue import FairQueue
+from supervision.fairness.virtual_time import Tags
 from tests.fairness import mistakes
 from tests.fairness.search import counterexample, planted, thorough
 from tests.fairness.world import Item, World, make_dice, plain, spread

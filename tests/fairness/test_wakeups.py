@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervision.accounts import RETURNING, Place, Resource, Ticket
-from supervision.fairness import FairQueue
-from supervision.shares import Priority, Share
+from supervision.fairness.account import RETURNING, Place, Resource, Ticket
+from supervision.fairness.policy import Priority, Share
+from supervision.fairness.queue import FairQueue
 from tests.fairness import mistakes
 from tests.fairness.search import counterexample, planted, thorough
 from tests.fairness.world import Item, World, make_dice, plain

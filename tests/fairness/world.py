@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from supervision.accounts import Account, Place, Resource, Ticket
-from supervision.fairness import FairQueue
-from supervision.shares import DispatchPolicy, Priority, Share
-from supervision.tags import Tags
+from supervision.fairness.account import Account, Place, Resource, Ticket
+from supervision.fairness.policy import DispatchPolicy, Priority, Share
+from supervision.fairness.queue import FairQueue
+from supervision.fairness.virtual_time import Tags
 
 __all__ = ["Item", "World", "make_dice", "plain", "spread"]
 

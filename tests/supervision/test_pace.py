@@ -13,7 +13,7 @@ from supervision import (
     Message,
     handler,
 )
-from supervision.pace import Pace
+from supervision.fairness.pacing import Pace
 from tests.support import ManualClock, eventually, spin
 
 __all__: list[str] = []

@@ -23,8 +23,8 @@ from supervision import (
     Share,
     handler,
 )
-from supervision.accounts import Ticket
-from supervision.fairness import FairQueue
+from supervision.fairness.account import Ticket
+from supervision.fairness.queue import FairQueue
 from tests.benchmarks.agents import Bump, BumpLater, Countdown, Counter
 from tests.benchmarks.figures import Row, at_most
 from tests.benchmarks.harness import Case, Size, Stopwatch, alternate

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .shares import DispatchPolicy
+    from .policy import DispatchPolicy
 
 __all__ = ["Pace"]
 

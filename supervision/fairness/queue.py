@@ -17,16 +17,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .accounts import BLOCKED, FULL, IDLE, OVER, READY, Account, Place, Resource, Ticket
-from .blame import History, Stretch
-from .heaps import TagHeap
-from .numbers import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of
-from .tags import Tags
+from .account import BLOCKED, FULL, IDLE, OVER, READY, Account, Place, Resource, Ticket
+from .heap import TagHeap
+from .statistics import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of
+from .usage import History, Stretch
+from .virtual_time import Tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .shares import DispatchPolicy, Share
+    from .policy import DispatchPolicy, Share
 
 __all__ = ["FairQueue"]
 

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from .accounts import Account
+    from .account import Account
 
 __all__ = ["TagHeap"]
 

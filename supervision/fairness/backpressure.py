@@ -15,8 +15,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .shares import DispatchPolicy, Share
-    from .tally import Tally
+    from .backlog import Tally
+    from .policy import DispatchPolicy, Share
 
 __all__ = ["Admission", "Refusal", "Scope"]
 

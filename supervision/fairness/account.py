@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
-from .blame import History, Period, Stretch
-from .heaps import TagHeap
-from .shares import Priority, Share
+from .heap import TagHeap
+from .policy import Priority, Share
+from .usage import History, Period, Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .accounts import Account, Place, Resource
-    from .shares import Share
+    from .account import Account, Place, Resource
+    from .policy import Share
 
 __all__ = [
     "DispatchStatistics",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from .accounts import Account, Ticket
-    from .shares import Share
+    from .account import Account, Ticket
+    from .policy import Share
 
 __all__ = ["Tags"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from .admission import Admission
+    from .backpressure import Admission
 
 __all__ = ["Tally"]
 

@@ -1,0 +1,3 @@
+"""supervision/fairness."""
+
+from __future__ import annotations
