@@ -61,10 +61,8 @@ from .manager import InstanceManager, ManagerStatistics
 from .messages import Message, ParentStopped, handler
 from .metering import HandlerTime
 from .offload import OffloadPolicy
-from .otel import Signals, setup_telemetry
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
-from .pulse import Vitals
 from .ref import AgentRef, Attachment, Referable
 from .resources import UnknownResource
 from .restarts import RestartPolicy
@@ -73,7 +71,9 @@ from .schedules import Schedule
 from .shutdown import ShutdownReport
 from .staging import Staged
 from .tables import affected_table, health_table
-from .telemetry import (
+from .telemetry.latency import Vitals
+from .telemetry.setup import Signals, setup_telemetry
+from .telemetry.spans import (
     PARTITION_ATTRIBUTE,
     Counters,
     PartitionFilter,

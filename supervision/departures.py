@@ -12,7 +12,7 @@ from persistence import PodsError, StaleOwner
 
 from . import lineage
 from .phases import OnParentStop, Phase
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,7 @@ from .fairness.statistics import (
     resource_numbers,
 )
 from .phases import READY, RUNNING
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

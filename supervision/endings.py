@@ -29,8 +29,8 @@ from persistence import (
 )
 
 from .phases import COMMITTING, IDLE, STOPPED
-from .pulse import INSTANT
 from .states import landed, restore, save_unit, stored, stored_revision
+from .telemetry.latency import INSTANT
 
 if TYPE_CHECKING:
     from .instance import Instance

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .fairness.usage import Period, Stretch
 from .health import HostLoad, PartitionLoad
-from .pulse import PERIOD
+from .telemetry.latency import PERIOD
 
 if TYPE_CHECKING:
     from .fairness.usage import Blame, History

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
-from .pulse import Vitals
+from .telemetry.latency import Vitals
 
 if TYPE_CHECKING:
     from .fairness.statistics import ResourceNumbers

@@ -37,7 +37,7 @@ from .letterbox import LetterBox, Place, box_of
 from .mailbox import Envelope
 from .rounds import Rounds
 from .schedules import Schedule, Timing, next_due, schedule_of
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 from .wire import Packed
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .blocking import BlockingPolicy, OnBlock, decide_block
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

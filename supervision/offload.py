@@ -21,7 +21,7 @@ from attrs import validators
 from .agent import Agent, offloaded
 from .children import Child, Children
 from .permits import Permits
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 from .threads import JOB, Job, Threads
 
 if TYPE_CHECKING:

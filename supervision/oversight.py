@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .fairness.policy import Share
     from .partitions import Partition
     from .policies import HostPolicy
-    from .telemetry import Telemetry
+    from .telemetry.spans import Telemetry
 
 __all__ = ["Oversight"]
 

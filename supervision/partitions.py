@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .metering import LoopTime
     from .tenants import TenantPolicy
 
-from .pulse import Pulse
-from .telemetry import STAMP, Counters
+from .telemetry.latency import Pulse
+from .telemetry.spans import STAMP, Counters
 
 if TYPE_CHECKING:
     from .letterbox import LetterBox

@@ -13,7 +13,7 @@ from persistence import Clock, Handle
 
 from .errors.tenants import UnknownTenant
 from .fairness.policy import Share
-from .telemetry import Telemetry, partition_extra
+from .telemetry.spans import Telemetry, partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from .fairness.policy import DispatchPolicy
 from .health import HealthPolicy
 from .letterbox import MailPolicy
 from .offload import OffloadPolicy
-from .telemetry import TelemetryPolicy
+from .telemetry.spans import TelemetryPolicy
 from .watchdog import WatchdogPolicy
 
 if TYPE_CHECKING:

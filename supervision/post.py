@@ -21,7 +21,7 @@ from .fairness.policy import Priority
 from .instance import Instance
 from .mailbox import Envelope
 from .phases import IDLE, READY, SETTLED, Phase
-from .telemetry import end_span, partition_extra
+from .telemetry.spans import end_span, partition_extra
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext

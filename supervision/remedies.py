@@ -28,7 +28,7 @@ from .errors.agents import AgentNotFound
 from .errors.arguments import check_account, check_stamp
 from .errors.messaging import LetterNotFound
 from .mailbox import Envelope
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 from .wire import Packed
 
 if TYPE_CHECKING:

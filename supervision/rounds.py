@@ -18,7 +18,7 @@ from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter,
 from .errors.tenants import UnknownTenant
 from .letterbox import LetterBox, box_of
 from .partitions import Partition
-from .telemetry import NO_PARTITION, partition_extra
+from .telemetry.spans import NO_PARTITION, partition_extra
 
 if TYPE_CHECKING:
     from .directory import PolicyChange

@@ -39,7 +39,7 @@ from .remedies import Remedies
 from .requests import Requests
 from .stopping import Stopping
 from .supervisor import Supervisor
-from .telemetry import Telemetry
+from .telemetry.spans import Telemetry
 from .turns import Turns
 from .workers import Crew, Workers
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .phases import Durability, Phase
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from persistence import Address

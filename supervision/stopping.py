@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .endings import Endings
     from .instance import Instance
-    from .telemetry import Telemetry
+    from .telemetry.spans import Telemetry
     from .turns import Turns
     from .workers import Crew
 

@@ -25,7 +25,7 @@ from .errors.agents import AgentCrashed, Quarantined
 from .phases import Phase
 from .restarts import GiveUp, RestartAfter, StayDown, decide
 from .states import save_unit
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     import asyncio

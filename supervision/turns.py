@@ -22,7 +22,7 @@ from .errors.describe import as_told
 from .errors.messaging import MailroomFull, UnstorableMessage
 from .phases import RUNNING
 from .states import Mark, keep, mark, restore
-from .telemetry import STAMP, Telemetry
+from .telemetry.spans import STAMP, Telemetry
 from .turn import Hooks, Turn
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import attrs
 from attrs import validators
 
 from .blocking import BlockingPolicy
-from .telemetry import partition_extra
+from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

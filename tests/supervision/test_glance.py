@@ -34,7 +34,7 @@ from supervision.diagnosis import examine
 from supervision.gauges import glance
 from supervision.health import HostLoad
 from supervision.partitions import Partition
-from supervision.pulse import Pulse
+from supervision.telemetry.latency import Pulse
 from tests.support import ManualClock, spin
 
 __all__: list[str] = []

@@ -32,7 +32,7 @@ from supervision import (
 from supervision.diagnosis import entitlements, examine, jain
 from supervision.health import HostLoad
 from supervision.partitions import Partition
-from supervision.pulse import PERIOD, percentiles
+from supervision.telemetry.latency import PERIOD, percentiles
 from tests.support import Burn, Counter, ManualClock, Read, answer, eventually, spin
 
 __all__: list[str] = []

@@ -19,7 +19,7 @@ from supervision import (
     Host,
     PartitionFilter,
 )
-from supervision.telemetry import NO_PARTITION, STAMP, Telemetry
+from supervision.telemetry.spans import NO_PARTITION, STAMP, Telemetry
 from supervision.workers import Crew, Workers
 from tests.supervision.sinks import (
     SECRET,
@@ -252,7 +252,9 @@ async def test_a_part_of_the_messages_from_outside_gets_spans(
 ) -> None:
     """G13: a request has its spans all the way, or none of them."""
     draws = itertools.cycle((0.1, 0.5, 0.7, 0.9))
-    monkeypatch.setattr("supervision.telemetry.random.random", lambda: next(draws))
+    monkeypatch.setattr(
+        "supervision.telemetry.spans.random.random", lambda: next(draws)
+    )
     async with Host(store=MemoryStore(), policy=sink.policy(sample=sample)) as host:
         clerks = Team.of(host).clerks
         clerk = await clerks.get("a", partition="acme")
@@ -328,7 +330,7 @@ async def test_a_provider_configured_after_the_start_is_found(
     sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """G13: with the next activation; until then there are no spans and no cost."""
-    monkeypatch.setattr("supervision.telemetry._BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("supervision.telemetry.spans._BETWEEN_LOOKS", 0.0)
     async with Host(store=MemoryStore()) as host:
         clerks = Team.of(host).clerks
         clerk = await clerks.get("a", partition="acme")

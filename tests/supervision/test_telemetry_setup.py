@@ -152,7 +152,7 @@ async def test_memory_holds_the_latest_spans_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """P6: what is kept for a look is bounded."""
-    monkeypatch.setattr("supervision.sdk._KEPT", 3)
+    monkeypatch.setattr("supervision.telemetry.sdk._KEPT", 3)
     signals = setup_telemetry("app", memory=True)
 
     await use(signals, "acme", "globex")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 
-from .errors.agents import MissingExtra
-from .telemetry import NO_PARTITION, TelemetryPolicy, partition_extra
+from ..errors.agents import MissingExtra
+from .spans import NO_PARTITION, TelemetryPolicy, partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

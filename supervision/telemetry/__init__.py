@@ -1,0 +1,3 @@
+"""supervision/telemetry."""
+
+from __future__ import annotations
