@@ -6,6 +6,8 @@ from .agent import Agent, AgentSpec
 from .blocking import BlockingPolicy, OnBlock
 from .children import OffloadFailed
 from .context import AgentContext, Traits
+from .declaration.messages import Message, ParentStopped, handler
+from .declaration.resources import UnknownResource
 from .directory import PolicyChange, TenantDirectory, Unknown
 from .errors.agents import (
     AgentCrashed,
@@ -58,13 +60,11 @@ from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
 from .letterbox import MailPolicy
 from .manager import InstanceManager, ManagerStatistics
-from .messages import Message, ParentStopped, handler
 from .metering import HandlerTime
 from .offload import OffloadPolicy
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
 from .ref import AgentRef, Attachment, Referable
-from .resources import UnknownResource
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .schedules import Schedule
@@ -86,7 +86,7 @@ from .watchdog import WatchdogPolicy
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 
-from .upcasts import upcast
+from .declaration.upcasts import upcast
 
 __all__ = [
     "PARTITION_ATTRIBUTE",

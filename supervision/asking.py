@@ -15,10 +15,10 @@ from .mailbox import Envelope
 from .phases import IDLE, STOPPED
 
 if TYPE_CHECKING:
+    from .declaration.messages import HandlerSpec, Message
     from .fairness.policy import Priority
     from .instance import Instance
     from .kind import Kind
-    from .messages import HandlerSpec, Message
     from .ref import AgentRef
     from .runtime import Runtime
     from .staging import Delivery

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .agent import Agent
+    from .declaration.messages import Message
     from .fairness.policy import Priority
     from .instance import Instance
     from .kind import Extension
     from .manager import InstanceManager
-    from .messages import Message
     from .runtime import Runtime
     from .tenancy import RequestContext
     from .tenants import TenantPolicy

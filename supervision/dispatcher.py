@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from persistence import Clock, Handle
 
+    from .declaration.messages import HandlerSpec
     from .fairness.usage import History
     from .instance import Instance, Seeker
-    from .messages import HandlerSpec
     from .turns import Turns
     from .workers import Workers
 

@@ -18,6 +18,7 @@ from persistence import (
 
 from .agent import Agent, AgentSpec
 from .completion import finish
+from .declaration.resources import check_needs
 from .diagnosis import examine
 from .directory import TenantDirectory
 from .errors.agents import (
@@ -36,7 +37,6 @@ from .manager import InstanceManager
 from .metering import HandlerTime, handler_times
 from .phases import Durability
 from .policies import HostPolicy
-from .resources import check_needs
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .shutdown import Shutdown, ShutdownReport

@@ -30,6 +30,7 @@ from persistence import (
     key_to_text,
 )
 
+from .declaration.message_codec import Packed
 from .errands import CallingOff, Carried, Posting
 from .errors.describe import describe
 from .errors.messaging import InvalidSchedule, MailroomFull
@@ -38,7 +39,6 @@ from .mailbox import Envelope
 from .rounds import Rounds
 from .schedules import Schedule, Timing, next_due, schedule_of
 from .telemetry.spans import partition_extra
-from .wire import Packed
 
 if TYPE_CHECKING:
     import asyncio

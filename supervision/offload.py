@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
+    from .declaration.messages import HandlerSpec
     from .instance import Instance
-    from .messages import HandlerSpec
 
 __all__ = ["OffloadPolicy", "Offloader", "Seats"]
 

@@ -12,8 +12,8 @@ from persistence import Address, Claim, Key, Quarantine
 if TYPE_CHECKING:
     import asyncio
 
+    from .declaration.messages import HandlerSpec
     from .fairness.backlog import Tally
-    from .messages import HandlerSpec
     from .metering import LoopTime
     from .tenants import TenantPolicy
 

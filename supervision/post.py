@@ -26,8 +26,8 @@ from .telemetry.spans import end_span, partition_extra
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
+    from .declaration.messages import Message
     from .errands import Posting
-    from .messages import Message
     from .runtime import Runtime
     from .schedules import Timing
 

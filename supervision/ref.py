@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from persistence import Address, Key
 
+    from .declaration.messages import Message
     from .fairness.policy import Priority
     from .instance import Instance
     from .kind import Kind
-    from .messages import Message
     from .metering import Meter
     from .runtime import Runtime
     from .tenancy import RequestContext

@@ -24,12 +24,12 @@ from persistence import (
     key_from_text,
 )
 
+from .declaration.message_codec import Packed
 from .errors.agents import AgentNotFound
 from .errors.arguments import check_account, check_stamp
 from .errors.messaging import LetterNotFound
 from .mailbox import Envelope
 from .telemetry.spans import partition_extra
-from .wire import Packed
 
 if TYPE_CHECKING:
     from .partitions import Partition

@@ -11,6 +11,7 @@ import attrs
 from persistence import Clock, StaleOwner, StaleRevision, StoreError
 
 from . import lineage
+from .declaration.messages import ParentStopped
 from .departures import (
     Departures,
     refuse_mail,
@@ -20,7 +21,6 @@ from .departures import (
 )
 from .errors.agents import AgentNotFound, HostClosed, StopTimeout
 from .mailbox import Envelope
-from .messages import ParentStopped
 from .phases import OnParentStop, Phase
 from .states import unsaved
 

@@ -26,10 +26,10 @@ from .telemetry.spans import STAMP, Telemetry
 from .turn import Hooks, Turn
 
 if TYPE_CHECKING:
+    from .declaration.messages import HandlerSpec
     from .endings import Endings
     from .instance import Instance
     from .mailbox import Envelope
-    from .messages import HandlerSpec
     from .metering import Meter
 
 __all__ = ["Turns"]

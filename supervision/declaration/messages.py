@@ -12,10 +12,10 @@ import attrs
 
 from persistence import Key  # noqa: TC001  annotates a field of a message
 
-from .errors.agents import HandlerError
-from .fairness.policy import Priority
+from ..errors.agents import HandlerError
+from ..fairness.policy import Priority
 from .fields import check_class, check_fields
-from .offloading import Offload, check_importable, check_offload
+from .offload import Offload, check_importable, check_offload
 
 __all__ = ["HandlerSpec", "Message", "ParentStopped", "handler", "read_handlers"]
 

@@ -1,0 +1,3 @@
+"""supervision/declaration."""
+
+from __future__ import annotations
