@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from .agent import Agent, AgentSpec
-from .blocking import BlockingPolicy, OnBlock
-from .children import OffloadFailed
 from .context import AgentContext, Traits
 from .declaration.messages import Message, ParentStopped, handler
 from .declaration.resources import UnknownResource
@@ -59,8 +57,11 @@ from .host import Host, HostStatistics
 from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
 from .letterbox import MailPolicy
+from .loop.blocking import BlockingPolicy, OnBlock
+from .loop.loop_time import HandlerTime
+from .loop.processes import OffloadFailed
+from .loop.watchdog import WatchdogPolicy
 from .manager import InstanceManager, ManagerStatistics
-from .metering import HandlerTime
 from .offload import OffloadPolicy
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
@@ -82,7 +83,6 @@ from .telemetry.spans import (
 )
 from .tenancy import RequestContext
 from .tenants import Setting, TenantPolicy
-from .watchdog import WatchdogPolicy
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 

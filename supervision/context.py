@@ -12,11 +12,11 @@ from persistence import Address, Key, check_key, check_partition
 from . import lineage
 from .errors.agents import AgentNotFound, InvalidArgument
 from .errors.messaging import InvalidSchedule
+from .loop.threads import on_loop
 from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
 from .schedules import Schedule, timer_id, timing
-from .threads import on_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from .declaration.messages import HandlerSpec
     from .fairness.usage import History
     from .instance import Instance, Seeker
+    from .loop.tasks import Workers
     from .turns import Turns
-    from .workers import Workers
 
 __all__ = ["Dispatcher"]
 

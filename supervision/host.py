@@ -17,7 +17,6 @@ from persistence import (
 )
 
 from .agent import Agent, AgentSpec
-from .completion import finish
 from .declaration.resources import check_needs
 from .diagnosis import examine
 from .directory import TenantDirectory
@@ -33,8 +32,9 @@ from .gauges import glance, host_load
 from .handle import PartitionHandle
 from .health import Extent, HealthReport, Verdict
 from .kind import ManagerPolicy
+from .loop.completion import finish
+from .loop.loop_time import HandlerTime, handler_times
 from .manager import InstanceManager
-from .metering import HandlerTime, handler_times
 from .phases import Durability
 from .policies import HostPolicy
 from .restarts import RestartPolicy

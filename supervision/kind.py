@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from persistence import Address, Record
 
     from .agent import Agent, AgentSpec
-    from .blocking import BlockingPolicy
     from .context import AgentContext
     from .instance import Instance
+    from .loop.blocking import BlockingPolicy
     from .offload import Offloader
     from .ref import AgentRef, Port
 

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from .claims import Claims
     from .endings import Endings
     from .instance import Instance
+    from .loop.tasks import Workers
     from .telemetry.spans import Telemetry
     from .turns import Turns
-    from .workers import Workers
 
 __all__ = ["Lifecycle"]
 

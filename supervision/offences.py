@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .blocking import BlockingPolicy, OnBlock, decide_block
+from .loop.blocking import BlockingPolicy, OnBlock, decide_block
 from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from persistence import Clock
 
     from .instance import Instance
-    from .metering import LoopTime
+    from .loop.loop_time import LoopTime
     from .partitions import Partition
 
 __all__ = ["Offences"]

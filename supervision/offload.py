@@ -19,10 +19,10 @@ import attrs
 from attrs import validators
 
 from .agent import Agent, offloaded
-from .children import Child, Children
-from .permits import Permits
+from .loop.limiter import Permits
+from .loop.processes import Child, Children
+from .loop.threads import JOB, Job, Threads
 from .telemetry.spans import partition_extra
-from .threads import JOB, Job, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

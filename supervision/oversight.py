@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .metering import Meter
+from .loop.loop_time import Meter
+from .loop.watchdog import Watchdog
 from .offences import Offences
 from .offload import Offloader, Seats
 from .pinning import Pinning
-from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

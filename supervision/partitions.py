@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .declaration.messages import HandlerSpec
     from .fairness.backlog import Tally
-    from .metering import LoopTime
+    from .loop.loop_time import LoopTime
     from .tenants import TenantPolicy
 
 from .telemetry.latency import Pulse

@@ -12,9 +12,9 @@ from persistence import CommitPolicy, ReadPolicy
 from .fairness.policy import DispatchPolicy
 from .health import HealthPolicy
 from .letterbox import MailPolicy
+from .loop.watchdog import WatchdogPolicy
 from .offload import OffloadPolicy
 from .telemetry.spans import TelemetryPolicy
-from .watchdog import WatchdogPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

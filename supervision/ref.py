@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .fairness.policy import Priority
     from .instance import Instance
     from .kind import Kind
-    from .metering import Meter
+    from .loop.loop_time import Meter
     from .runtime import Runtime
     from .tenancy import RequestContext
 

@@ -21,7 +21,6 @@ from persistence import (
 
 from . import lineage
 from .claims import Claims
-from .completion import finish
 from .departures import Departures
 from .dispatcher import Dispatcher
 from .endings import Endings
@@ -30,6 +29,8 @@ from .finding import Finding
 from .homes import Homes
 from .idle import Idle
 from .lifecycle import Lifecycle
+from .loop.completion import finish
+from .loop.tasks import Crew, Workers
 from .mailroom import Mailroom
 from .metrics import Metrics
 from .oversight import Oversight
@@ -41,7 +42,6 @@ from .stopping import Stopping
 from .supervisor import Supervisor
 from .telemetry.spans import Telemetry
 from .turns import Turns
-from .workers import Crew, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

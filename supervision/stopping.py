@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from .endings import Endings
     from .instance import Instance
+    from .loop.tasks import Crew
     from .telemetry.spans import Telemetry
     from .turns import Turns
-    from .workers import Crew
 
 __all__ = ["Stopping"]
 

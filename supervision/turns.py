@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .declaration.messages import HandlerSpec
     from .endings import Endings
     from .instance import Instance
+    from .loop.loop_time import Meter
     from .mailbox import Envelope
-    from .metering import Meter
 
 __all__ = ["Turns"]
 

@@ -16,9 +16,9 @@ from supervision.fairness.backpressure import Admission
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.statistics import DispatchStatistics
 from supervision.instance import Instance, Seeker
+from supervision.loop.tasks import Workers
 from supervision.phases import Phase
 from supervision.turns import Turns
-from supervision.workers import Workers
 
 __all__ = ["Rotation"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from pods.testing import Simulation, simulate
 from supervision import Agent, Message, handler
-from supervision.completion import finish
+from supervision.loop.completion import finish
 
 __all__: list[str] = []
 

@@ -29,7 +29,7 @@ from supervision import (
     TenantPolicy,
     handler,
 )
-from supervision.permits import Permits
+from supervision.loop.limiter import Permits
 from supervision.telemetry.spans import STAMP
 from tests.support import Declined, ManualClock, answer, eventually, spin
 

@@ -19,8 +19,8 @@ from supervision import (
     Host,
     PartitionFilter,
 )
+from supervision.loop.tasks import Crew, Workers
 from supervision.telemetry.spans import NO_PARTITION, STAMP, Telemetry
-from supervision.workers import Crew, Workers
 from tests.supervision.sinks import (
     SECRET,
     Fail,

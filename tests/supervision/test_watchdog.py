@@ -23,9 +23,9 @@ from supervision import (
     WatchdogPolicy,
     handler,
 )
-from supervision.blocking import decide_block
-from supervision.metering import Meter
-from supervision.watchdog import Watch, Watchdog
+from supervision.loop.blocking import decide_block
+from supervision.loop.loop_time import Meter
+from supervision.loop.watchdog import Watch, Watchdog
 from tests.support import Counter, ManualClock, Read, answer, eventually
 
 __all__: list[str] = []

@@ -19,7 +19,7 @@ import attrs
 
 from persistence import Address, PodsError
 
-from .errors.describe import describe
+from ..errors.describe import describe
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

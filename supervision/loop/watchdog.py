@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
+from ..telemetry.spans import partition_extra
 from .blocking import BlockingPolicy
-from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from .metering import Meter, Running
+    from .loop_time import Meter, Running
 
 __all__ = ["Watch", "Watchdog", "WatchdogPolicy"]
 

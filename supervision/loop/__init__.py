@@ -1,0 +1,3 @@
+"""supervision/loop."""
+
+from __future__ import annotations
