@@ -6,7 +6,6 @@ from .agent import Agent, AgentSpec
 from .context import AgentContext, Traits
 from .declaration.messages import Message, ParentStopped, handler
 from .declaration.resources import UnknownResource
-from .directory import PolicyChange, TenantDirectory, Unknown
 from .errors.agents import (
     AgentCrashed,
     AgentNotFound,
@@ -81,8 +80,9 @@ from .telemetry.spans import (
     TelemetryPolicy,
     partition_extra,
 )
-from .tenancy import RequestContext
-from .tenants import Setting, TenantPolicy
+from .tenants.directory import PolicyChange, TenantDirectory, Unknown
+from .tenants.policy import Setting, TenantPolicy
+from .tenants.request import RequestContext
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .ref import AgentRef
     from .runtime import Runtime
     from .staging import Delivery
-    from .tenancy import RequestContext
+    from .tenants.request import RequestContext
 
 __all__ = ["Asking"]
 

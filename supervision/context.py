@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .kind import Extension
     from .manager import InstanceManager
     from .runtime import Runtime
-    from .tenancy import RequestContext
-    from .tenants import TenantPolicy
+    from .tenants.policy import TenantPolicy
+    from .tenants.request import RequestContext
 
 __all__ = ["PLAIN", "AgentContext", "Traits"]
 

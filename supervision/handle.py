@@ -13,7 +13,7 @@ from .ref import AgentRef, Referable
 if TYPE_CHECKING:
     from .manager import InstanceManager, ManagerStatistics
     from .runtime import Runtime
-    from .tenancy import RequestContext
+    from .tenants.request import RequestContext
 
 __all__ = ["PartitionHandle"]
 

@@ -19,7 +19,6 @@ from persistence import (
 from .agent import Agent, AgentSpec
 from .declaration.resources import check_needs
 from .diagnosis import examine
-from .directory import TenantDirectory
 from .errors.agents import (
     DuplicateManager,
     HostClosed,
@@ -40,7 +39,8 @@ from .policies import HostPolicy
 from .restarts import RestartPolicy
 from .runtime import Runtime
 from .shutdown import Shutdown, ShutdownReport
-from .tenancy import RequestContext
+from .tenants.directory import TenantDirectory
+from .tenants.request import RequestContext
 
 if TYPE_CHECKING:
     from pathlib import Path

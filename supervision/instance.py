@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .partitions import Partition
     from .ref import AgentRef
     from .staging import Staged
-    from .tenancy import RequestContext
-    from .tenants import TenantPolicy
+    from .tenants.policy import TenantPolicy
+    from .tenants.request import RequestContext
 
 __all__ = ["Family", "Instance", "Seeker"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .fairness.backlog import Tally
     from .staging import Delivery
-    from .tenancy import RequestContext
+    from .tenants.request import RequestContext
 
 __all__ = ["Envelope", "Mailbox"]
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from persistence import Clock
 
-    from .directory import TenantDirectory
     from .fairness.policy import Share
     from .partitions import Partition
     from .policies import HostPolicy
     from .telemetry.spans import Telemetry
+    from .tenants.directory import TenantDirectory
 
 __all__ = ["Oversight"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .declaration.messages import HandlerSpec
     from .fairness.backlog import Tally
     from .loop.loop_time import LoopTime
-    from .tenants import TenantPolicy
+    from .tenants.policy import TenantPolicy
 
 from .telemetry.latency import Pulse
 from .telemetry.spans import STAMP, Counters

@@ -18,9 +18,9 @@ from .telemetry.spans import Telemetry, partition_extra
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .directory import PolicyChange, TenantDirectory
     from .partitions import Partition
-    from .tenants import TenantPolicy
+    from .tenants.directory import PolicyChange, TenantDirectory
+    from .tenants.policy import TenantPolicy
 
 __all__ = ["Pinning"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .kind import Kind
     from .loop.loop_time import Meter
     from .runtime import Runtime
-    from .tenancy import RequestContext
+    from .tenants.request import RequestContext
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]
 

@@ -21,8 +21,8 @@ from .partitions import Partition
 from .telemetry.spans import NO_PARTITION, partition_extra
 
 if TYPE_CHECKING:
-    from .directory import PolicyChange
     from .runtime import Runtime
+    from .tenants.directory import PolicyChange
 
 __all__ = ["Rounds"]
 

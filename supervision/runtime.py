@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .agent import Agent
-    from .directory import TenantDirectory
     from .instance import Instance
     from .kind import Extension
     from .mailbox import Envelope
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from .partitions import Partition
     from .policies import HostPolicy
     from .registry import Registry
+    from .tenants.directory import TenantDirectory
 
 __all__ = ["Runtime"]
 

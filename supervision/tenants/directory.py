@@ -10,9 +10,9 @@ import attrs
 
 from persistence import Clock, SystemClock, check_partition
 
-from .errors.agents import InvalidArgument
-from .errors.tenants import UnknownTenant
-from .tenants import TenantPolicy
+from ..errors.agents import InvalidArgument
+from ..errors.tenants import UnknownTenant
+from .policy import TenantPolicy
 
 __all__ = ["PolicyChange", "TenantDirectory", "Unknown"]
 

@@ -1,0 +1,3 @@
+"""supervision/tenants."""
+
+from __future__ import annotations
