@@ -43,15 +43,6 @@ from .fairness.policy import DispatchPolicy, Priority, Share
 from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbers
 from .fairness.usage import Blame
 from .handle import PartitionHandle
-from .health import (
-    Cause,
-    Extent,
-    HealthPolicy,
-    HealthReport,
-    PartitionHealth,
-    PartitionLoad,
-    Verdict,
-)
 from .host import Host, HostStatistics
 from .instance import Instance
 from .kind import Extension, Kind, ManagerPolicy
@@ -61,6 +52,16 @@ from .loop.loop_time import HandlerTime
 from .loop.processes import OffloadFailed
 from .loop.watchdog import WatchdogPolicy
 from .manager import InstanceManager, ManagerStatistics
+from .monitoring.health import (
+    Cause,
+    Extent,
+    HealthPolicy,
+    HealthReport,
+    PartitionHealth,
+    PartitionLoad,
+    Verdict,
+)
+from .monitoring.tables import affected_table, health_table
 from .offload import OffloadPolicy
 from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
@@ -70,7 +71,6 @@ from .runtime import Runtime
 from .schedules import Schedule
 from .shutdown import ShutdownReport
 from .staging import Staged
-from .tables import affected_table, health_table
 from .telemetry.latency import Vitals
 from .telemetry.setup import Signals, setup_telemetry
 from .telemetry.spans import (

@@ -18,7 +18,6 @@ from persistence import (
 
 from .agent import Agent, AgentSpec
 from .declaration.resources import check_needs
-from .diagnosis import examine
 from .errors.agents import (
     DuplicateManager,
     HostClosed,
@@ -27,13 +26,14 @@ from .errors.agents import (
     ShutdownIncomplete,
 )
 from .errors.arguments import check_limit
-from .gauges import glance, host_load
 from .handle import PartitionHandle
-from .health import Extent, HealthReport, Verdict
 from .kind import ManagerPolicy
 from .loop.completion import finish
 from .loop.loop_time import HandlerTime, handler_times
 from .manager import InstanceManager
+from .monitoring.diagnosis import examine
+from .monitoring.health import Extent, HealthReport, Verdict
+from .monitoring.readings import glance, host_load
 from .phases import Durability
 from .policies import HostPolicy
 from .restarts import RestartPolicy

@@ -10,9 +10,9 @@ from attrs import validators
 from persistence import CommitPolicy, ReadPolicy
 
 from .fairness.policy import DispatchPolicy
-from .health import HealthPolicy
 from .letterbox import MailPolicy
 from .loop.watchdog import WatchdogPolicy
+from .monitoring.health import HealthPolicy
 from .offload import OffloadPolicy
 from .telemetry.spans import TelemetryPolicy
 

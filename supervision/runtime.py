@@ -32,7 +32,7 @@ from .lifecycle import Lifecycle
 from .loop.completion import finish
 from .loop.tasks import Crew, Workers
 from .mailroom import Mailroom
-from .metrics import Metrics
+from .monitoring.metrics import Metrics
 from .oversight import Oversight
 from .phases import SETTLED
 from .post import Post

@@ -30,9 +30,9 @@ from supervision import (
     Vitals,
     handler,
 )
-from supervision.diagnosis import examine
-from supervision.gauges import glance
-from supervision.health import HostLoad
+from supervision.monitoring.diagnosis import examine
+from supervision.monitoring.health import HostLoad
+from supervision.monitoring.readings import glance
 from supervision.partitions import Partition
 from supervision.telemetry.latency import Pulse
 from tests.support import ManualClock, spin

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from supervision import Agent, AgentRef, HandlerTime, Host, Message, handler
-from supervision.metrics import OTHER
+from supervision.monitoring.metrics import OTHER
 from tests.supervision.sinks import Sink
 from tests.support import Declined, ManualClock, answer, eventually
 

@@ -10,7 +10,7 @@ from opentelemetry import metrics
 
 from persistence import MemoryStore
 from supervision import Counters, Host
-from supervision.metrics import COUNTERS, OTHER
+from supervision.monitoring.metrics import COUNTERS, OTHER
 from tests.supervision.sinks import Fail, Hold, Say, Sink, Team
 from tests.support import answer, eventually
 
@@ -141,7 +141,7 @@ async def test_without_a_provider_of_its_own_a_host_uses_the_global_one(
     sink = Sink()
     before = metrics.get_meter_provider()
     monkeypatch.setattr(
-        "supervision.metrics.get_meter_provider", lambda: sink.meter_provider
+        "supervision.monitoring.metrics.get_meter_provider", lambda: sink.meter_provider
     )
 
     async with Host(store=MemoryStore()) as host:

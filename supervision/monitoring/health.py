@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
-from .telemetry.latency import Vitals
+from ..telemetry.latency import Vitals
 
 if TYPE_CHECKING:
-    from .fairness.statistics import ResourceNumbers
-    from .fairness.usage import Blame
+    from ..fairness.statistics import ResourceNumbers
+    from ..fairness.usage import Blame
 
 __all__ = [
     "Cause",

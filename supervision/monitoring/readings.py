@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from .fairness.usage import Period, Stretch
+from ..fairness.usage import Period, Stretch
+from ..telemetry.latency import PERIOD
 from .health import HostLoad, PartitionLoad
-from .telemetry.latency import PERIOD
 
 if TYPE_CHECKING:
-    from .fairness.usage import Blame, History
-    from .partitions import Partition
-    from .runtime import Runtime
+    from ..fairness.usage import Blame, History
+    from ..partitions import Partition
+    from ..runtime import Runtime
 
 __all__ = ["glance", "host_load"]
 

@@ -1,0 +1,3 @@
+"""supervision/monitoring."""
+
+from __future__ import annotations
