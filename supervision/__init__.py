@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from .agent import Agent, AgentSpec
-from .context import AgentContext, Traits
+from .agents.agent import Agent, AgentSpec
+from .agents.context import AgentContext, Traits
+from .agents.instance import Instance
+from .agents.manager_info import Extension, Kind, ManagerPolicy
+from .agents.phases import Durability, OnParentStop, Phase
+from .agents.policy import RestartPolicy
+from .agents.ref import AgentRef, Attachment, Referable
+from .agents.staging import Staged
+from .agents.timers import Schedule
 from .declaration.messages import Message, ParentStopped, handler
 from .declaration.resources import UnknownResource
 from .errors.agents import (
@@ -44,8 +51,6 @@ from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbe
 from .fairness.usage import Blame
 from .handle import PartitionHandle
 from .host import Host, HostStatistics
-from .instance import Instance
-from .kind import Extension, Kind, ManagerPolicy
 from .letterbox import MailPolicy
 from .loop.blocking import BlockingPolicy, OnBlock
 from .loop.loop_time import HandlerTime
@@ -63,14 +68,9 @@ from .monitoring.health import (
 )
 from .monitoring.tables import affected_table, health_table
 from .offload import OffloadPolicy
-from .phases import Durability, OnParentStop, Phase
 from .policies import HostPolicy
-from .ref import AgentRef, Attachment, Referable
-from .restarts import RestartPolicy
 from .runtime import Runtime
-from .schedules import Schedule
 from .shutdown import ShutdownReport
-from .staging import Staged
 from .telemetry.latency import Vitals
 from .telemetry.setup import Signals, setup_telemetry
 from .telemetry.spans import (

@@ -9,8 +9,8 @@ from persistence import Address, RecordError, RecordKind
 from .errors.agents import LineageRefused
 
 if TYPE_CHECKING:
+    from .agents.instance import Instance
     from .finding import Finding
-    from .instance import Instance
 
 __all__ = ["ancestry", "refuse_circle"]
 

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from persistence import Handle, PodsError
 
+from .agents.mailbox import Envelope
+from .agents.phases import IDLE, STOPPED
 from .deadlines import Deadlines, expire
 from .errors.agents import AskCycle
 from .errors.arguments import check_seconds
-from .mailbox import Envelope
-from .phases import IDLE, STOPPED
 
 if TYPE_CHECKING:
+    from .agents.instance import Instance
+    from .agents.manager_info import Kind
+    from .agents.ref import AgentRef
+    from .agents.staging import Delivery
     from .declaration.messages import HandlerSpec, Message
     from .fairness.policy import Priority
-    from .instance import Instance
-    from .kind import Kind
-    from .ref import AgentRef
     from .runtime import Runtime
-    from .staging import Delivery
     from .tenants.request import RequestContext
 
 __all__ = ["Asking"]

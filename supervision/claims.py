@@ -15,7 +15,7 @@ from .errors.messaging import NotServed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .partitions import Partition
+    from .agents.partition import Partition
 
 __all__ = ["Claims"]
 

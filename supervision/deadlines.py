@@ -14,7 +14,7 @@ from .errors.agents import AskTimeout, HostClosed
 if TYPE_CHECKING:
     from persistence import Address, Clock, Handle
 
-    from .mailbox import Envelope
+    from .agents.mailbox import Envelope
 
 __all__ = ["Deadlines", "expire"]
 

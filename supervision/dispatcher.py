@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from .agents.phases import READY, RUNNING
 from .fairness.account import RETURNING, Account, Resource, Ticket
 from .fairness.backlog import Tally
 from .fairness.backpressure import Admission
@@ -28,7 +29,6 @@ from .fairness.statistics import (
     lag_of,
     resource_numbers,
 )
-from .phases import READY, RUNNING
 from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from persistence import Clock, Handle
 
+    from .agents.instance import Instance, Seeker
     from .declaration.messages import HandlerSpec
     from .fairness.usage import History
-    from .instance import Instance, Seeker
     from .loop.tasks import Workers
     from .turns import Turns
 

@@ -28,13 +28,13 @@ from persistence import (
     Writer,
 )
 
-from .phases import COMMITTING, IDLE, STOPPED
+from .agents.phases import COMMITTING, IDLE, STOPPED
 from .states import landed, restore, save_unit, stored, stored_revision
 from .telemetry.latency import INSTANT
 
 if TYPE_CHECKING:
-    from .instance import Instance
-    from .mailbox import Envelope
+    from .agents.instance import Instance
+    from .agents.mailbox import Envelope
     from .turn import Hooks, Turn
 
 __all__ = ["Endings"]

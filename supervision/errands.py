@@ -13,10 +13,10 @@ from .letterbox import Place, box_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .mailbox import Envelope
+    from .agents.mailbox import Envelope
+    from .agents.partition import Partition
+    from .agents.staging import Staged
     from .mailroom import Mailroom
-    from .partitions import Partition
-    from .staging import Staged
 
 __all__ = ["CallingOff", "Carried", "Posting", "Taking"]
 

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Clock, Reader, check_key, check_partition
 
-from . import lineage
+from .agents import family as lineage
+from .agents.instance import Instance
+from .agents.partition import Partition
+from .agents.phases import SETTLED, OnParentStop, Phase
 from .ancestry import refuse_circle
 from .errors.agents import HostClosed, InvalidArgument, Quarantined, UnknownManager
 from .errors.tenants import UnknownTenant
-from .instance import Instance
-from .partitions import Partition
-from .phases import SETTLED, OnParentStop, Phase
 
 if TYPE_CHECKING:
-    from .agent import Agent
+    from .agents.agent import Agent
+    from .agents.manager_info import Kind
+    from .agents.ref import AgentRef
     from .claims import Claims
     from .dispatcher import Dispatcher
     from .homes import Homes
-    from .kind import Kind
     from .lifecycle import Lifecycle
     from .manager import InstanceManager
     from .oversight import Oversight
-    from .ref import AgentRef
     from .registry import Registry
     from .stopping import Stopping
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from persistence import DeadLetter, Key, check_partition
 
+from .agents.ref import AgentRef, Referable
 from .errors.agents import InvalidArgument, NotPicklable, PartitionMismatch
 from .errors.arguments import check_limit, check_stamp
-from .ref import AgentRef, Referable
 
 if TYPE_CHECKING:
     from .manager import InstanceManager, ManagerStatistics

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Record, RecordError, RecordKind
 
+from .agents.phases import SETTLED, OnParentStop
 from .ancestry import ancestry
 from .errors.agents import HostClosed
-from .phases import SETTLED, OnParentStop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .instance import Instance
-    from .kind import Extension
+    from .agents.instance import Instance
+    from .agents.manager_info import Extension
     from .runtime import Runtime
 
 __all__ = ["Homes"]

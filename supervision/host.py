@@ -16,7 +16,10 @@ from persistence import (
     open_store,
 )
 
-from .agent import Agent, AgentSpec
+from .agents.agent import Agent, AgentSpec
+from .agents.manager_info import ManagerPolicy
+from .agents.phases import Durability
+from .agents.policy import RestartPolicy
 from .declaration.resources import check_needs
 from .errors.agents import (
     DuplicateManager,
@@ -27,16 +30,13 @@ from .errors.agents import (
 )
 from .errors.arguments import check_limit
 from .handle import PartitionHandle
-from .kind import ManagerPolicy
 from .loop.completion import finish
 from .loop.loop_time import HandlerTime, handler_times
 from .manager import InstanceManager
 from .monitoring.diagnosis import examine
 from .monitoring.health import Extent, HealthReport, Verdict
 from .monitoring.readings import glance, host_load
-from .phases import Durability
 from .policies import HostPolicy
-from .restarts import RestartPolicy
 from .runtime import Runtime
 from .shutdown import Shutdown, ShutdownReport
 from .tenants.directory import TenantDirectory

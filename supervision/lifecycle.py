@@ -27,18 +27,18 @@ from persistence import (
     StaleRevision,
 )
 
+from .agents.phases import IDLE, Durability, OnParentStop, Phase
 from .departures import Departures, extended_ancestor, release_waiters, report
 from .errors.agents import Quarantined, StartFailed
 from .errors.describe import describe
-from .phases import IDLE, Durability, OnParentStop, Phase
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from .agents.instance import Instance
     from .claims import Claims
     from .endings import Endings
-    from .instance import Instance
     from .loop.tasks import Workers
     from .telemetry.spans import Telemetry
     from .turns import Turns

@@ -30,22 +30,22 @@ from persistence import (
     key_to_text,
 )
 
+from .agents.mailbox import Envelope
+from .agents.timers import Schedule, Timing, next_due, schedule_of
 from .declaration.message_codec import Packed
 from .errands import CallingOff, Carried, Posting
 from .errors.describe import describe
 from .errors.messaging import InvalidSchedule, MailroomFull
 from .letterbox import LetterBox, Place, box_of
-from .mailbox import Envelope
 from .rounds import Rounds
-from .schedules import Schedule, Timing, next_due, schedule_of
 from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from .instance import Instance
-    from .partitions import Partition
+    from .agents.instance import Instance
+    from .agents.partition import Partition
     from .runtime import Runtime
 
 __all__ = ["Mailroom"]

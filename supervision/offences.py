@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from persistence import Clock
 
-    from .instance import Instance
+    from .agents.instance import Instance
+    from .agents.partition import Partition
     from .loop.loop_time import LoopTime
-    from .partitions import Partition
 
 __all__ = ["Offences"]
 

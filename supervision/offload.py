@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 from attrs import validators
 
-from .agent import Agent, offloaded
+from .agents.agent import Agent, offloaded
 from .loop.limiter import Permits
 from .loop.processes import Child, Children
 from .loop.threads import JOB, Job, Threads
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
+    from .agents.instance import Instance
     from .declaration.messages import HandlerSpec
-    from .instance import Instance
 
 __all__ = ["OffloadPolicy", "Offloader", "Seats"]
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from persistence import Clock
 
+    from .agents.partition import Partition
     from .fairness.policy import Share
-    from .partitions import Partition
     from .policies import HostPolicy
     from .telemetry.spans import Telemetry
     from .tenants.directory import TenantDirectory

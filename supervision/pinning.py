@@ -18,7 +18,7 @@ from .telemetry.spans import Telemetry, partition_extra
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .partitions import Partition
+    from .agents.partition import Partition
     from .tenants.directory import PolicyChange, TenantDirectory
     from .tenants.policy import TenantPolicy
 

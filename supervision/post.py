@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, PodsError, Unit
 
+from .agents.instance import Instance
+from .agents.mailbox import Envelope
+from .agents.phases import IDLE, READY, SETTLED, Phase
 from .deadlines import Deadlines
 from .departures import refuse_mail, release_waiters
 from .errors.agents import MailboxFull, Overloaded
 from .fairness.policy import Priority
-from .instance import Instance
-from .mailbox import Envelope
-from .phases import IDLE, READY, SETTLED, Phase
 from .telemetry.spans import end_span, partition_extra
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
+    from .agents.timers import Timing
     from .declaration.messages import Message
     from .errands import Posting
     from .runtime import Runtime
-    from .schedules import Timing
 
 __all__ = ["Post"]
 

@@ -28,10 +28,10 @@ from .errors.messaging import IdempotencyMismatch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from .agents.partition import Partition
+    from .agents.staging import Delivery, Staged
     from .declaration.message_codec import Packed, Wire
-    from .partitions import Partition
     from .runtime import Runtime
-    from .staging import Delivery, Staged
 
 __all__ = ["Requests"]
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
+from .agents.partition import Partition
 from .errors.tenants import UnknownTenant
 from .letterbox import LetterBox, box_of
-from .partitions import Partition
 from .telemetry.spans import NO_PARTITION, partition_extra
 
 if TYPE_CHECKING:

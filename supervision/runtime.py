@@ -19,7 +19,8 @@ from persistence import (
     Writer,
 )
 
-from . import lineage
+from .agents import family as lineage
+from .agents.phases import SETTLED
 from .claims import Claims
 from .departures import Departures
 from .dispatcher import Dispatcher
@@ -34,7 +35,6 @@ from .loop.tasks import Crew, Workers
 from .mailroom import Mailroom
 from .monitoring.metrics import Metrics
 from .oversight import Oversight
-from .phases import SETTLED
 from .post import Post
 from .remedies import Remedies
 from .requests import Requests
@@ -46,12 +46,12 @@ from .turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .agent import Agent
-    from .instance import Instance
-    from .kind import Extension
-    from .mailbox import Envelope
+    from .agents.agent import Agent
+    from .agents.instance import Instance
+    from .agents.mailbox import Envelope
+    from .agents.manager_info import Extension
+    from .agents.partition import Partition
     from .manager import InstanceManager
-    from .partitions import Partition
     from .policies import HostPolicy
     from .registry import Registry
     from .tenants.directory import TenantDirectory

@@ -13,7 +13,7 @@ from persistence import Operation, Record, RecordKind, Save, Unit
 from .errors.agents import OutOfRuntime
 
 if TYPE_CHECKING:
-    from .instance import Instance
+    from .agents.instance import Instance
 
 __all__ = [
     "Mark",

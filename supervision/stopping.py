@@ -10,7 +10,9 @@ import attrs
 
 from persistence import Clock, StaleOwner, StaleRevision, StoreError
 
-from . import lineage
+from .agents import family as lineage
+from .agents.mailbox import Envelope
+from .agents.phases import OnParentStop, Phase
 from .declaration.messages import ParentStopped
 from .departures import (
     Departures,
@@ -20,15 +22,13 @@ from .departures import (
     settle_stoppers,
 )
 from .errors.agents import AgentNotFound, HostClosed, StopTimeout
-from .mailbox import Envelope
-from .phases import OnParentStop, Phase
 from .states import unsaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .agents.instance import Instance
     from .endings import Endings
-    from .instance import Instance
     from .loop.tasks import Crew
     from .telemetry.spans import Telemetry
     from .turns import Turns

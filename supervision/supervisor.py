@@ -20,17 +20,17 @@ from persistence import (
     Writer,
 )
 
+from .agents.phases import Phase
+from .agents.policy import GiveUp, RestartAfter, StayDown, decide
 from .departures import refuse_mail
 from .errors.agents import AgentCrashed, Quarantined
-from .phases import Phase
-from .restarts import GiveUp, RestartAfter, StayDown, decide
 from .states import save_unit
 from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     import asyncio
 
-    from .instance import Instance
+    from .agents.instance import Instance
     from .lifecycle import Lifecycle
 
 __all__ = ["Supervisor"]

@@ -13,10 +13,10 @@ from .states import Mark, save_unit
 if TYPE_CHECKING:
     import asyncio
 
-    from .instance import Instance
-    from .mailbox import Envelope
-    from .partitions import Partition
-    from .staging import Staged
+    from .agents.instance import Instance
+    from .agents.mailbox import Envelope
+    from .agents.partition import Partition
+    from .agents.staging import Staged
 
 __all__ = ["Hooks", "Turn"]
 

@@ -24,12 +24,12 @@ from supervision import (
     Message,
     Priority,
 )
-from supervision.agent import AgentSpec
+from supervision.agents.agent import AgentSpec
+from supervision.agents.instance import Instance
+from supervision.agents.staging import Delivery
 from supervision.asking import Asking
 from supervision.idle import Idle
-from supervision.instance import Instance
 from supervision.runtime import Runtime
-from supervision.staging import Delivery
 from tests.stays_live import STAYS_LIVE
 
 __all__ = ["always_hibernate", "hibernates"]

@@ -10,8 +10,8 @@ from ..telemetry.latency import PERIOD
 from .health import HostLoad, PartitionLoad
 
 if TYPE_CHECKING:
+    from ..agents.partition import Partition
     from ..fairness.usage import Blame, History
-    from ..partitions import Partition
     from ..runtime import Runtime
 
 __all__ = ["glance", "host_load"]

@@ -14,7 +14,7 @@ from persistence import PodsError, Unit, Writer
 from persistence.sql import operations as writes
 from persistence.sqlite import transactions
 from supervision import AskTimeout
-from supervision.instance import Instance
+from supervision.agents.instance import Instance
 from supervision.mailroom import Mailroom
 from supervision.post import Post
 from supervision.turns import Turns

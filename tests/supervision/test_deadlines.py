@@ -8,8 +8,8 @@ import pytest
 
 from persistence import Address
 from supervision import AskTimeout, HostClosed
+from supervision.agents.mailbox import Envelope
 from supervision.deadlines import Deadlines
-from supervision.mailbox import Envelope
 from tests.support import Add, ManualClock
 
 __all__: list[str] = []

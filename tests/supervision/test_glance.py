@@ -30,10 +30,10 @@ from supervision import (
     Vitals,
     handler,
 )
+from supervision.agents.partition import Partition
 from supervision.monitoring.diagnosis import examine
 from supervision.monitoring.health import HostLoad
 from supervision.monitoring.readings import glance
-from supervision.partitions import Partition
 from supervision.telemetry.latency import Pulse
 from tests.support import ManualClock, spin
 

@@ -29,9 +29,9 @@ from supervision import (
     handler,
     health_table,
 )
+from supervision.agents.partition import Partition
 from supervision.monitoring.diagnosis import entitlements, examine, jain
 from supervision.monitoring.health import HostLoad
-from supervision.partitions import Partition
 from supervision.telemetry.latency import PERIOD, percentiles
 from tests.support import Burn, Counter, ManualClock, Read, answer, eventually, spin
 

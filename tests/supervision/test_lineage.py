@@ -18,7 +18,7 @@ from supervision import (
     RestartPolicy,
     handler,
 )
-from supervision.lineage import attach
+from supervision.agents.family import attach
 from tests.persistence.doubles import FaultyStore
 from tests.support import (
     Add,

@@ -9,7 +9,7 @@ import pytest
 from persistence import StaleOwner, StoreError, Unit
 from persistence.testing import RelayStore
 from supervision import Agent, Durability, Host, Message, handler
-from supervision.phases import Phase
+from supervision.agents.phases import Phase
 from tests.support import (
     Add,
     Counter,

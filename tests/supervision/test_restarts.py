@@ -18,8 +18,8 @@ from supervision import (
     StartFailed,
     Unaccounted,
 )
-from supervision.partitions import REMEMBERED
-from supervision.restarts import GiveUp, RestartAfter, StayDown, decide
+from supervision.agents.partition import REMEMBERED
+from supervision.agents.policy import GiveUp, RestartAfter, StayDown, decide
 from tests.support import (
     Add,
     Counter,

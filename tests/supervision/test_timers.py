@@ -25,7 +25,7 @@ from supervision import (
     Schedule,
     handler,
 )
-from supervision.schedules import next_due, timing
+from supervision.agents.timers import next_due, timing
 from tests.support import Declined, MakeStore, ManualClock, answer, eventually
 
 __all__: list[str] = []

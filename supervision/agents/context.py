@@ -9,28 +9,28 @@ import attrs
 
 from persistence import Address, Key, check_key, check_partition
 
-from . import lineage
-from .errors.agents import AgentNotFound, InvalidArgument
-from .errors.messaging import InvalidSchedule
-from .loop.threads import on_loop
+from ..errors.agents import AgentNotFound, InvalidArgument
+from ..errors.messaging import InvalidSchedule
+from ..loop.threads import on_loop
+from . import family as lineage
 from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
-from .schedules import Schedule, timer_id, timing
+from .timers import Schedule, timer_id, timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from ..declaration.messages import Message
+    from ..fairness.policy import Priority
+    from ..manager import InstanceManager
+    from ..runtime import Runtime
+    from ..tenants.policy import TenantPolicy
+    from ..tenants.request import RequestContext
     from .agent import Agent
-    from .declaration.messages import Message
-    from .fairness.policy import Priority
     from .instance import Instance
-    from .kind import Extension
-    from .manager import InstanceManager
-    from .runtime import Runtime
-    from .tenants.policy import TenantPolicy
-    from .tenants.request import RequestContext
+    from .manager_info import Extension
 
 __all__ = ["PLAIN", "AgentContext", "Traits"]
 

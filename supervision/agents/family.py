@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from .errors.agents import LineageRefused
+from ..errors.agents import LineageRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,19 +17,19 @@ import attrs
 
 from persistence import Address, Codec, Record, build_codec
 
-from .declaration.fields import check_class, check_fields, decorated
-from .declaration.message_codec import Wire
-from .declaration.messages import HandlerSpec, Message, read_handlers
-from .declaration.upcasts import read_upcasts
-from .errors.agents import HandlerError, NotHandled, OutOfRuntime
+from ..declaration.fields import check_class, check_fields, decorated
+from ..declaration.message_codec import Wire
+from ..declaration.messages import HandlerSpec, Message, read_handlers
+from ..declaration.upcasts import read_upcasts
+from ..errors.agents import HandlerError, NotHandled, OutOfRuntime
 from .ref import AgentRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
+    from ..declaration.offload import Offload
     from .context import AgentContext, Traits
-    from .declaration.offload import Offload
     from .instance import Instance
 
 __all__ = ["Agent", "AgentSpec", "offloaded"]

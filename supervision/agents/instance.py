@@ -13,23 +13,23 @@ import attrs
 
 from persistence import Address, Handle
 
-from .errors.agents import OutOfRuntime
+from ..errors.agents import OutOfRuntime
 from .mailbox import Envelope, Mailbox
 from .phases import STOPPED, OnParentStop, Phase
 
 if TYPE_CHECKING:
     import asyncio
 
+    from ..fairness.account import Ticket
+    from ..fairness.policy import Priority
+    from ..tenants.policy import TenantPolicy
+    from ..tenants.request import RequestContext
     from .agent import Agent
     from .context import AgentContext
-    from .fairness.account import Ticket
-    from .fairness.policy import Priority
-    from .kind import Kind
-    from .partitions import Partition
+    from .manager_info import Kind
+    from .partition import Partition
     from .ref import AgentRef
     from .staging import Staged
-    from .tenants.policy import TenantPolicy
-    from .tenants.request import RequestContext
 
 __all__ = ["Family", "Instance", "Seeker"]
 

@@ -8,18 +8,18 @@ import attrs
 from attrs import validators
 
 from .phases import Durability, OnParentStop
-from .restarts import RestartPolicy
+from .policy import RestartPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from persistence import Address, Record
 
+    from ..loop.blocking import BlockingPolicy
+    from ..offload import Offloader
     from .agent import Agent, AgentSpec
     from .context import AgentContext
     from .instance import Instance
-    from .loop.blocking import BlockingPolicy
-    from .offload import Offloader
     from .ref import AgentRef, Port
 
 __all__ = ["Extension", "Kind", "ManagerPolicy"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .fairness.policy import Priority
+from ..fairness.policy import Priority
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
-    from .fairness.backlog import Tally
+    from ..fairness.backlog import Tally
+    from ..tenants.request import RequestContext
     from .staging import Delivery
-    from .tenants.request import RequestContext
 
 __all__ = ["Envelope", "Mailbox"]
 

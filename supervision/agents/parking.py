@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..runtime import Runtime
     from .instance import Instance
-    from .runtime import Runtime
 
 __all__ = ["Parked"]
 

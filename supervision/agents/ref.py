@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar, final
 
-from .errors.agents import AgentNotFound, NotPicklable
+from ..errors.agents import AgentNotFound, NotPicklable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from persistence import Address, Key
 
-    from .declaration.messages import Message
-    from .fairness.policy import Priority
+    from ..declaration.messages import Message
+    from ..fairness.policy import Priority
+    from ..loop.loop_time import Meter
+    from ..runtime import Runtime
+    from ..tenants.request import RequestContext
     from .instance import Instance
-    from .kind import Kind
-    from .loop.loop_time import Meter
-    from .runtime import Runtime
-    from .tenants.request import RequestContext
+    from .manager_info import Kind
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]
 

@@ -12,16 +12,16 @@ from persistence import Address, Claim, Key, Quarantine
 if TYPE_CHECKING:
     import asyncio
 
-    from .declaration.messages import HandlerSpec
-    from .fairness.backlog import Tally
-    from .loop.loop_time import LoopTime
-    from .tenants.policy import TenantPolicy
+    from ..declaration.messages import HandlerSpec
+    from ..fairness.backlog import Tally
+    from ..loop.loop_time import LoopTime
+    from ..tenants.policy import TenantPolicy
 
-from .telemetry.latency import Pulse
-from .telemetry.spans import STAMP, Counters
+from ..telemetry.latency import Pulse
+from ..telemetry.spans import STAMP, Counters
 
 if TYPE_CHECKING:
-    from .letterbox import LetterBox
+    from ..letterbox import LetterBox
 
 __all__ = ["REMEMBERED", "Partition"]
 

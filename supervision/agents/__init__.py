@@ -1,0 +1,3 @@
+"""supervision/agents."""
+
+from __future__ import annotations
