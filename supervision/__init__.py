@@ -46,6 +46,7 @@ from .errors.messaging import (
     UnstorableMessage,
 )
 from .errors.tenants import InvalidPolicy, Unaccounted, UnknownTenant
+from .execution.offload import OffloadPolicy
 from .fairness.policy import DispatchPolicy, Priority, Share
 from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbers
 from .fairness.usage import Blame
@@ -67,7 +68,6 @@ from .monitoring.health import (
     Verdict,
 )
 from .monitoring.tables import affected_table, health_table
-from .offload import OffloadPolicy
 from .policies import HostPolicy
 from .runtime import Runtime
 from .shutdown import ShutdownReport

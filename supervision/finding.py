@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .agents.manager_info import Kind
     from .agents.ref import AgentRef
     from .claims import Claims
-    from .dispatcher import Dispatcher
+    from .execution.dispatcher import Dispatcher
     from .homes import Homes
     from .lifecycle import Lifecycle
     from .manager import InstanceManager

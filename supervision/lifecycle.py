@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from .agents.instance import Instance
     from .claims import Claims
-    from .endings import Endings
+    from .execution.commit import Endings
+    from .execution.turns import Turns
     from .loop.tasks import Workers
     from .telemetry.spans import Telemetry
-    from .turns import Turns
 
 __all__ = ["Lifecycle"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .execution.offload import Offloader, Seats
 from .loop.loop_time import Meter
 from .loop.watchdog import Watchdog
 from .offences import Offences
-from .offload import Offloader, Seats
 from .pinning import Pinning
 
 if TYPE_CHECKING:

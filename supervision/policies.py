@@ -9,11 +9,11 @@ from attrs import validators
 
 from persistence import CommitPolicy, ReadPolicy
 
+from .execution.offload import OffloadPolicy
 from .fairness.policy import DispatchPolicy
 from .letterbox import MailPolicy
 from .loop.watchdog import WatchdogPolicy
 from .monitoring.health import HealthPolicy
-from .offload import OffloadPolicy
 from .telemetry.spans import TelemetryPolicy
 
 if TYPE_CHECKING:

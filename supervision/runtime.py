@@ -23,9 +23,10 @@ from .agents import family as lineage
 from .agents.phases import SETTLED
 from .claims import Claims
 from .departures import Departures
-from .dispatcher import Dispatcher
-from .endings import Endings
 from .errors.agents import HostClosed
+from .execution.commit import Endings
+from .execution.dispatcher import Dispatcher
+from .execution.turns import Turns
 from .finding import Finding
 from .homes import Homes
 from .idle import Idle
@@ -41,7 +42,6 @@ from .requests import Requests
 from .stopping import Stopping
 from .supervisor import Supervisor
 from .telemetry.spans import Telemetry
-from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

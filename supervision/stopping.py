@@ -22,16 +22,16 @@ from .departures import (
     settle_stoppers,
 )
 from .errors.agents import AgentNotFound, HostClosed, StopTimeout
-from .states import unsaved
+from .execution.snapshot import unsaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .agents.instance import Instance
-    from .endings import Endings
+    from .execution.commit import Endings
+    from .execution.turns import Turns
     from .loop.tasks import Crew
     from .telemetry.spans import Telemetry
-    from .turns import Turns
 
 __all__ = ["Stopping"]
 

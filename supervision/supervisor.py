@@ -24,7 +24,7 @@ from .agents.phases import Phase
 from .agents.policy import GiveUp, RestartAfter, StayDown, decide
 from .departures import refuse_mail
 from .errors.agents import AgentCrashed, Quarantined
-from .states import save_unit
+from .execution.snapshot import save_unit
 from .telemetry.spans import partition_extra
 
 if TYPE_CHECKING:

@@ -38,7 +38,9 @@ def no_blocking_calls() -> Iterator[None]:
         locks = watch.functions["threading.Lock.acquire"]
         locks.can_block_in("coverage/collector.py", "lock_data")
         for function in watch.functions.values():
-            function.can_block_in("supervision/schedules.py", "_zone")  # it says why
+            function.can_block_in(
+                "supervision/agents/timers.py", "_zone"
+            )  # it says why
             # The driver looks for a password and certificates at home when it connects.
             function.can_block_in(
                 "asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"

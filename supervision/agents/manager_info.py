@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from persistence import Address, Record
 
+    from ..execution.offload import Offloader
     from ..loop.blocking import BlockingPolicy
-    from ..offload import Offloader
     from .agent import Agent, AgentSpec
     from .context import AgentContext
     from .instance import Instance

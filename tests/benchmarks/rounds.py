@@ -13,12 +13,12 @@ import attrs
 from persistence import Clock
 from supervision.agents.instance import Instance, Seeker
 from supervision.agents.phases import Phase
+from supervision.execution.turns import Turns
 from supervision.fairness.backlog import Tally
 from supervision.fairness.backpressure import Admission
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.statistics import DispatchStatistics
 from supervision.loop.tasks import Workers
-from supervision.turns import Turns
 
 __all__ = ["Rotation"]
 

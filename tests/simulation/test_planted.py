@@ -15,9 +15,9 @@ from persistence.sql import operations as writes
 from persistence.sqlite import transactions
 from supervision import AskTimeout
 from supervision.agents.instance import Instance
+from supervision.execution.turns import Turns
 from supervision.mailroom import Mailroom
 from supervision.post import Post
-from supervision.turns import Turns
 from tests.simulation.plan import Plan
 from tests.simulation.runs import run
 

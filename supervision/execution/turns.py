@@ -17,20 +17,20 @@ from persistence import (
     UnstorableState,
 )
 
-from .agents.phases import RUNNING
-from .errors.agents import MailboxFull, Overloaded
-from .errors.describe import as_told
-from .errors.messaging import MailroomFull, UnstorableMessage
-from .states import Mark, keep, mark, restore
-from .telemetry.spans import STAMP, Telemetry
+from ..agents.phases import RUNNING
+from ..errors.agents import MailboxFull, Overloaded
+from ..errors.describe import as_told
+from ..errors.messaging import MailroomFull, UnstorableMessage
+from ..telemetry.spans import STAMP, Telemetry
+from .snapshot import Mark, keep, mark, restore
 from .turn import Hooks, Turn
 
 if TYPE_CHECKING:
-    from .agents.instance import Instance
-    from .agents.mailbox import Envelope
-    from .declaration.messages import HandlerSpec
-    from .endings import Endings
-    from .loop.loop_time import Meter
+    from ..agents.instance import Instance
+    from ..agents.mailbox import Envelope
+    from ..declaration.messages import HandlerSpec
+    from ..loop.loop_time import Meter
+    from .commit import Endings
 
 __all__ = ["Turns"]
 

@@ -8,15 +8,15 @@ import attrs
 
 from persistence import Address, Claim, Operation, PodsError, Unit
 
-from .states import Mark, save_unit
+from .snapshot import Mark, save_unit
 
 if TYPE_CHECKING:
     import asyncio
 
-    from .agents.instance import Instance
-    from .agents.mailbox import Envelope
-    from .agents.partition import Partition
-    from .agents.staging import Staged
+    from ..agents.instance import Instance
+    from ..agents.mailbox import Envelope
+    from ..agents.partition import Partition
+    from ..agents.staging import Staged
 
 __all__ = ["Hooks", "Turn"]
 

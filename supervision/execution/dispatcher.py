@@ -15,31 +15,31 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .agents.phases import READY, RUNNING
-from .fairness.account import RETURNING, Account, Resource, Ticket
-from .fairness.backlog import Tally
-from .fairness.backpressure import Admission
-from .fairness.pacing import Pace
-from .fairness.policy import DispatchPolicy, Priority, Share
-from .fairness.queue import FairQueue
-from .fairness.statistics import (
+from ..agents.phases import READY, RUNNING
+from ..fairness.account import RETURNING, Account, Resource, Ticket
+from ..fairness.backlog import Tally
+from ..fairness.backpressure import Admission
+from ..fairness.pacing import Pace
+from ..fairness.policy import DispatchPolicy, Priority, Share
+from ..fairness.queue import FairQueue
+from ..fairness.statistics import (
     DispatchStatistics,
     ResourceNumbers,
     ShareNumbers,
     lag_of,
     resource_numbers,
 )
-from .telemetry.spans import partition_extra
+from ..telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Clock, Handle
 
-    from .agents.instance import Instance, Seeker
-    from .declaration.messages import HandlerSpec
-    from .fairness.usage import History
-    from .loop.tasks import Workers
+    from ..agents.instance import Instance, Seeker
+    from ..declaration.messages import HandlerSpec
+    from ..fairness.usage import History
+    from ..loop.tasks import Workers
     from .turns import Turns
 
 __all__ = ["Dispatcher"]

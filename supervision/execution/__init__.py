@@ -1,0 +1,3 @@
+"""supervision/execution."""
+
+from __future__ import annotations
