@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from .agents.agent import Agent
     from .agents.manager_info import Kind
     from .agents.ref import AgentRef
-    from .claims import Claims
     from .execution.dispatcher import Dispatcher
     from .homes import Homes
     from .lifecycle import Lifecycle
     from .manager import InstanceManager
     from .oversight import Oversight
+    from .placement.ownership import Claims
     from .registry import Registry
     from .stopping import Stopping
 

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .agents.instance import Instance
-    from .claims import Claims
     from .execution.commit import Endings
     from .execution.turns import Turns
     from .loop.tasks import Workers
+    from .placement.ownership import Claims
     from .telemetry.spans import Telemetry
 
 __all__ = ["Lifecycle"]

@@ -21,7 +21,6 @@ from persistence import (
 
 from .agents import family as lineage
 from .agents.phases import SETTLED
-from .claims import Claims
 from .departures import Departures
 from .errors.agents import HostClosed
 from .execution.commit import Endings
@@ -36,6 +35,7 @@ from .loop.tasks import Crew, Workers
 from .mailroom import Mailroom
 from .monitoring.metrics import Metrics
 from .oversight import Oversight
+from .placement.ownership import Claims
 from .post import Post
 from .remedies import Remedies
 from .requests import Requests

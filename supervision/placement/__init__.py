@@ -1,0 +1,3 @@
+"""supervision/placement."""
+
+from __future__ import annotations
