@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .execution.offload import Offloader, Seats
+from .limits.blocked_loop import Offences
+from .limits.policy_updates import Pinning
 from .loop.loop_time import Meter
 from .loop.watchdog import Watchdog
-from .offences import Offences
-from .pinning import Pinning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

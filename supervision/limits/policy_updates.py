@@ -11,16 +11,16 @@ import attrs
 
 from persistence import Clock, Handle
 
-from .errors.tenants import UnknownTenant
-from .fairness.policy import Share
-from .telemetry.spans import Telemetry, partition_extra
+from ..errors.tenants import UnknownTenant
+from ..fairness.policy import Share
+from ..telemetry.spans import Telemetry, partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .agents.partition import Partition
-    from .tenants.directory import PolicyChange, TenantDirectory
-    from .tenants.policy import TenantPolicy
+    from ..agents.partition import Partition
+    from ..tenants.directory import PolicyChange, TenantDirectory
+    from ..tenants.policy import TenantPolicy
 
 __all__ = ["Pinning"]
 

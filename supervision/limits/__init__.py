@@ -1,0 +1,3 @@
+"""supervision/limits."""
+
+from __future__ import annotations
