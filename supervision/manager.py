@@ -27,7 +27,7 @@ from .agents.phases import IDLE, STARTING, STOPPED, Durability, Phase
 from .asking import Asking
 from .errors.agents import NotPicklable
 from .errors.arguments import check_limit
-from .registry import Registry
+from .lifecycle.registry import Registry
 
 if TYPE_CHECKING:
     from .agents.agent import AgentSpec

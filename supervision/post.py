@@ -18,9 +18,9 @@ from .agents.instance import Instance
 from .agents.mailbox import Envelope
 from .agents.phases import IDLE, READY, SETTLED, Phase
 from .deadlines import Deadlines
-from .departures import refuse_mail, release_waiters
 from .errors.agents import MailboxFull, Overloaded
 from .fairness.policy import Priority
+from .lifecycle.removal import refuse_mail, release_waiters
 from .telemetry.spans import end_span, partition_extra
 
 if TYPE_CHECKING:

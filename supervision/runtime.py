@@ -21,15 +21,17 @@ from persistence import (
 
 from .agents import family as lineage
 from .agents.phases import SETTLED
-from .departures import Departures
 from .errors.agents import HostClosed
 from .execution.commit import Endings
 from .execution.dispatcher import Dispatcher
 from .execution.turns import Turns
-from .finding import Finding
-from .homes import Homes
-from .idle import Idle
-from .lifecycle import Lifecycle
+from .lifecycle.activation import Lifecycle
+from .lifecycle.catalog import Finding
+from .lifecycle.idle import Idle
+from .lifecycle.reattachment import Homes
+from .lifecycle.removal import Departures
+from .lifecycle.stopping import Stopping
+from .lifecycle.supervisor import Supervisor
 from .loop.completion import finish
 from .loop.tasks import Crew, Workers
 from .mailroom import Mailroom
@@ -39,8 +41,6 @@ from .placement.ownership import Claims
 from .post import Post
 from .remedies import Remedies
 from .requests import Requests
-from .stopping import Stopping
-from .supervisor import Supervisor
 from .telemetry.spans import Telemetry
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from .agents.mailbox import Envelope
     from .agents.manager_info import Extension
     from .agents.partition import Partition
+    from .lifecycle.registry import Registry
     from .manager import InstanceManager
     from .policies import HostPolicy
-    from .registry import Registry
     from .tenants.directory import TenantDirectory
 
 __all__ = ["Runtime"]

@@ -28,7 +28,7 @@ from supervision.agents.agent import AgentSpec
 from supervision.agents.instance import Instance
 from supervision.agents.staging import Delivery
 from supervision.asking import Asking
-from supervision.idle import Idle
+from supervision.lifecycle.idle import Idle
 from supervision.runtime import Runtime
 from tests.stays_live import STAYS_LIVE
 

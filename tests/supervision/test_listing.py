@@ -8,7 +8,7 @@ import pytest
 
 from persistence import Key
 from supervision import Durability, Host, Instance
-from supervision.registry import Registry
+from supervision.lifecycle.registry import Registry
 from tests.support import Add, Counter, MakeStore, Read
 
 __all__: list[str] = []

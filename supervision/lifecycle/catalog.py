@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Clock, Reader, check_key, check_partition
 
-from .agents import family as lineage
-from .agents.instance import Instance
-from .agents.partition import Partition
-from .agents.phases import SETTLED, OnParentStop, Phase
+from ..agents import family as lineage
+from ..agents.instance import Instance
+from ..agents.partition import Partition
+from ..agents.phases import SETTLED, OnParentStop, Phase
+from ..errors.agents import HostClosed, InvalidArgument, Quarantined, UnknownManager
+from ..errors.tenants import UnknownTenant
 from .ancestry import refuse_circle
-from .errors.agents import HostClosed, InvalidArgument, Quarantined, UnknownManager
-from .errors.tenants import UnknownTenant
 
 if TYPE_CHECKING:
-    from .agents.agent import Agent
-    from .agents.manager_info import Kind
-    from .agents.ref import AgentRef
-    from .execution.dispatcher import Dispatcher
-    from .homes import Homes
-    from .lifecycle import Lifecycle
-    from .manager import InstanceManager
-    from .oversight import Oversight
-    from .placement.ownership import Claims
+    from ..agents.agent import Agent
+    from ..agents.manager_info import Kind
+    from ..agents.ref import AgentRef
+    from ..execution.dispatcher import Dispatcher
+    from ..manager import InstanceManager
+    from ..oversight import Oversight
+    from ..placement.ownership import Claims
+    from .activation import Lifecycle
+    from .reattachment import Homes
     from .registry import Registry
     from .stopping import Stopping
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Record, RecordError, RecordKind
 
-from .agents.phases import SETTLED, OnParentStop
+from ..agents.phases import SETTLED, OnParentStop
+from ..errors.agents import HostClosed
 from .ancestry import ancestry
-from .errors.agents import HostClosed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .agents.instance import Instance
-    from .agents.manager_info import Extension
-    from .runtime import Runtime
+    from ..agents.instance import Instance
+    from ..agents.manager_info import Extension
+    from ..runtime import Runtime
 
 __all__ = ["Homes"]
 

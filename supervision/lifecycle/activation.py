@@ -27,21 +27,21 @@ from persistence import (
     StaleRevision,
 )
 
-from .agents.phases import IDLE, Durability, OnParentStop, Phase
-from .departures import Departures, extended_ancestor, release_waiters, report
-from .errors.agents import Quarantined, StartFailed
-from .errors.describe import describe
+from ..agents.phases import IDLE, Durability, OnParentStop, Phase
+from ..errors.agents import Quarantined, StartFailed
+from ..errors.describe import describe
+from .removal import Departures, extended_ancestor, release_waiters, report
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from .agents.instance import Instance
-    from .execution.commit import Endings
-    from .execution.turns import Turns
-    from .loop.tasks import Workers
-    from .placement.ownership import Claims
-    from .telemetry.spans import Telemetry
+    from ..agents.instance import Instance
+    from ..execution.commit import Endings
+    from ..execution.turns import Turns
+    from ..loop.tasks import Workers
+    from ..placement.ownership import Claims
+    from ..telemetry.spans import Telemetry
 
 __all__ = ["Lifecycle"]
 

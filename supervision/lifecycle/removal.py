@@ -10,15 +10,15 @@ import attrs
 
 from persistence import PodsError, StaleOwner
 
-from .agents import family as lineage
-from .agents.phases import OnParentStop, Phase
-from .telemetry.spans import partition_extra
+from ..agents import family as lineage
+from ..agents.phases import OnParentStop, Phase
+from ..telemetry.spans import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .agents.instance import Instance
-    from .agents.manager_info import Extension
+    from ..agents.instance import Instance
+    from ..agents.manager_info import Extension
 
 __all__ = [
     "Departures",

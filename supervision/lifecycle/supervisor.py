@@ -20,18 +20,18 @@ from persistence import (
     Writer,
 )
 
-from .agents.phases import Phase
-from .agents.policy import GiveUp, RestartAfter, StayDown, decide
-from .departures import refuse_mail
-from .errors.agents import AgentCrashed, Quarantined
-from .execution.snapshot import save_unit
-from .telemetry.spans import partition_extra
+from ..agents.phases import Phase
+from ..agents.policy import GiveUp, RestartAfter, StayDown, decide
+from ..errors.agents import AgentCrashed, Quarantined
+from ..execution.snapshot import save_unit
+from ..telemetry.spans import partition_extra
+from .removal import refuse_mail
 
 if TYPE_CHECKING:
     import asyncio
 
-    from .agents.instance import Instance
-    from .lifecycle import Lifecycle
+    from ..agents.instance import Instance
+    from .activation import Lifecycle
 
 __all__ = ["Supervisor"]
 

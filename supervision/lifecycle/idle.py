@@ -11,15 +11,15 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING
 
-from .agents.family import family_used, is_busy
-from .agents.phases import Phase
+from ..agents.family import family_used, is_busy
+from ..agents.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Clock, Handle
 
-    from .agents.instance import Instance
+    from ..agents.instance import Instance
 
 __all__ = ["Idle"]
 

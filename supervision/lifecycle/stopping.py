@@ -10,28 +10,22 @@ import attrs
 
 from persistence import Clock, StaleOwner, StaleRevision, StoreError
 
-from .agents import family as lineage
-from .agents.mailbox import Envelope
-from .agents.phases import OnParentStop, Phase
-from .declaration.messages import ParentStopped
-from .departures import (
-    Departures,
-    refuse_mail,
-    release_waiters,
-    report,
-    settle_stoppers,
-)
-from .errors.agents import AgentNotFound, HostClosed, StopTimeout
-from .execution.snapshot import unsaved
+from ..agents import family as lineage
+from ..agents.mailbox import Envelope
+from ..agents.phases import OnParentStop, Phase
+from ..declaration.messages import ParentStopped
+from ..errors.agents import AgentNotFound, HostClosed, StopTimeout
+from ..execution.snapshot import unsaved
+from .removal import Departures, refuse_mail, release_waiters, report, settle_stoppers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .agents.instance import Instance
-    from .execution.commit import Endings
-    from .execution.turns import Turns
-    from .loop.tasks import Crew
-    from .telemetry.spans import Telemetry
+    from ..agents.instance import Instance
+    from ..execution.commit import Endings
+    from ..execution.turns import Turns
+    from ..loop.tasks import Crew
+    from ..telemetry.spans import Telemetry
 
 __all__ = ["Stopping"]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, RecordError, RecordKind
 
-from .errors.agents import LineageRefused
+from ..errors.agents import LineageRefused
 
 if TYPE_CHECKING:
-    from .agents.instance import Instance
-    from .finding import Finding
+    from ..agents.instance import Instance
+    from .catalog import Finding
 
 __all__ = ["ancestry", "refuse_circle"]
 

@@ -1,0 +1,3 @@
+"""supervision/lifecycle."""
+
+from __future__ import annotations
