@@ -52,12 +52,12 @@ from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbe
 from .fairness.usage import Blame
 from .handle import PartitionHandle
 from .host import Host, HostStatistics
-from .letterbox import MailPolicy
 from .loop.blocking import BlockingPolicy, OnBlock
 from .loop.loop_time import HandlerTime
 from .loop.processes import OffloadFailed
 from .loop.watchdog import WatchdogPolicy
 from .manager import InstanceManager, ManagerStatistics
+from .messaging.partition_letters import MailPolicy
 from .monitoring.health import (
     Cause,
     Extent,

@@ -24,10 +24,10 @@ from persistence import (
 from .agents.context import PLAIN
 from .agents.manager_info import Kind, ManagerPolicy
 from .agents.phases import IDLE, STARTING, STOPPED, Durability, Phase
-from .asking import Asking
 from .errors.agents import NotPicklable
 from .errors.arguments import check_limit
 from .lifecycle.registry import Registry
+from .messaging.calls import Asking
 
 if TYPE_CHECKING:
     from .agents.agent import AgentSpec

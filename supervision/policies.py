@@ -11,8 +11,8 @@ from persistence import CommitPolicy, ReadPolicy
 
 from .execution.offload import OffloadPolicy
 from .fairness.policy import DispatchPolicy
-from .letterbox import MailPolicy
 from .loop.watchdog import WatchdogPolicy
+from .messaging.partition_letters import MailPolicy
 from .monitoring.health import HealthPolicy
 from .telemetry.spans import TelemetryPolicy
 

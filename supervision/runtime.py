@@ -34,13 +34,13 @@ from .lifecycle.stopping import Stopping
 from .lifecycle.supervisor import Supervisor
 from .loop.completion import finish
 from .loop.tasks import Crew, Workers
-from .mailroom import Mailroom
+from .messaging.delivery import Post
+from .messaging.idempotency import Requests
+from .messaging.mailroom import Mailroom
 from .monitoring.metrics import Metrics
 from .oversight import Oversight
 from .placement.ownership import Claims
-from .post import Post
 from .remedies import Remedies
-from .requests import Requests
 from .telemetry.spans import Telemetry
 
 if TYPE_CHECKING:

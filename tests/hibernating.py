@@ -27,8 +27,8 @@ from supervision import (
 from supervision.agents.agent import AgentSpec
 from supervision.agents.instance import Instance
 from supervision.agents.staging import Delivery
-from supervision.asking import Asking
 from supervision.lifecycle.idle import Idle
+from supervision.messaging.calls import Asking
 from supervision.runtime import Runtime
 from tests.stays_live import STAYS_LIVE
 

@@ -21,7 +21,7 @@ from ..telemetry.latency import Pulse
 from ..telemetry.spans import STAMP, Counters
 
 if TYPE_CHECKING:
-    from ..letterbox import LetterBox
+    from ..messaging.partition_letters import LetterBox
 
 __all__ = ["REMEMBERED", "Partition"]
 

@@ -16,8 +16,8 @@ from persistence.sqlite import transactions
 from supervision import AskTimeout
 from supervision.agents.instance import Instance
 from supervision.execution.turns import Turns
-from supervision.mailroom import Mailroom
-from supervision.post import Post
+from supervision.messaging.delivery import Post
+from supervision.messaging.mailroom import Mailroom
 from tests.simulation.plan import Plan
 from tests.simulation.runs import run
 

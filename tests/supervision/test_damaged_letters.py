@@ -20,7 +20,7 @@ from persistence import (
 )
 from persistence.testing import RelayStore
 from supervision import Agent, Host, Message, handler
-from supervision.letterbox import LetterBox, box_of
+from supervision.messaging.partition_letters import LetterBox, box_of
 from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []

@@ -9,7 +9,7 @@ import pytest
 from persistence import Address
 from supervision import AskTimeout, HostClosed
 from supervision.agents.mailbox import Envelope
-from supervision.deadlines import Deadlines
+from supervision.messaging.deadlines import Deadlines
 from tests.support import Add, ManualClock
 
 __all__: list[str] = []

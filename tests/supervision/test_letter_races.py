@@ -23,7 +23,7 @@ from persistence import (
 )
 from persistence.testing import RelayStore
 from supervision import Agent, AgentRef, Host, Message, handler
-from supervision.letterbox import box_of
+from supervision.messaging.partition_letters import box_of
 from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []

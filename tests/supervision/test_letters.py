@@ -33,7 +33,7 @@ from supervision import (
     UnstorableMessage,
     handler,
 )
-from supervision.letterbox import box_of
+from supervision.messaging.partition_letters import box_of
 from tests.persistence.doubles import FaultyStore
 from tests.support import (
     Declined,

@@ -22,16 +22,16 @@ from persistence import (
     check_key,
 )
 
-from .errors.agents import AskTimeout, InvalidArgument
-from .errors.messaging import IdempotencyMismatch
+from ..errors.agents import AskTimeout, InvalidArgument
+from ..errors.messaging import IdempotencyMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from .agents.partition import Partition
-    from .agents.staging import Delivery, Staged
-    from .declaration.message_codec import Packed, Wire
-    from .runtime import Runtime
+    from ..agents.partition import Partition
+    from ..agents.staging import Delivery, Staged
+    from ..declaration.message_codec import Packed, Wire
+    from ..runtime import Runtime
 
 __all__ = ["Requests"]
 

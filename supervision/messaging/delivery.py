@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, PodsError, Unit
 
-from .agents.instance import Instance
-from .agents.mailbox import Envelope
-from .agents.phases import IDLE, READY, SETTLED, Phase
+from ..agents.instance import Instance
+from ..agents.mailbox import Envelope
+from ..agents.phases import IDLE, READY, SETTLED, Phase
+from ..errors.agents import MailboxFull, Overloaded
+from ..fairness.policy import Priority
+from ..lifecycle.removal import refuse_mail, release_waiters
+from ..telemetry.spans import end_span, partition_extra
 from .deadlines import Deadlines
-from .errors.agents import MailboxFull, Overloaded
-from .fairness.policy import Priority
-from .lifecycle.removal import refuse_mail, release_waiters
-from .telemetry.spans import end_span, partition_extra
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from .agents.timers import Timing
-    from .declaration.messages import Message
-    from .errands import Posting
-    from .runtime import Runtime
+    from ..agents.timers import Timing
+    from ..declaration.messages import Message
+    from ..runtime import Runtime
+    from .staged_letters import Posting
 
 __all__ = ["Post"]
 

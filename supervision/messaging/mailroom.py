@@ -30,23 +30,23 @@ from persistence import (
     key_to_text,
 )
 
-from .agents.mailbox import Envelope
-from .agents.timers import Schedule, Timing, next_due, schedule_of
-from .declaration.message_codec import Packed
-from .errands import CallingOff, Carried, Posting
-from .errors.describe import describe
-from .errors.messaging import InvalidSchedule, MailroomFull
-from .letterbox import LetterBox, Place, box_of
-from .rounds import Rounds
-from .telemetry.spans import partition_extra
+from ..agents.mailbox import Envelope
+from ..agents.timers import Schedule, Timing, next_due, schedule_of
+from ..declaration.message_codec import Packed
+from ..errors.describe import describe
+from ..errors.messaging import InvalidSchedule, MailroomFull
+from ..telemetry.spans import partition_extra
+from .due_letters import Rounds
+from .partition_letters import LetterBox, Place, box_of
+from .staged_letters import CallingOff, Carried, Posting
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from .agents.instance import Instance
-    from .agents.partition import Partition
-    from .runtime import Runtime
+    from ..agents.instance import Instance
+    from ..agents.partition import Partition
+    from ..runtime import Runtime
 
 __all__ = ["Mailroom"]
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 from persistence import Handle, PodsError
 
-from .agents.mailbox import Envelope
-from .agents.phases import IDLE, STOPPED
+from ..agents.mailbox import Envelope
+from ..agents.phases import IDLE, STOPPED
+from ..errors.agents import AskCycle
+from ..errors.arguments import check_seconds
 from .deadlines import Deadlines, expire
-from .errors.agents import AskCycle
-from .errors.arguments import check_seconds
 
 if TYPE_CHECKING:
-    from .agents.instance import Instance
-    from .agents.manager_info import Kind
-    from .agents.ref import AgentRef
-    from .agents.staging import Delivery
-    from .declaration.messages import HandlerSpec, Message
-    from .fairness.policy import Priority
-    from .runtime import Runtime
-    from .tenants.request import RequestContext
+    from ..agents.instance import Instance
+    from ..agents.manager_info import Kind
+    from ..agents.ref import AgentRef
+    from ..agents.staging import Delivery
+    from ..declaration.messages import HandlerSpec, Message
+    from ..fairness.policy import Priority
+    from ..runtime import Runtime
+    from ..tenants.request import RequestContext
 
 __all__ = ["Asking"]
 

@@ -8,14 +8,14 @@ import attrs
 
 from persistence import Defer, Letter, Operation, Post, Take
 
-from .letterbox import Place, box_of
+from .partition_letters import Place, box_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .agents.mailbox import Envelope
-    from .agents.partition import Partition
-    from .agents.staging import Staged
+    from ..agents.mailbox import Envelope
+    from ..agents.partition import Partition
+    from ..agents.staging import Staged
     from .mailroom import Mailroom
 
 __all__ = ["CallingOff", "Carried", "Posting", "Taking"]

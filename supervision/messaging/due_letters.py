@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
-from .agents.partition import Partition
-from .errors.tenants import UnknownTenant
-from .letterbox import LetterBox, box_of
-from .telemetry.spans import NO_PARTITION, partition_extra
+from ..agents.partition import Partition
+from ..errors.tenants import UnknownTenant
+from ..telemetry.spans import NO_PARTITION, partition_extra
+from .partition_letters import LetterBox, box_of
 
 if TYPE_CHECKING:
-    from .runtime import Runtime
-    from .tenants.directory import PolicyChange
+    from ..runtime import Runtime
+    from ..tenants.directory import PolicyChange
 
 __all__ = ["Rounds"]
 

@@ -10,10 +10,10 @@ from attrs import validators
 
 from persistence import Address, Handle, Letter, SpoiledLetter
 
-from .agents.mailbox import Envelope
+from ..agents.mailbox import Envelope
 
 if TYPE_CHECKING:
-    from .agents.partition import Partition
+    from ..agents.partition import Partition
 
 __all__ = ["LetterBox", "MailPolicy", "Place", "box_of"]
 

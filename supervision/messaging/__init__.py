@@ -1,0 +1,3 @@
+"""supervision/messaging."""
+
+from __future__ import annotations
