@@ -50,13 +50,16 @@ from .execution.offload import OffloadPolicy
 from .fairness.policy import DispatchPolicy, Priority, Share
 from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbers
 from .fairness.usage import Blame
-from .handle import PartitionHandle
-from .host import Host, HostStatistics
+from .host.host import Host, HostStatistics
+from .host.manager import InstanceManager, ManagerStatistics
+from .host.partition_handle import PartitionHandle
+from .host.policy import HostPolicy
+from .host.runtime import Runtime
+from .host.shutdown import ShutdownReport
 from .loop.blocking import BlockingPolicy, OnBlock
 from .loop.loop_time import HandlerTime
 from .loop.processes import OffloadFailed
 from .loop.watchdog import WatchdogPolicy
-from .manager import InstanceManager, ManagerStatistics
 from .messaging.partition_letters import MailPolicy
 from .monitoring.health import (
     Cause,
@@ -68,9 +71,6 @@ from .monitoring.health import (
     Verdict,
 )
 from .monitoring.tables import affected_table, health_table
-from .policies import HostPolicy
-from .runtime import Runtime
-from .shutdown import ShutdownReport
 from .telemetry.latency import Vitals
 from .telemetry.setup import Signals, setup_telemetry
 from .telemetry.spans import (

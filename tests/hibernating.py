@@ -27,9 +27,9 @@ from supervision import (
 from supervision.agents.agent import AgentSpec
 from supervision.agents.instance import Instance
 from supervision.agents.staging import Delivery
+from supervision.host.runtime import Runtime
 from supervision.lifecycle.idle import Idle
 from supervision.messaging.calls import Asking
-from supervision.runtime import Runtime
 from tests.stays_live import STAYS_LIVE
 
 __all__ = ["always_hibernate", "hibernates"]
@@ -92,7 +92,7 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         _before(ref)
         return tell(self, ref, message, priority, hurry=hurry)
 
-    patch.setattr("supervision.runtime.Idle", Restless)
+    patch.setattr("supervision.host.runtime.Idle", Restless)
     patch.setattr(InstanceManager, "__init__", restless)
     patch.setattr(Asking, "ask", asked)
     patch.setattr(Asking, "tell", told)

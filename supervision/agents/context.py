@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from ..declaration.messages import Message
     from ..fairness.policy import Priority
-    from ..manager import InstanceManager
-    from ..runtime import Runtime
+    from ..host.manager import InstanceManager
+    from ..host.runtime import Runtime
     from ..tenants.policy import TenantPolicy
     from ..tenants.request import RequestContext
     from .agent import Agent

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ..declaration.messages import Message
     from ..fairness.policy import Priority
+    from ..host.runtime import Runtime
     from ..loop.loop_time import Meter
-    from ..runtime import Runtime
     from ..tenants.request import RequestContext
     from .instance import Instance
     from .manager_info import Kind

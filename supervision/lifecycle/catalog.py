@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..agents.manager_info import Kind
     from ..agents.ref import AgentRef
     from ..execution.dispatcher import Dispatcher
-    from ..manager import InstanceManager
-    from ..oversight import Oversight
+    from ..host.manager import InstanceManager
+    from ..host.oversight import Oversight
     from ..placement.ownership import Claims
     from .activation import Lifecycle
     from .reattachment import Homes

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..agents.instance import Instance
     from ..agents.manager_info import Extension
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
 
 __all__ = ["Homes"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..agents.staging import Delivery
     from ..declaration.messages import HandlerSpec, Message
     from ..fairness.policy import Priority
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
     from ..tenants.request import RequestContext
 
 __all__ = ["Asking"]

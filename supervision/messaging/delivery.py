@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..agents.timers import Timing
     from ..declaration.messages import Message
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
     from .staged_letters import Posting
 
 __all__ = ["Post"]

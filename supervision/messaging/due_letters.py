@@ -21,7 +21,7 @@ from ..telemetry.spans import NO_PARTITION, partition_extra
 from .partition_letters import LetterBox, box_of
 
 if TYPE_CHECKING:
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
     from ..tenants.directory import PolicyChange
 
 __all__ = ["Rounds"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..agents.partition import Partition
     from ..agents.staging import Delivery, Staged
     from ..declaration.message_codec import Packed, Wire
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
 
 __all__ = ["Requests"]
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from ..agents.instance import Instance
     from ..agents.partition import Partition
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
 
 __all__ = ["Mailroom"]
 

@@ -12,7 +12,7 @@ from .health import HostLoad, PartitionLoad
 if TYPE_CHECKING:
     from ..agents.partition import Partition
     from ..fairness.usage import Blame, History
-    from ..runtime import Runtime
+    from ..host.runtime import Runtime
 
 __all__ = ["glance", "host_load"]
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeAlias
 from unittest import mock
 
-import supervision.runtime
+import supervision.host.runtime
 from supervision import (
     Agent,
     AgentRef,

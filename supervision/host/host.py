@@ -16,31 +16,31 @@ from persistence import (
     open_store,
 )
 
-from .agents.agent import Agent, AgentSpec
-from .agents.manager_info import ManagerPolicy
-from .agents.phases import Durability
-from .agents.policy import RestartPolicy
-from .declaration.resources import check_needs
-from .errors.agents import (
+from ..agents.agent import Agent, AgentSpec
+from ..agents.manager_info import ManagerPolicy
+from ..agents.phases import Durability
+from ..agents.policy import RestartPolicy
+from ..declaration.resources import check_needs
+from ..errors.agents import (
     DuplicateManager,
     HostClosed,
     InvalidArgument,
     NotPicklable,
     ShutdownIncomplete,
 )
-from .errors.arguments import check_limit
-from .handle import PartitionHandle
-from .loop.completion import finish
-from .loop.loop_time import HandlerTime, handler_times
+from ..errors.arguments import check_limit
+from ..loop.completion import finish
+from ..loop.loop_time import HandlerTime, handler_times
+from ..monitoring.diagnosis import examine
+from ..monitoring.health import Extent, HealthReport, Verdict
+from ..monitoring.readings import glance, host_load
+from ..tenants.directory import TenantDirectory
+from ..tenants.request import RequestContext
 from .manager import InstanceManager
-from .monitoring.diagnosis import examine
-from .monitoring.health import Extent, HealthReport, Verdict
-from .monitoring.readings import glance, host_load
-from .policies import HostPolicy
+from .partition_handle import PartitionHandle
+from .policy import HostPolicy
 from .runtime import Runtime
 from .shutdown import Shutdown, ShutdownReport
-from .tenants.directory import TenantDirectory
-from .tenants.request import RequestContext
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from persistence import DeadLetter, Key, check_partition
 
-from .agents.ref import AgentRef, Referable
-from .errors.agents import InvalidArgument, NotPicklable, PartitionMismatch
-from .errors.arguments import check_limit, check_stamp
+from ..agents.ref import AgentRef, Referable
+from ..errors.agents import InvalidArgument, NotPicklable, PartitionMismatch
+from ..errors.arguments import check_limit, check_stamp
 
 if TYPE_CHECKING:
+    from ..tenants.request import RequestContext
     from .manager import InstanceManager, ManagerStatistics
     from .runtime import Runtime
-    from .tenants.request import RequestContext
 
 __all__ = ["PartitionHandle"]
 

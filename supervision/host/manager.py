@@ -21,18 +21,18 @@ from persistence import (
     key_to_text,
 )
 
-from .agents.context import PLAIN
-from .agents.manager_info import Kind, ManagerPolicy
-from .agents.phases import IDLE, STARTING, STOPPED, Durability, Phase
-from .errors.agents import NotPicklable
-from .errors.arguments import check_limit
-from .lifecycle.registry import Registry
-from .messaging.calls import Asking
+from ..agents.context import PLAIN
+from ..agents.manager_info import Kind, ManagerPolicy
+from ..agents.phases import IDLE, STARTING, STOPPED, Durability, Phase
+from ..errors.agents import NotPicklable
+from ..errors.arguments import check_limit
+from ..lifecycle.registry import Registry
+from ..messaging.calls import Asking
 
 if TYPE_CHECKING:
-    from .agents.agent import AgentSpec
-    from .agents.instance import Instance
-    from .agents.ref import AgentRef, Referable
+    from ..agents.agent import AgentSpec
+    from ..agents.instance import Instance
+    from ..agents.ref import AgentRef, Referable
     from .runtime import Runtime
 
 __all__ = ["InstanceManager", "ManagerStatistics"]

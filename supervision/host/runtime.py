@@ -19,42 +19,42 @@ from persistence import (
     Writer,
 )
 
-from .agents import family as lineage
-from .agents.phases import SETTLED
-from .errors.agents import HostClosed
-from .execution.commit import Endings
-from .execution.dispatcher import Dispatcher
-from .execution.turns import Turns
-from .lifecycle.activation import Lifecycle
-from .lifecycle.catalog import Finding
-from .lifecycle.idle import Idle
-from .lifecycle.reattachment import Homes
-from .lifecycle.removal import Departures
-from .lifecycle.stopping import Stopping
-from .lifecycle.supervisor import Supervisor
-from .loop.completion import finish
-from .loop.tasks import Crew, Workers
-from .messaging.delivery import Post
-from .messaging.idempotency import Requests
-from .messaging.mailroom import Mailroom
-from .monitoring.metrics import Metrics
+from ..agents import family as lineage
+from ..agents.phases import SETTLED
+from ..errors.agents import HostClosed
+from ..execution.commit import Endings
+from ..execution.dispatcher import Dispatcher
+from ..execution.turns import Turns
+from ..lifecycle.activation import Lifecycle
+from ..lifecycle.catalog import Finding
+from ..lifecycle.idle import Idle
+from ..lifecycle.reattachment import Homes
+from ..lifecycle.removal import Departures
+from ..lifecycle.stopping import Stopping
+from ..lifecycle.supervisor import Supervisor
+from ..loop.completion import finish
+from ..loop.tasks import Crew, Workers
+from ..messaging.delivery import Post
+from ..messaging.idempotency import Requests
+from ..messaging.mailroom import Mailroom
+from ..monitoring.metrics import Metrics
+from ..placement.ownership import Claims
+from ..telemetry.spans import Telemetry
+from .operator import Remedies
 from .oversight import Oversight
-from .placement.ownership import Claims
-from .remedies import Remedies
-from .telemetry.spans import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .agents.agent import Agent
-    from .agents.instance import Instance
-    from .agents.mailbox import Envelope
-    from .agents.manager_info import Extension
-    from .agents.partition import Partition
-    from .lifecycle.registry import Registry
+    from ..agents.agent import Agent
+    from ..agents.instance import Instance
+    from ..agents.mailbox import Envelope
+    from ..agents.manager_info import Extension
+    from ..agents.partition import Partition
+    from ..lifecycle.registry import Registry
+    from ..tenants.directory import TenantDirectory
     from .manager import InstanceManager
-    from .policies import HostPolicy
-    from .tenants.directory import TenantDirectory
+    from .policy import HostPolicy
 
 __all__ = ["Runtime"]
 

@@ -1,0 +1,3 @@
+"""supervision/host."""
+
+from __future__ import annotations
