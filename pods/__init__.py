@@ -148,13 +148,13 @@ from .errors import (
     TopologyError,
     UnknownNode,
 )
-from .mutation import Change, add_node, remove_node
-from .node import Node, NodeSpec, eager, lazy, nested
 from .pod import Pod, PodContext, PodRef
 from .reports import Failure, MutationReport, NodeResult, ReconcileReport, Source
 from .snapshot import NodeSnapshot, NodeState
-from .stored import Problem, ProblemKind
-from .topology import Topology
+from .topology.mutation import Change, add_node, remove_node
+from .topology.node import Node, NodeSpec, eager, lazy, nested
+from .topology.stored import Problem, ProblemKind
+from .topology.topology import Topology
 
 __all__ = [
     "PARTITION_ATTRIBUTE",

@@ -14,7 +14,7 @@ from supervision import Runtime, check_account
 
 from .errors import UnknownNode
 from .live import PodState, log_of, name_of, pod_of, stands_in
-from .stored import Problem, ProblemKind
+from .topology.stored import Problem, ProblemKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

@@ -12,14 +12,14 @@ from persistence import Address, CorruptRecord, InvalidName, Record, check_name
 from supervision import AgentNotFound, Instance, Phase, Runtime, partition_extra
 
 from .errors import UnreadableTopology
-from .planner import Observed
 from .reports import ReconcileReport
-from .stored import AgentOfManager, Problem, StoredTopology, effective
-from .topology import MAX_NODES, Topology
+from .topology.planner import Observed
+from .topology.stored import AgentOfManager, Problem, StoredTopology, effective
+from .topology.topology import MAX_NODES, Topology
 
 if TYPE_CHECKING:
-    from .node import Node, NodeSpec
     from .rewiring import Rewiring
+    from .topology.node import Node, NodeSpec
 
 __all__ = [
     "LEAVING",

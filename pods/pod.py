@@ -15,20 +15,20 @@ from supervision import (
     Traits,
 )
 
-from .declaration import read_topology
 from .errors import InvalidNode, NotInPod, PodMismatch
-from .mutation import AddNode, Change, RemoveNode
 from .reconciler import Reconciler
-from .topology import Topology
+from .topology.declaration import read_topology
+from .topology.mutation import AddNode, Change, RemoveNode
+from .topology.topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .live import PodState
-    from .node import Node
     from .reports import MutationReport, ReconcileReport
     from .snapshot import NodeSnapshot
-    from .stored import Problem
+    from .topology.node import Node
+    from .topology.stored import Problem
 
 __all__ = ["Pod", "PodContext", "PodRef"]
 

@@ -17,19 +17,19 @@ from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
 
 from .leftovers import Leftovers
 from .live import Lookout, PodState, Shape, log_of, name_of, node_address, stands_in
-from .planner import Observed, closure, eager_closure
 from .snapshot import NodeSnapshot, NodeState
 from .startup import Startup
 from .surgery import Surgery
-from .topology import Topology, topology_of
+from .topology.planner import Observed, closure, eager_closure
+from .topology.topology import Topology, topology_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .mutation import Change
-    from .node import Node, NodeSpec
     from .reports import MutationReport, ReconcileReport
-    from .stored import Problem
+    from .topology.mutation import Change
+    from .topology.node import Node, NodeSpec
+    from .topology.stored import Problem
 
 __all__ = ["Reconciler"]
 

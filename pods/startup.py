@@ -8,14 +8,14 @@ from persistence import PodsError
 from supervision import Instance, Runtime, StartFailed
 
 from .errors import ManagerMismatch, NodeMisplaced
-from .planner import Action, blocked_by, plan
 from .reports import Failure, NodeResult, ReconcileReport, Source
+from .topology.planner import Action, blocked_by, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .live import Lookout, PodState
-    from .node import NodeSpec
+    from .topology.node import NodeSpec
 
 __all__ = ["Startup"]
 

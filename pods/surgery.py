@@ -31,13 +31,13 @@ from supervision import HostClosed, Runtime
 
 from .errors import MutationRefused
 from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
-from .mutation import Change, MutationPlan, apply_changes
 from .reports import Failure, MutationReport, ReconcileReport
 from .rewiring import Rewiring, adopt, topology_record
-from .topology import topology_of
+from .topology.mutation import Change, MutationPlan, apply_changes
+from .topology.topology import topology_of
 
 if TYPE_CHECKING:
-    from .stored import Purge, StoredTopology
+    from .topology.stored import Purge, StoredTopology
 
 __all__ = ["Surgery"]
 

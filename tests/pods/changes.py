@@ -6,10 +6,10 @@ import pytest
 
 from persistence import Address
 from pods.errors import MutationRefused
-from pods.mutation import Change, MutationPlan, apply_changes
-from pods.node import eager, lazy, nested
-from pods.stored import TOPOLOGY_VERSION, StoredNode, StoredTopology
-from pods.topology import Topology
+from pods.topology.mutation import Change, MutationPlan, apply_changes
+from pods.topology.node import eager, lazy, nested
+from pods.topology.stored import TOPOLOGY_VERSION, StoredNode, StoredTopology
+from pods.topology.topology import Topology
 from tests.pods.shapes import Editorial, Other, Pod, Senior, Worker
 
 __all__ = [

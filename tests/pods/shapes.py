@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import pytest
 
-from pods.declaration import read_topology
 from pods.errors import TopologyError
-from pods.node import NodeSpec, eager, lazy, nested
-from pods.topology import Topology
+from pods.topology.declaration import read_topology
+from pods.topology.node import NodeSpec, eager, lazy, nested
+from pods.topology.topology import Topology
 
 __all__ = [
     "Editorial",

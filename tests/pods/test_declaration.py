@@ -5,8 +5,8 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from pods.node import Node, NodeSpec, eager, lazy, nested
-from pods.topology import topology_of
+from pods.topology.node import Node, NodeSpec, eager, lazy, nested
+from pods.topology.topology import topology_of
 from supervision import OnParentStop
 from tests.pods.shapes import (
     Editorial,

@@ -6,7 +6,7 @@ import pytest
 
 from persistence import Address, InvalidName
 from pods.snapshot import NodeSnapshot, NodeState
-from pods.topology import Topology
+from pods.topology.topology import Topology
 from tests.pods.shapes import Workspace, spec
 
 

@@ -10,10 +10,16 @@ from pods.errors import (
     UnknownNode,
     UnreadableTopology,
 )
-from pods.mutation import add_node, remove_node
-from pods.node import NodeSpec, eager, lazy, nested
-from pods.stored import MAX_TOPOLOGY_BYTES, Purge, StoredNode, StoredTopology, effective
-from pods.topology import MAX_NODES, Topology
+from pods.topology.mutation import add_node, remove_node
+from pods.topology.node import NodeSpec, eager, lazy, nested
+from pods.topology.stored import (
+    MAX_TOPOLOGY_BYTES,
+    Purge,
+    StoredNode,
+    StoredTopology,
+    effective,
+)
+from pods.topology.topology import MAX_NODES, Topology
 from tests.pods.changes import (
     DECLARED,
     MANAGERS,

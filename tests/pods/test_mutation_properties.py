@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pods.errors import MutationRefused, UnknownNode
-from pods.mutation import Change, add_node, remove_node
-from pods.node import NodeSpec, eager
-from pods.stored import effective
-from pods.topology import Topology
+from pods.topology.mutation import Change, add_node, remove_node
+from pods.topology.node import NodeSpec, eager
+from pods.topology.stored import effective
+from pods.topology.topology import Topology
 from tests.pods.changes import MANAGERS, NOTHING, mutate, thaw
 from tests.pods.shapes import Worker, spec
 

@@ -6,7 +6,7 @@ import pytest
 
 from persistence import InvalidName
 from pods.errors import InvalidNode
-from pods.node import eager, lazy, nested
+from pods.topology.node import eager, lazy, nested
 from tests.pods.shapes import Worker, Workspace
 
 

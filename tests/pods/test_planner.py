@@ -5,9 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pods.errors import UnknownNode
-from pods.node import NodeSpec
-from pods.planner import Action, Observed, blocked_by, closure, eager_closure, plan
-from pods.topology import Topology
+from pods.topology.node import NodeSpec
+from pods.topology.planner import (
+    Action,
+    Observed,
+    blocked_by,
+    closure,
+    eager_closure,
+    plan,
+)
+from pods.topology.topology import Topology
 
 
 class Worker:

@@ -5,16 +5,16 @@ import json
 import pytest
 
 from pods.errors import UnreadableTopology
-from pods.mutation import add_node, remove_node
-from pods.node import eager, lazy
-from pods.stored import (
+from pods.topology.mutation import add_node, remove_node
+from pods.topology.node import eager, lazy
+from pods.topology.stored import (
     TOPOLOGY_VERSION,
     Problem,
     ProblemKind,
     StoredTopology,
     effective,
 )
-from pods.topology import MAX_NODES, Topology
+from pods.topology.topology import MAX_NODES, Topology
 from supervision import OnParentStop
 from tests.pods.changes import (
     DECLARED,

@@ -22,8 +22,8 @@ from pods.errors import (
     UnknownNode,
     UnreadableTopology,
 )
-from pods.node import NodeSpec, eager
-from pods.topology import MAX_NODES, Topology, check
+from pods.topology.node import NodeSpec, eager
+from pods.topology.topology import MAX_NODES, Topology, check
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction

@@ -15,7 +15,7 @@ import attrs
 
 from persistence import Address, InvalidName, check_name
 
-from .errors import InvalidNode, TopologyError, UnknownNode
+from ..errors import InvalidNode, TopologyError, UnknownNode
 from .node import Node, NodeSpec
 
 __all__ = ["MAX_NODES", "Topology", "check", "topology_of"]

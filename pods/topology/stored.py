@@ -19,7 +19,7 @@ import msgspec
 from persistence import InvalidName, check_name
 from supervision import OnParentStop
 
-from .errors import UnreadableTopology
+from ..errors import UnreadableTopology
 from .node import NodeSpec, required
 from .topology import MAX_NODES, Topology, topology_of
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, TypeGuard
 
-from .errors import TopologyError
+from ..errors import TopologyError
 from .node import Node, NodeSpec
 from .topology import Topology, topology_of
 

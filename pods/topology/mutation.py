@@ -14,7 +14,7 @@ import attrs
 
 from persistence import Address, check_name
 
-from .errors import InvalidNode, ManagerMismatch, MutationRefused, UnknownNode
+from ..errors import InvalidNode, ManagerMismatch, MutationRefused, UnknownNode
 from .node import Node
 from .stored import (
     MAX_TOPOLOGY_BYTES,

@@ -14,7 +14,7 @@ import attrs
 from persistence import check_name
 from supervision import OnParentStop
 
-from .errors import InvalidNode
+from ..errors import InvalidNode
 
 __all__ = ["Node", "NodeSpec", "eager", "lazy", "nested", "required"]
 

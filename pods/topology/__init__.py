@@ -1,0 +1,3 @@
+"""pods/topology."""
+
+from __future__ import annotations
