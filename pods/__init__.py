@@ -149,8 +149,14 @@ from .errors import (
     UnknownNode,
 )
 from .pod import Pod, PodContext, PodRef
-from .reports import Failure, MutationReport, NodeResult, ReconcileReport, Source
-from .snapshot import NodeSnapshot, NodeState
+from .reconciliation.reports import (
+    Failure,
+    MutationReport,
+    NodeResult,
+    ReconcileReport,
+    Source,
+)
+from .reconciliation.snapshot import NodeSnapshot, NodeState
 from .topology.mutation import Change, add_node, remove_node
 from .topology.node import Node, NodeSpec, eager, lazy, nested
 from .topology.stored import Problem, ProblemKind

@@ -16,7 +16,7 @@ from supervision import (
 )
 
 from .errors import InvalidNode, NotInPod, PodMismatch
-from .reconciler import Reconciler
+from .reconciliation.reconciler import Reconciler
 from .topology.declaration import read_topology
 from .topology.mutation import AddNode, Change, RemoveNode
 from .topology.topology import Topology
@@ -24,9 +24,9 @@ from .topology.topology import Topology
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .live import PodState
-    from .reports import MutationReport, ReconcileReport
-    from .snapshot import NodeSnapshot
+    from .reconciliation.live import PodState
+    from .reconciliation.reports import MutationReport, ReconcileReport
+    from .reconciliation.snapshot import NodeSnapshot
     from .topology.node import Node
     from .topology.stored import Problem
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from persistence import Address, InvalidName
-from pods.snapshot import NodeSnapshot, NodeState
+from pods.reconciliation.snapshot import NodeSnapshot, NodeState
 from pods.topology.topology import Topology
 from tests.pods.shapes import Workspace, spec
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pods.reports import (
+from pods.reconciliation.reports import (
     MAX_LINES,
     Failure,
     MutationReport,

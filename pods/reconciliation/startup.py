@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from persistence import PodsError
 from supervision import Instance, Runtime, StartFailed
 
-from .errors import ManagerMismatch, NodeMisplaced
+from ..errors import ManagerMismatch, NodeMisplaced
+from ..topology.planner import Action, blocked_by, plan
 from .reports import Failure, NodeResult, ReconcileReport, Source
-from .topology.planner import Action, blocked_by, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..topology.node import NodeSpec
     from .live import Lookout, PodState
-    from .topology.node import NodeSpec
 
 __all__ = ["Startup"]
 

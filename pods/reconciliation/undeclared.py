@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from persistence import Address, Key, PodsError, RecordError, RecordKind, Store
 from supervision import Runtime, check_account
 
-from .errors import UnknownNode
+from ..errors import UnknownNode
+from ..topology.stored import Problem, ProblemKind
 from .live import PodState, log_of, name_of, pod_of, stands_in
-from .topology.stored import Problem, ProblemKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from .surgery import Surgery
+    from .mutations import Surgery
 
 __all__ = ["Leftovers"]
 

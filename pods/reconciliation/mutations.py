@@ -29,15 +29,15 @@ from persistence import (
 )
 from supervision import HostClosed, Runtime
 
-from .errors import MutationRefused
+from ..errors import MutationRefused
+from ..topology.mutation import Change, MutationPlan, apply_changes
+from ..topology.topology import topology_of
 from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
 from .reports import Failure, MutationReport, ReconcileReport
-from .rewiring import Rewiring, adopt, topology_record
-from .topology.mutation import Change, MutationPlan, apply_changes
-from .topology.topology import topology_of
+from .staged_mutation import Rewiring, adopt, topology_record
 
 if TYPE_CHECKING:
-    from .topology.stored import Purge, StoredTopology
+    from ..topology.stored import Purge, StoredTopology
 
 __all__ = ["Surgery"]
 

@@ -11,15 +11,15 @@ import attrs
 from persistence import Address, CorruptRecord, InvalidName, Record, check_name
 from supervision import AgentNotFound, Instance, Phase, Runtime, partition_extra
 
-from .errors import UnreadableTopology
+from ..errors import UnreadableTopology
+from ..topology.planner import Observed
+from ..topology.stored import AgentOfManager, Problem, StoredTopology, effective
+from ..topology.topology import MAX_NODES, Topology
 from .reports import ReconcileReport
-from .topology.planner import Observed
-from .topology.stored import AgentOfManager, Problem, StoredTopology, effective
-from .topology.topology import MAX_NODES, Topology
 
 if TYPE_CHECKING:
-    from .rewiring import Rewiring
-    from .topology.node import Node, NodeSpec
+    from ..topology.node import Node, NodeSpec
+    from .staged_mutation import Rewiring
 
 __all__ = [
     "LEAVING",

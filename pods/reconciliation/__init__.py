@@ -1,0 +1,3 @@
+"""pods/reconciliation."""
+
+from __future__ import annotations
