@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pods import StoreUnavailable, cli
+from pods import StoreUnavailable
+from pods.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from persistence.migrations.schema import SCHEMA_VERSION
-from pods import cli
+from pods.cli import main as cli
 
 __all__: list[str] = []
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from persistence import PodsError
 
-from . import _migrate
+from . import migrate as _migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,0 +1,3 @@
+"""pods/cli."""
+
+from __future__ import annotations
