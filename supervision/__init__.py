@@ -2,50 +2,55 @@
 
 from __future__ import annotations
 
-from .agents.agent import Agent, AgentSpec
-from .agents.context import AgentContext, Traits
+from .agents.agent import Agent
+from .agents.context import AgentContext
+from .agents.extension import Extension, Traits
 from .agents.instance import Instance
-from .agents.manager_info import Extension, Kind, ManagerPolicy
+from .agents.manager_info import Kind
 from .agents.phases import Durability, OnParentStop, Phase
-from .agents.policy import RestartPolicy
+from .agents.policy import ManagerPolicy, RestartPolicy
 from .agents.ref import AgentRef, Attachment, Referable
+from .agents.spec import AgentSpec
 from .agents.staging import Staged
 from .agents.timers import Schedule
 from .declaration.messages import Message, ParentStopped, handler
-from .declaration.resources import UnknownResource
 from .errors.agents import (
     AgentCrashed,
     AgentNotFound,
-    AskCycle,
-    AskTimeout,
     DuplicateManager,
-    HandlerError,
     HostClosed,
-    InvalidArgument,
     LineageRefused,
-    MailboxFull,
-    MissingExtra,
-    NotHandled,
-    NotPicklable,
+    OffloadFailed,
     OutOfRuntime,
-    Overloaded,
-    PartitionMismatch,
     Quarantined,
     ShutdownIncomplete,
     StartFailed,
     StopTimeout,
     UnknownManager,
+    UnknownResource,
 )
 from .errors.arguments import check_account
 from .errors.messaging import (
+    AskCycle,
+    AskTimeout,
     IdempotencyMismatch,
     InvalidSchedule,
     LetterNotFound,
+    MailboxFull,
     MailroomFull,
+    NotHandled,
     NotServed,
+    Overloaded,
     UnstorableMessage,
 )
 from .errors.tenants import InvalidPolicy, Unaccounted, UnknownTenant
+from .errors.usage import (
+    HandlerError,
+    InvalidArgument,
+    MissingExtra,
+    NotPicklable,
+    PartitionMismatch,
+)
 from .execution.offload import OffloadPolicy
 from .fairness.policy import DispatchPolicy, Priority, Share
 from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbers
@@ -58,9 +63,8 @@ from .host.runtime import Runtime
 from .host.shutdown import ShutdownReport
 from .loop.blocking import BlockingPolicy, OnBlock
 from .loop.loop_time import HandlerTime
-from .loop.processes import OffloadFailed
 from .loop.watchdog import WatchdogPolicy
-from .messaging.partition_letters import MailPolicy
+from .messaging.policy import MailPolicy
 from .monitoring.health import (
     Cause,
     Extent,
@@ -71,15 +75,12 @@ from .monitoring.health import (
     Verdict,
 )
 from .monitoring.tables import affected_table, health_table
+from .telemetry.attributes import PARTITION_ATTRIBUTE, partition_extra
+from .telemetry.counters import Counters
 from .telemetry.latency import Vitals
+from .telemetry.logs import PartitionFilter
 from .telemetry.setup import Signals, setup_telemetry
-from .telemetry.spans import (
-    PARTITION_ATTRIBUTE,
-    Counters,
-    PartitionFilter,
-    TelemetryPolicy,
-    partition_extra,
-)
+from .telemetry.spans import TelemetryPolicy
 from .tenants.directory import PolicyChange, TenantDirectory, Unknown
 from .tenants.policy import Setting, TenantPolicy
 from .tenants.request import RequestContext

@@ -24,8 +24,8 @@ from supervision import (
     Message,
     Priority,
 )
-from supervision.agents.agent import AgentSpec
 from supervision.agents.instance import Instance
+from supervision.agents.spec import AgentSpec
 from supervision.agents.staging import Delivery
 from supervision.host.runtime import Runtime
 from supervision.lifecycle.idle import Idle

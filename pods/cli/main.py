@@ -114,7 +114,7 @@ def _demo_module() -> ModuleType:
     """Import the demo: from the installed package, or else from the checkout."""
     if importlib.util.find_spec(_DEMO) is not None:
         return importlib.import_module(_DEMO)
-    path = Path(__file__).parents[1] / "examples" / "workspaces.py"
+    path = Path(__file__).parents[2] / "examples" / "workspaces.py"
     spec = importlib.util.spec_from_file_location(_DEMO, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot import {path}")

@@ -5,21 +5,20 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, TypeVar, overload
 
-import attrs
-
 from persistence import Address, Key, check_key, check_partition
 
-from ..errors.agents import AgentNotFound, InvalidArgument
+from ..errors.agents import AgentNotFound
 from ..errors.messaging import InvalidSchedule
+from ..errors.usage import InvalidArgument
 from ..loop.threads import on_loop
 from . import family as lineage
+from .extension import Traits
 from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
 from .timers import Schedule, timer_id, timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from ..declaration.messages import Message
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from ..tenants.request import RequestContext
     from .agent import Agent
     from .instance import Instance
-    from .manager_info import Extension
 
-__all__ = ["PLAIN", "AgentContext", "Traits"]
+__all__ = ["PLAIN", "AgentContext"]
 
 Ref_co = TypeVar("Ref_co", covariant=True)
 
@@ -372,21 +370,6 @@ def _address_of(target: object) -> Address:
     if not isinstance(target, AgentRef):
         raise InvalidArgument("target", target, "a ref, such as self.context.ref(...)")
     return target.address
-
-
-@attrs.frozen(kw_only=True)
-class Traits:
-    """What a family of agent classes brings with it; pods have their own.
-
-    Attributes:
-        ref: the kind of ref its instances are reached through.
-        view: makes the context that an agent sees.
-        extension: makes what it adds to the life of its instances, once per host.
-    """
-
-    ref: type[AgentRef[Agent]]
-    view: Callable[[Runtime, Instance], AgentContext]
-    extension: Callable[[Runtime], Extension] | None = None
 
 
 PLAIN = Traits(ref=AgentRef, view=AgentContext)

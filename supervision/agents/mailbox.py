@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
-    from ..fairness.backlog import Tally
+    from ..fairness.backpressure import Tally
     from ..tenants.request import RequestContext
     from .staging import Delivery
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import asyncio
 
     from ..declaration.messages import HandlerSpec
-    from ..fairness.backlog import Tally
+    from ..fairness.backpressure import Tally
     from ..loop.loop_time import LoopTime
     from ..tenants.policy import TenantPolicy
 
+from ..telemetry.attributes import STAMP
+from ..telemetry.counters import Counters
 from ..telemetry.latency import Pulse
-from ..telemetry.spans import STAMP, Counters
 
 if TYPE_CHECKING:
     from ..messaging.partition_letters import LetterBox

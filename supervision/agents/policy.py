@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 from attrs import validators
 
+from .phases import Durability
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["GiveUp", "RestartAfter", "RestartPolicy", "StayDown", "decide"]
+    from ..loop.blocking import BlockingPolicy
+
+__all__ = [
+    "GiveUp",
+    "ManagerPolicy",
+    "RestartAfter",
+    "RestartPolicy",
+    "StayDown",
+    "decide",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -77,3 +88,36 @@ def decide(policy: RestartPolicy, crashes: Sequence[float], now: float) -> Decis
         return RestartAfter(0.0)
     grown = policy.first_delay * policy.factor ** min(recent - 2, 64)
     return RestartAfter(min(grown, policy.max_delay))
+
+
+@attrs.frozen(kw_only=True)
+class ManagerPolicy:
+    """How a manager treats its instances.
+
+    Attributes:
+        durability: when state is written.
+        idle_timeout: seconds without traffic or attachments after which an instance
+            hibernates; ``None``: only when stopped.
+        interval: seconds between writes with ``Durability.INTERVAL``.
+        mailbox: messages that may wait for one instance.
+        ask_timeout: seconds an ask waits unless it says otherwise.
+        start_timeout: seconds that ``on_start`` may take.
+        stop_timeout: seconds that a stop may take before it cancels the running turn.
+        batch: messages that one turn handles at most.
+        restart: what follows a crash.
+        blocking: what follows when a handler blocks the loop; ``None``: what
+            ``WatchdogPolicy`` says.
+    """
+
+    durability: Durability = Durability.TURN
+    idle_timeout: float | None = attrs.field(
+        default=None, validator=validators.optional(validators.ge(0))
+    )
+    interval: float = attrs.field(default=5.0, validator=validators.gt(0))
+    mailbox: int = attrs.field(default=1_000, validator=validators.ge(1))
+    ask_timeout: float = attrs.field(default=30.0, validator=validators.gt(0))
+    start_timeout: float = attrs.field(default=30.0, validator=validators.gt(0))
+    stop_timeout: float = attrs.field(default=30.0, validator=validators.gt(0))
+    batch: int = attrs.field(default=8, validator=validators.ge(1))
+    restart: RestartPolicy = attrs.field(factory=RestartPolicy)
+    blocking: BlockingPolicy | None = None

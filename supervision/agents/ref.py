@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar, final
 
-from ..errors.agents import AgentNotFound, NotPicklable
+from ..errors.agents import AgentNotFound
+from ..errors.usage import NotPicklable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

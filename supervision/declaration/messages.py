@@ -12,7 +12,7 @@ import attrs
 
 from persistence import Key  # noqa: TC001  annotates a field of a message
 
-from ..errors.agents import HandlerError
+from ..errors.usage import HandlerError
 from ..fairness.policy import Priority
 from .fields import check_class, check_fields
 from .offload import Offload, check_importable, check_offload

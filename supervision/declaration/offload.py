@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors.agents import HandlerError
+from ..errors.usage import HandlerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

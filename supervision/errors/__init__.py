@@ -1,3 +1,45 @@
-"""supervision/errors."""
+"""Every error of the runtime in one tree, and the checks that raise them.
+
+```
+PodsError
+├── HostClosed          PV-E301 RuntimeError the host is not running
+├── UnknownManager      PV-E302 LookupError  no manager of that name on this host
+├── DuplicateManager    PV-E303 ValueError   the name is taken
+├── UnknownResource     PV-E304 LookupError  a handler needs what the host has not
+├── AgentNotFound       PV-E310 LookupError  absent, or not in this partition: same
+├── Quarantined         PV-E311 RuntimeError may not start until someone looks
+├── MailboxFull         PV-E312 RuntimeError nothing was accepted
+├── AskTimeout          PV-E313 TimeoutError no reply in time; the outcome is unknown
+├── AskCycle            PV-E314 RuntimeError the asked one waits for the asker
+├── NotHandled          PV-E315 TypeError    no handler for that message type
+├── AgentCrashed        PV-E316 RuntimeError something that is no Exception came out
+├── StartFailed         PV-E317 RuntimeError the instance could not be started
+├── StopTimeout         PV-E318 TimeoutError a stop that did not end in time
+├── Overloaded          PV-E319 RuntimeError too much waits already; try again later
+├── PartitionMismatch   PV-E320 ValueError   a bound handle was given another one
+├── NotPicklable        PV-E321 TypeError    handles stay in their process
+├── OutOfRuntime        PV-E322 RuntimeError an agent object that no host runs
+├── LineageRefused      PV-E323 ValueError   a parent that cannot be
+├── InvalidArgument     PV-E324 TypeError    an argument of the wrong kind
+├── Unaccounted         PV-E325 ValueError   nobody has decided, or for no reason
+├── HandlerError        PV-E330 TypeError    an agent class that cannot work
+├── ShutdownIncomplete  PV-E340 RuntimeError what could not be saved, by address
+├── MissingExtra        PV-E341 ImportError  something that an extra brings
+├── InvalidPolicy       PV-E350 ValueError   a tenant's policy that cannot be
+├── UnknownTenant       PV-E351 LookupError  a partition that is not admitted
+├── OffloadFailed       PV-E352 RuntimeError a child process gave no reply
+├── UnstorableMessage   PV-E370 TypeError    a message or reply with no stored form
+├── MailroomFull        PV-E371 RuntimeError the partition has too many letters
+├── InvalidSchedule     PV-E372 ValueError   a timer that says no time
+├── IdempotencyMismatch PV-E373 ValueError   another request under the same key
+├── LetterNotFound      PV-E374 LookupError  absent, or not in this partition: same
+└── NotServed           PV-E375 RuntimeError a partition that another host serves
+```
+
+The classes stand by subject: ``agents`` (an instance or its host), ``messaging`` (a
+message, a letter or a timer), ``tenants`` (a partition and its policy) and ``usage`` (a
+call that is wrong in itself). ``arguments`` holds the checks of arguments, ``describe``
+the text that is kept of an error that user code has raised.
+"""
 
 from __future__ import annotations

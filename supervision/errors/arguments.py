@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-from .agents import InvalidArgument
 from .tenants import Unaccounted
+from .usage import InvalidArgument
 
 __all__ = ["check_account", "check_limit", "check_seconds", "check_stamp"]
 

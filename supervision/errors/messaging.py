@@ -1,28 +1,24 @@
-"""Errors of durable messages, timers and idempotent requests.
-
-```
-PodsError
-├── UnstorableMessage    PV-E370  TypeError    a message or reply with no stored form
-├── MailroomFull         PV-E371  RuntimeError the partition has too many letters
-├── InvalidSchedule      PV-E372  ValueError   a timer that says no time
-├── IdempotencyMismatch  PV-E373  ValueError   another request under the same key
-├── LetterNotFound       PV-E374  LookupError  absent, or not in this partition: same
-└── NotServed            PV-E375  RuntimeError a partition that another host serves
-```
-"""
+"""Errors about one message, letter or timer."""
 
 from __future__ import annotations
+
+from typing import ClassVar, Literal
 
 import attrs
 
 from persistence import Address, PodsError, shorten
 
 __all__ = [
+    "AskCycle",
+    "AskTimeout",
     "IdempotencyMismatch",
     "InvalidSchedule",
     "LetterNotFound",
+    "MailboxFull",
     "MailroomFull",
+    "NotHandled",
     "NotServed",
+    "Overloaded",
     "UnstorableMessage",
 ]
 
@@ -116,4 +112,92 @@ class NotServed(PodsError, RuntimeError):
         return (
             f"This host does not serve partition {self.partition!r}. Nothing was done; "
             "send its traffic to the host that does, or change HostPolicy(serves=...)."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class MailboxFull(PodsError, RuntimeError):
+    """The mailbox of one instance has no room; the message was not accepted."""
+
+    code: ClassVar[str] = "PV-E312"
+    address: Address
+    capacity: int
+
+    def text(self) -> str:
+        return (
+            f"The mailbox of {self.address} is full ({self.capacity} messages). "
+            "Nothing was accepted; try again later, or give its manager a larger "
+            "mailbox."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class AskTimeout(PodsError, TimeoutError):
+    """No reply came in time; whether the message was handled is unknown."""
+
+    code: ClassVar[str] = "PV-E313"
+    address: Address
+    message: str
+    seconds: float
+
+    def text(self) -> str:
+        return (
+            f"{self.address} did not answer {self.message} within {self.seconds:g} s. "
+            "The message may still be handled; ask for the state before sending it "
+            "again, or pass a longer timeout=."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class AskCycle(PodsError, RuntimeError):
+    """The asked instance is itself waiting, directly or not, for the asker."""
+
+    code: ClassVar[str] = "PV-E314"
+    address: Address
+    chain: tuple[Address, ...]
+
+    def text(self) -> str:
+        path = " → ".join(str(a) for a in (*self.chain, self.address))
+        return f"This ask would wait for itself: {path}. Use tell() on one of the legs."
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class NotHandled(PodsError, TypeError):
+    """The agent has no handler for that type of message."""
+
+    code: ClassVar[str] = "PV-E315"
+    address: Address
+    agent: str
+    message: str
+    handled: tuple[str, ...]
+
+    def text(self) -> str:
+        handled = ", ".join(self.handled) or "nothing"
+        return (
+            f"{self.agent} at {self.address} handles {handled}, not {self.message}. "
+            "Send a Message instance, and give the agent a @handler for its type."
+        )
+
+
+@attrs.define(slots=False, eq=False, repr=False)
+class Overloaded(PodsError, RuntimeError):
+    """Too many messages wait already; this one was not accepted.
+
+    Attributes:
+        scope: ``"partition"``: it has more waiting than its part of the room that is
+            left; ``"host"``: nobody finds room.
+        retry_after: seconds after which it is worth another try.
+    """
+
+    code: ClassVar[str] = "PV-E319"
+    address: Address
+    scope: Literal["partition", "host"]
+    retry_after: float
+
+    def text(self) -> str:
+        whose = "its partition has" if self.scope == "partition" else "this host has"
+        return (
+            f"{self.address} was sent more than can wait: {whose} too many messages "
+            f"in mailboxes. Nothing was accepted; try again in {self.retry_after:.2g} "
+            "s, or raise DispatchPolicy(backlog=...) or the partition's weight."
         )

@@ -17,8 +17,7 @@ import attrs
 
 from ..agents.phases import READY, RUNNING
 from ..fairness.account import RETURNING, Account, Resource, Ticket
-from ..fairness.backlog import Tally
-from ..fairness.backpressure import Admission
+from ..fairness.backpressure import Admission, Tally
 from ..fairness.pacing import Pace
 from ..fairness.policy import DispatchPolicy, Priority, Share
 from ..fairness.queue import FairQueue
@@ -29,7 +28,7 @@ from ..fairness.statistics import (
     lag_of,
     resource_numbers,
 )
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 from attrs import validators
 
-from ..agents.agent import Agent, offloaded
+from ..agents.spec import offloaded
 from ..loop.limiter import Permits
 from ..loop.processes import Child, Children
 from ..loop.threads import JOB, Job, Threads
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Address
 
+    from ..agents.agent import Agent
     from ..agents.instance import Instance
     from ..declaration.messages import HandlerSpec
 

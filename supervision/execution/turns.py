@@ -18,10 +18,9 @@ from persistence import (
 )
 
 from ..agents.phases import RUNNING
-from ..errors.agents import MailboxFull, Overloaded
 from ..errors.describe import as_told
-from ..errors.messaging import MailroomFull, UnstorableMessage
-from ..telemetry.spans import STAMP, Telemetry
+from ..errors.messaging import MailboxFull, MailroomFull, Overloaded, UnstorableMessage
+from ..telemetry.attributes import STAMP
 from .snapshot import Mark, keep, mark, restore
 from .turn import Hooks, Turn
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from ..agents.mailbox import Envelope
     from ..declaration.messages import HandlerSpec
     from ..loop.loop_time import Meter
+    from ..telemetry.spans import Telemetry
     from .commit import Endings
 
 __all__ = ["Turns"]

@@ -15,10 +15,14 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .backlog import Tally
     from .policy import DispatchPolicy, Share
 
-__all__ = ["Admission", "Refusal", "Scope"]
+__all__ = [
+    "Admission",
+    "Refusal",
+    "Scope",
+    "Tally",
+]
 
 Scope: TypeAlias = Literal["partition", "host"]
 
@@ -98,3 +102,36 @@ class Admission:
         self.refused += 1
         seconds = (excess + 1.0) * self._pace_of(tally.partition)
         return Refusal(scope, min(_LATEST, max(_SOONEST, seconds)))
+
+
+@attrs.define(eq=False)
+class Tally:
+    """Counts of one partition that last as long as the host knows it.
+
+    Attributes:
+        partition: whose they are.
+        admission: the counts of the host.
+        queued: messages that wait in its mailboxes.
+        inline: turns run in their callers' steps during pass ``tick`` of the loop.
+        tick: the last pass of the loop in which one was.
+        began: when the last one began.
+        owed: seconds that they took and that are not charged yet.
+    """
+
+    partition: str
+    admission: Admission
+    queued: int = 0
+    inline: int = 0
+    tick: int = 0
+    began: float = 0.0
+    owed: float = 0.0
+
+    def put(self) -> None:
+        """Count a message that begins to wait."""
+        self.queued += 1
+        self.admission.queued += 1
+
+    def take(self) -> None:
+        """Count a message that waits no more."""
+        self.queued -= 1
+        self.admission.queued -= 1

@@ -16,19 +16,14 @@ from persistence import (
     open_store,
 )
 
-from ..agents.agent import Agent, AgentSpec
-from ..agents.manager_info import ManagerPolicy
+from ..agents.agent import Agent
 from ..agents.phases import Durability
-from ..agents.policy import RestartPolicy
+from ..agents.policy import ManagerPolicy, RestartPolicy
+from ..agents.spec import AgentSpec
 from ..declaration.resources import check_needs
-from ..errors.agents import (
-    DuplicateManager,
-    HostClosed,
-    InvalidArgument,
-    NotPicklable,
-    ShutdownIncomplete,
-)
+from ..errors.agents import DuplicateManager, HostClosed, ShutdownIncomplete
 from ..errors.arguments import check_limit
+from ..errors.usage import InvalidArgument, NotPicklable
 from ..loop.completion import finish
 from ..loop.loop_time import HandlerTime, handler_times
 from ..monitoring.diagnosis import examine

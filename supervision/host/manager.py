@@ -22,17 +22,18 @@ from persistence import (
 )
 
 from ..agents.context import PLAIN
-from ..agents.manager_info import Kind, ManagerPolicy
+from ..agents.manager_info import Kind
 from ..agents.phases import IDLE, STARTING, STOPPED, Durability, Phase
-from ..errors.agents import NotPicklable
 from ..errors.arguments import check_limit
+from ..errors.usage import NotPicklable
 from ..lifecycle.registry import Registry
 from ..messaging.calls import Asking
 
 if TYPE_CHECKING:
-    from ..agents.agent import AgentSpec
     from ..agents.instance import Instance
+    from ..agents.policy import ManagerPolicy
     from ..agents.ref import AgentRef, Referable
+    from ..agents.spec import AgentSpec
     from .runtime import Runtime
 
 __all__ = ["InstanceManager", "ManagerStatistics"]

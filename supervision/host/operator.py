@@ -29,7 +29,7 @@ from ..declaration.message_codec import Packed
 from ..errors.agents import AgentNotFound
 from ..errors.arguments import check_account, check_stamp
 from ..errors.messaging import LetterNotFound
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from ..agents.partition import Partition

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from persistence import DeadLetter, Key, check_partition
 
 from ..agents.ref import AgentRef, Referable
-from ..errors.agents import InvalidArgument, NotPicklable, PartitionMismatch
 from ..errors.arguments import check_limit, check_stamp
+from ..errors.usage import InvalidArgument, NotPicklable, PartitionMismatch
 
 if TYPE_CHECKING:
     from ..tenants.request import RequestContext

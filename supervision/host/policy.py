@@ -12,7 +12,7 @@ from persistence import CommitPolicy, ReadPolicy
 from ..execution.offload import OffloadPolicy
 from ..fairness.policy import DispatchPolicy
 from ..loop.watchdog import WatchdogPolicy
-from ..messaging.partition_letters import MailPolicy
+from ..messaging.policy import MailPolicy
 from ..monitoring.health import HealthPolicy
 from ..telemetry.spans import TelemetryPolicy
 

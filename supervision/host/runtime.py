@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..agents.agent import Agent
+    from ..agents.extension import Extension
     from ..agents.instance import Instance
     from ..agents.mailbox import Envelope
-    from ..agents.manager_info import Extension
     from ..agents.partition import Partition
     from ..lifecycle.registry import Registry
     from ..tenants.directory import TenantDirectory

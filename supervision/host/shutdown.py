@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ..agents.phases import Durability, Phase
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from persistence import Address

@@ -11,8 +11,9 @@ from ..agents import family as lineage
 from ..agents.instance import Instance
 from ..agents.partition import Partition
 from ..agents.phases import SETTLED, OnParentStop, Phase
-from ..errors.agents import HostClosed, InvalidArgument, Quarantined, UnknownManager
+from ..errors.agents import HostClosed, Quarantined, UnknownManager
 from ..errors.tenants import UnknownTenant
+from ..errors.usage import InvalidArgument
 from .ancestry import refuse_circle
 
 if TYPE_CHECKING:

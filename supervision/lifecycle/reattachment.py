@@ -21,8 +21,8 @@ from .ancestry import ancestry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..agents.extension import Extension
     from ..agents.instance import Instance
-    from ..agents.manager_info import Extension
     from ..host.runtime import Runtime
 
 __all__ = ["Homes"]

@@ -12,13 +12,13 @@ from persistence import PodsError, StaleOwner
 
 from ..agents import family as lineage
 from ..agents.phases import OnParentStop, Phase
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..agents.extension import Extension
     from ..agents.instance import Instance
-    from ..agents.manager_info import Extension
 
 __all__ = [
     "Departures",

@@ -24,7 +24,7 @@ from ..agents.phases import Phase
 from ..agents.policy import GiveUp, RestartAfter, StayDown, decide
 from ..errors.agents import AgentCrashed, Quarantined
 from ..execution.snapshot import save_unit
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 from .removal import refuse_mail
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ..loop.blocking import BlockingPolicy, OnBlock, decide_block
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

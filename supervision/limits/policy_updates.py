@@ -13,12 +13,13 @@ from persistence import Clock, Handle
 
 from ..errors.tenants import UnknownTenant
 from ..fairness.policy import Share
-from ..telemetry.spans import Telemetry, partition_extra
+from ..telemetry.attributes import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..agents.partition import Partition
+    from ..telemetry.spans import Telemetry
     from ..tenants.directory import PolicyChange, TenantDirectory
     from ..tenants.policy import TenantPolicy
 

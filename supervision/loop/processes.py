@@ -13,47 +13,23 @@ import pickle
 import signal
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import attrs
-
-from persistence import Address, PodsError
-
+from ..errors.agents import OffloadFailed
 from ..errors.describe import describe
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-__all__ = ["Child", "Children", "OffloadFailed", "serve"]
+    from persistence import Address
+
+__all__ = ["Child", "Children", "serve"]
 
 Pure: TypeAlias = Callable[[object], object]
 
 _PATIENCE = 2.0
 """Seconds that an idle child gets to end before it is killed."""
-
-
-@attrs.define(slots=False, eq=False, repr=False)
-class OffloadFailed(PodsError, RuntimeError):
-    """A call in a child process came to no end that Python knows.
-
-    Attributes:
-        address: whose handler it was.
-        handler: which one.
-        cause: what happened to it.
-    """
-
-    code: ClassVar[str] = "PV-E352"
-    address: Address
-    handler: str
-    cause: str
-
-    def text(self) -> str:
-        return (
-            f"{self.handler} of {self.address} gave no reply from its process: "
-            f"{self.cause}. Message and reply must pickle, and the function must leave "
-            "its process alive."
-        )
 
 
 class Child:

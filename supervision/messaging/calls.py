@@ -10,8 +10,8 @@ from persistence import Handle, PodsError
 
 from ..agents.mailbox import Envelope
 from ..agents.phases import IDLE, STOPPED
-from ..errors.agents import AskCycle
 from ..errors.arguments import check_seconds
+from ..errors.messaging import AskCycle
 from .deadlines import Deadlines, expire
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors.agents import AskTimeout, HostClosed
+from ..errors.agents import HostClosed
+from ..errors.messaging import AskTimeout
 
 if TYPE_CHECKING:
     from persistence import Address, Clock, Handle

@@ -17,10 +17,11 @@ from persistence import Address, PodsError, Unit
 from ..agents.instance import Instance
 from ..agents.mailbox import Envelope
 from ..agents.phases import IDLE, READY, SETTLED, Phase
-from ..errors.agents import MailboxFull, Overloaded
+from ..errors.messaging import MailboxFull, Overloaded
 from ..fairness.policy import Priority
 from ..lifecycle.removal import refuse_mail, release_waiters
-from ..telemetry.spans import end_span, partition_extra
+from ..telemetry.attributes import partition_extra
+from ..telemetry.spans import end_span
 from .deadlines import Deadlines
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter,
 
 from ..agents.partition import Partition
 from ..errors.tenants import UnknownTenant
-from ..telemetry.spans import NO_PARTITION, partition_extra
+from ..telemetry.attributes import NO_PARTITION, partition_extra
 from .partition_letters import LetterBox, box_of
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from persistence import (
     check_key,
 )
 
-from ..errors.agents import AskTimeout, InvalidArgument
-from ..errors.messaging import IdempotencyMismatch
+from ..errors.messaging import AskTimeout, IdempotencyMismatch
+from ..errors.usage import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

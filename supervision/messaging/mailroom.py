@@ -35,7 +35,7 @@ from ..agents.timers import Schedule, Timing, next_due, schedule_of
 from ..declaration.message_codec import Packed
 from ..errors.describe import describe
 from ..errors.messaging import InvalidSchedule, MailroomFull
-from ..telemetry.spans import partition_extra
+from ..telemetry.attributes import partition_extra
 from .due_letters import Rounds
 from .partition_letters import LetterBox, Place, box_of
 from .staged_letters import CallingOff, Carried, Posting

@@ -38,7 +38,7 @@ from opentelemetry.sdk.trace.export import (  # noqa: TID251  see above
 )
 from opentelemetry.sdk.version import __version__  # noqa: TID251  see above
 
-from .spans import PARTITION_ATTRIBUTE
+from .attributes import PARTITION_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 
-from ..errors.agents import MissingExtra
-from .spans import NO_PARTITION, TelemetryPolicy, partition_extra
+from ..errors.usage import MissingExtra
+from .attributes import NO_PARTITION, partition_extra
+from .spans import TelemetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import time
-from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,77 +27,26 @@ from opentelemetry.trace import (
     StatusCode,
 )
 
+from .attributes import (
+    HOST_ATTRIBUTE,
+    NO_PARTITION,
+    PARTITION_ATTRIBUTE,
+    partition_extra,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from contextvars import Token
 
     from opentelemetry.metrics import MeterProvider
 
-__all__ = [
-    "HOST_ATTRIBUTE",
-    "NO_PARTITION",
-    "PARTITION_ATTRIBUTE",
-    "STAMP",
-    "Counters",
-    "PartitionFilter",
-    "Telemetry",
-    "TelemetryPolicy",
-    "end_span",
-    "partition_extra",
-]
+__all__ = ["Telemetry", "TelemetryPolicy", "end_span"]
 
 log = logging.getLogger("podvisor.telemetry")
 
-PARTITION_ATTRIBUTE = "podvisor.partition.id"
-"""The one attribute that names the partition, on spans, metrics and log records."""
-
-HOST_ATTRIBUTE = "podvisor.host.id"
-"""An attribute of the instrumentation scope: which host of a process this is."""
-
-NO_PARTITION = "-"
-"""What a log record names that belongs to no partition; never a valid partition id."""
 
 _BETWEEN_LOOKS = 0.01
 """Seconds for which nobody asks again whether a tracer provider is configured."""
-
-STAMP: ContextVar[str] = ContextVar("podvisor_partition")
-"""The partition of the turn that runs here; for log records only, never for access."""
-
-
-@attrs.define(eq=False)
-class Counters:
-    """Numbers of one partition since its host started; all of them only grow.
-
-    Attributes:
-        asks: requests accepted.
-        tells: one-way messages accepted.
-        handled: messages whose handler returned.
-        failed: messages whose handler raised, crashes included.
-        rejected: messages refused by a full mailbox.
-        crashes: ends of an instance by an exception, in a handler or a hook.
-        quarantines: instances that were put in quarantine.
-        starts: activations without a stored state.
-        thaws: activations from a stored state.
-        hibernations: instances that left memory with their state saved.
-        saves: commits of state.
-        save_failures: commits that the store refused.
-        dead_letters: durable messages that nobody could handle.
-        blocks: times that a handler blocked the event loop.
-    """
-
-    asks: int = 0
-    tells: int = 0
-    handled: int = 0
-    failed: int = 0
-    rejected: int = 0
-    crashes: int = 0
-    quarantines: int = 0
-    starts: int = 0
-    thaws: int = 0
-    hibernations: int = 0
-    saves: int = 0
-    save_failures: int = 0
-    dead_letters: int = 0
-    blocks: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -332,36 +280,3 @@ def _fail(span: Span, error: BaseException) -> None:
     kind = type(error).__qualname__
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, kind))
-
-
-def partition_extra(partition: str, **fields: str | float) -> dict[str, str | float]:
-    """Build the ``extra`` of a log record of the runtime."""
-    return {PARTITION_ATTRIBUTE: partition, **fields}
-
-
-class PartitionFilter(logging.Filter):
-    """Stamps log records with the partition of the turn that made them.
-
-    Put it on a handler (a filter on a logger does not see its children's records)::
-
-        handler.addFilter(PartitionFilter())
-        handler.setFormatter(Formatter("%(podvisor.partition.id)s %(message)s"))
-
-    A record made outside any turn gets ``"-"``, so the format works for every record.
-
-    Args:
-        alias: a second name for the same, as in ``TelemetryPolicy``.
-    """
-
-    def __init__(self, *, alias: str | None = None) -> None:
-        super().__init__()
-        self._alias = alias
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        partition = getattr(record, PARTITION_ATTRIBUTE, None)
-        if partition is None:
-            partition = STAMP.get(NO_PARTITION)
-            setattr(record, PARTITION_ATTRIBUTE, partition)
-        if self._alias is not None:
-            setattr(record, self._alias, partition)
-        return True

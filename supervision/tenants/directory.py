@@ -10,8 +10,8 @@ import attrs
 
 from persistence import Clock, SystemClock, check_partition
 
-from ..errors.agents import InvalidArgument
 from ..errors.tenants import UnknownTenant
+from ..errors.usage import InvalidArgument
 from .policy import TenantPolicy
 
 __all__ = ["PolicyChange", "TenantDirectory", "Unknown"]

@@ -14,8 +14,7 @@ from persistence import Clock
 from supervision.agents.instance import Instance, Seeker
 from supervision.agents.phases import Phase
 from supervision.execution.turns import Turns
-from supervision.fairness.backlog import Tally
-from supervision.fairness.backpressure import Admission
+from supervision.fairness.backpressure import Admission, Tally
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.statistics import DispatchStatistics
 from supervision.loop.tasks import Workers

@@ -152,7 +152,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_needs_neither_the_database_nor_the_drawing_of_tables() -> None:
     program = (
         "import sys\n"
-        "from pods import cli\n"
+        "from pods.cli import main as cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'rich', 'sqlalchemy', 'opentelemetry.sdk'} & set(sys.modules)\n"

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from supervision.fairness.account import Account, Resource, Ticket
-from supervision.fairness.backlog import Tally
-from supervision.fairness.backpressure import Admission, Refusal
+from supervision.fairness.backpressure import Admission, Refusal, Tally
 from supervision.fairness.policy import DispatchPolicy, Share
 from supervision.fairness.queue import FairQueue
 from supervision.fairness.virtual_time import Tags

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervision.fairness.backlog import Tally
-from supervision.fairness.backpressure import Admission
+from supervision.fairness.backpressure import Admission, Tally
 from supervision.fairness.policy import DispatchPolicy, Share
 from tests.fairness import mistakes
 from tests.fairness.search import counterexample, planted, thorough

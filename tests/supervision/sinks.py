@@ -37,7 +37,7 @@ from supervision import (
     TelemetryPolicy,
     handler,
 )
-from supervision.telemetry.spans import STAMP
+from supervision.telemetry.attributes import STAMP
 from tests.support import answer
 
 __all__ = [

@@ -10,7 +10,7 @@ import pytest
 
 from persistence import UnsupportedField
 from supervision import Agent, HandlerError, Host, Message, Quarantined, handler, upcast
-from supervision.agents.agent import AgentSpec
+from supervision.agents.spec import AgentSpec
 from supervision.declaration.upcasts import read_upcasts
 from tests.support import Add, Counter, Crash, MakeStore, Read, answer
 

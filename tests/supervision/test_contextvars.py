@@ -6,7 +6,7 @@ import contextvars
 import pytest
 
 from supervision import Agent, Durability, Host, Message, handler
-from supervision.telemetry.spans import STAMP
+from supervision.telemetry.attributes import STAMP
 from tests.support import Add, Counter, Read
 
 __all__: list[str] = []

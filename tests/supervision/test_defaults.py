@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from supervision import Agent, Host, Message, StartFailed, handler
-from supervision.agents.agent import AgentSpec
+from supervision.agents.spec import AgentSpec
 from tests.support import Counter, Read
 
 __all__: list[str] = []

@@ -30,7 +30,7 @@ from supervision import (
     handler,
 )
 from supervision.loop.limiter import Permits
-from supervision.telemetry.spans import STAMP
+from supervision.telemetry.attributes import STAMP
 from tests.support import Declined, ManualClock, answer, eventually, spin
 
 __all__: list[str] = []

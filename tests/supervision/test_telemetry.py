@@ -20,7 +20,8 @@ from supervision import (
     PartitionFilter,
 )
 from supervision.loop.tasks import Crew, Workers
-from supervision.telemetry.spans import NO_PARTITION, STAMP, Telemetry
+from supervision.telemetry.attributes import NO_PARTITION, STAMP
+from supervision.telemetry.spans import Telemetry
 from tests.supervision.sinks import (
     SECRET,
     Fail,

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeAlias
 from unittest import mock
 
-import supervision.host.runtime
 from supervision import (
     Agent,
     AgentRef,
@@ -113,7 +112,7 @@ async def single_tenant(dispatcher: type | None) -> AsyncGenerator[AgentRef[Coun
     """Start one instance on a host, with another dispatcher if one is given."""
     with contextlib.ExitStack() as stack:
         if dispatcher is not None:
-            patch = mock.patch.object(supervision.runtime, "Dispatcher", dispatcher)
+            patch = mock.patch("supervision.host.runtime.Dispatcher", dispatcher)
             stack.enter_context(patch)
         host = Host("memory://")
     async with host:

@@ -1,0 +1,102 @@
+"""What a family of agent classes may add to the life of its instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from persistence import Address, Record
+
+    from ..host.runtime import Runtime
+    from .agent import Agent
+    from .context import AgentContext
+    from .instance import Instance
+    from .phases import OnParentStop
+    from .ref import AgentRef
+
+__all__ = ["Extension", "Traits"]
+
+
+class Extension(Protocol):
+    """What a family of agent classes adds to the life of its instances (pods do)."""
+
+    def thawed(self, instance: Instance, record: Record | None) -> None:
+        """Take the topology record, before the agent starts.
+
+        Raises:
+            RecordError: it cannot be used; the instance is quarantined.
+        """
+        ...
+
+    def home(
+        self, pod: Instance, address: Address
+    ) -> tuple[Instance, OnParentStop] | None:
+        """Say whose child an address that is named after a live pod's node becomes.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and was removed.
+        """
+        ...
+
+    def place(
+        self,
+        pod: Address,
+        rows: Sequence[Record],
+        address: Address,
+        parent: Address | None,
+    ) -> tuple[Address, OnParentStop] | None:
+        """Say likewise of what becomes live without a parent, by the pod's rows.
+
+        Args:
+            pod: the pod that the address is named after; it need not be live.
+            rows: what is stored of it; they do not matter if it is live.
+            address: who becomes live.
+            parent: whose child it is by its own row.
+
+        Raises:
+            AgentNotFound: it was a node of the pod, and is none any more.
+        """
+        ...
+
+    def busy(self, instance: Instance) -> bool:
+        """Say whether it has something under way that hibernation would undo."""
+        ...
+
+    def started(self, instance: Instance) -> None:
+        """Note that it is live."""
+        ...
+
+    async def ready(self, instance: Instance) -> None:
+        """Wait for what ``get`` promises beyond being live."""
+        ...
+
+    def arrived(self, ancestor: Instance, live: Instance) -> None:
+        """Note that a descendant is live, for the first time or again."""
+        ...
+
+    def departed(self, ancestor: Instance, gone: Instance) -> None:
+        """Note that a descendant is gone without having been asked to stop."""
+        ...
+
+    def stopped(self, instance: Instance) -> None:
+        """Forget it."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Traits:
+    """What a family of agent classes brings with it; pods have their own.
+
+    Attributes:
+        ref: the kind of ref its instances are reached through.
+        view: makes the context that an agent sees.
+        extension: makes what it adds to the life of its instances, once per host.
+    """
+
+    ref: type[AgentRef[Agent]]
+    view: Callable[[Runtime, Instance], AgentContext]
+    extension: Callable[[Runtime], Extension] | None = None
