@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from .clock import Clock, Handle, SystemClock
-from .codec.codec import Codec, build_codec
+from .codec import Codec, build_codec
 from .errors import (
     AlreadyAnswered,
     CorruptRecord,
@@ -29,53 +29,58 @@ from .errors import (
     UnsupportedField,
     UnsupportedStore,
 )
-from .identity.address import (
+from .identity import (
     MAX_KEY_CHARS,
     Address,
+    InvalidKey,
+    InvalidName,
+    InvalidPartition,
     Key,
+    PodsError,
     check_key,
     check_name,
     check_partition,
     key_from_text,
     key_to_text,
-)
-from .identity.errors import (
-    InvalidKey,
-    InvalidName,
-    InvalidPartition,
-    PodsError,
     shorten,
 )
-from .memory.store import MemoryStore
+from .memory import MemoryStore
 from .migration import Migration
-from .pipeline.reader import HOST, Reader, ReadPolicy, ReadStatistics
-from .pipeline.writer import CommitPolicy, CommitStatistics, Writer
-from .store.contract import Loaded, Store
-from .store.letters import (
+from .pipeline import (
+    HOST,
+    CommitPolicy,
+    CommitStatistics,
+    Reader,
+    ReadPolicy,
+    ReadStatistics,
+    Writer,
+)
+from .store import (
     Answer,
     Bury,
+    Claim,
     DeadLetter,
     Defer,
+    Delete,
     Exhume,
+    FilesPolicy,
     ForgetReplies,
     Letter,
-    Post,
-    Reply,
-    SpoiledLetter,
-    Take,
-)
-from .store.policy import FilesPolicy, PostgresPolicy
-from .store.records import (
-    Claim,
-    Delete,
     LiftQuarantine,
+    Loaded,
     Operation,
+    Post,
+    PostgresPolicy,
     PutQuarantine,
     Quarantine,
     Record,
     RecordKind,
+    Reply,
     Save,
+    SpoiledLetter,
+    Store,
     StoredBytes,
+    Take,
     Unit,
 )
 

@@ -34,10 +34,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .identity.errors import PodsError, shorten
+from .identity import PodsError, shorten
 
 if TYPE_CHECKING:
-    from .identity.address import Address
+    from .identity import Address
 
 __all__ = [
     "AlreadyAnswered",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from .identity.errors import PodsError
+    from .identity import PodsError
 
 __all__ = ["Migration"]
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from .errors import UnsupportedStore
 from .files.store import FilesStore
-from .identity.errors import PodsError
+from .identity import PodsError
 from .migration import Migration
 from .migrations import REVISIONS, Revision
 from .migrations.schema import SCHEMA_VERSION
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import Connection
 
-    from .store.contract import Store
+    from .store import Store
 
 __all__ = ["script", "upgrade"]
 

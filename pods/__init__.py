@@ -149,18 +149,28 @@ from .errors import (
     UnknownNode,
 )
 from .pod import Pod, PodContext, PodRef
-from .reconciliation.reports import (
+from .reconciliation import (
     Failure,
     MutationReport,
     NodeResult,
+    NodeSnapshot,
+    NodeState,
     ReconcileReport,
     Source,
 )
-from .reconciliation.snapshot import NodeSnapshot, NodeState
-from .topology.mutation import Change, add_node, remove_node
-from .topology.node import Node, NodeSpec, eager, lazy, nested
-from .topology.stored import Problem, ProblemKind
-from .topology.topology import Topology
+from .topology import (
+    Change,
+    Node,
+    NodeSpec,
+    Problem,
+    ProblemKind,
+    Topology,
+    add_node,
+    eager,
+    lazy,
+    nested,
+    remove_node,
+)
 
 __all__ = [
     "PARTITION_ATTRIBUTE",

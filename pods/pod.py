@@ -16,19 +16,14 @@ from supervision import (
 )
 
 from .errors import InvalidNode, NotInPod, PodMismatch
-from .reconciliation.reconciler import Reconciler
-from .topology.declaration import read_topology
-from .topology.mutation import AddNode, Change, RemoveNode
-from .topology.topology import Topology
+from .reconciliation import Reconciler
+from .topology import AddNode, Change, RemoveNode, Topology, read_topology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .reconciliation.live import PodState
-    from .reconciliation.reports import MutationReport, ReconcileReport
-    from .reconciliation.snapshot import NodeSnapshot
-    from .topology.node import Node
-    from .topology.stored import Problem
+    from .reconciliation import MutationReport, NodeSnapshot, PodState, ReconcileReport
+    from .topology import Node, Problem
 
 __all__ = ["Pod", "PodContext", "PodRef"]
 

@@ -2,70 +2,84 @@
 
 from __future__ import annotations
 
-from .agents.agent import Agent
-from .agents.context import AgentContext
-from .agents.extension import Extension, Traits
-from .agents.instance import Instance
-from .agents.manager_info import Kind
-from .agents.phases import Durability, OnParentStop, Phase
-from .agents.policy import ManagerPolicy, RestartPolicy
-from .agents.ref import AgentRef, Attachment, Referable
-from .agents.spec import AgentSpec
-from .agents.staging import Staged
-from .agents.timers import Schedule
-from .declaration.messages import Message, ParentStopped, handler
-from .errors.agents import (
+from .agents import (
+    Agent,
+    AgentContext,
+    AgentRef,
+    AgentSpec,
+    Attachment,
+    Durability,
+    Extension,
+    Instance,
+    Kind,
+    ManagerPolicy,
+    OnParentStop,
+    Phase,
+    Referable,
+    RestartPolicy,
+    Schedule,
+    Staged,
+    Traits,
+)
+from .declaration import Message, ParentStopped, handler
+from .errors import (
     AgentCrashed,
     AgentNotFound,
+    AskCycle,
+    AskTimeout,
     DuplicateManager,
+    HandlerError,
     HostClosed,
+    IdempotencyMismatch,
+    InvalidArgument,
+    InvalidPolicy,
+    InvalidSchedule,
+    LetterNotFound,
     LineageRefused,
+    MailboxFull,
+    MailroomFull,
+    MissingExtra,
+    NotHandled,
+    NotPicklable,
+    NotServed,
     OffloadFailed,
     OutOfRuntime,
+    Overloaded,
+    PartitionMismatch,
     Quarantined,
     ShutdownIncomplete,
     StartFailed,
     StopTimeout,
+    Unaccounted,
     UnknownManager,
     UnknownResource,
-)
-from .errors.arguments import check_account
-from .errors.messaging import (
-    AskCycle,
-    AskTimeout,
-    IdempotencyMismatch,
-    InvalidSchedule,
-    LetterNotFound,
-    MailboxFull,
-    MailroomFull,
-    NotHandled,
-    NotServed,
-    Overloaded,
+    UnknownTenant,
     UnstorableMessage,
+    check_account,
 )
-from .errors.tenants import InvalidPolicy, Unaccounted, UnknownTenant
-from .errors.usage import (
-    HandlerError,
-    InvalidArgument,
-    MissingExtra,
-    NotPicklable,
-    PartitionMismatch,
+from .execution import OffloadPolicy
+from .fairness import (
+    Blame,
+    DispatchPolicy,
+    DispatchStatistics,
+    Priority,
+    ResourceNumbers,
+    Share,
+    ShareNumbers,
 )
-from .execution.offload import OffloadPolicy
-from .fairness.policy import DispatchPolicy, Priority, Share
-from .fairness.statistics import DispatchStatistics, ResourceNumbers, ShareNumbers
-from .fairness.usage import Blame
-from .host.host import Host, HostStatistics
-from .host.manager import InstanceManager, ManagerStatistics
-from .host.partition_handle import PartitionHandle
-from .host.policy import HostPolicy
-from .host.runtime import Runtime
-from .host.shutdown import ShutdownReport
-from .loop.blocking import BlockingPolicy, OnBlock
-from .loop.loop_time import HandlerTime
-from .loop.watchdog import WatchdogPolicy
-from .messaging.policy import MailPolicy
-from .monitoring.health import (
+from .host import (
+    Host,
+    HostPolicy,
+    HostStatistics,
+    InstanceManager,
+    ManagerStatistics,
+    PartitionHandle,
+    Runtime,
+    ShutdownReport,
+)
+from .loop import BlockingPolicy, HandlerTime, OnBlock, WatchdogPolicy
+from .messaging import MailPolicy
+from .monitoring import (
     Cause,
     Extent,
     HealthPolicy,
@@ -73,21 +87,30 @@ from .monitoring.health import (
     PartitionHealth,
     PartitionLoad,
     Verdict,
+    affected_table,
+    health_table,
 )
-from .monitoring.tables import affected_table, health_table
-from .telemetry.attributes import PARTITION_ATTRIBUTE, partition_extra
-from .telemetry.counters import Counters
-from .telemetry.latency import Vitals
-from .telemetry.logs import PartitionFilter
+from .telemetry import (
+    PARTITION_ATTRIBUTE,
+    Counters,
+    PartitionFilter,
+    TelemetryPolicy,
+    Vitals,
+    partition_extra,
+)
 from .telemetry.setup import Signals, setup_telemetry
-from .telemetry.spans import TelemetryPolicy
-from .tenants.directory import PolicyChange, TenantDirectory, Unknown
-from .tenants.policy import Setting, TenantPolicy
-from .tenants.request import RequestContext
+from .tenants import (
+    PolicyChange,
+    RequestContext,
+    Setting,
+    TenantDirectory,
+    TenantPolicy,
+    Unknown,
+)
 
 __distribution__ = "podvisor"  # ``pods`` looks for this line
 
-from .declaration.upcasts import upcast
+from .declaration import upcast
 
 __all__ = [
     "PARTITION_ATTRIBUTE",

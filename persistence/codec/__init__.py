@@ -1,3 +1,7 @@
-"""persistence/codec."""
+"""State as JSON, at exactly the types that a class declares."""
 
 from __future__ import annotations
+
+from .codec import Codec, build_codec
+
+__all__ = ["Codec", "build_codec"]

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import attrs
 
-from ..identity.errors import shorten
+from ..identity import shorten
 from .scalars import Form, Load, Misfit, Site, is_dict
 
 if typing.TYPE_CHECKING:

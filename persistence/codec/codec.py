@@ -22,7 +22,7 @@ from .containers import field_forms
 from .scalars import Form, Misfit, Site, is_dict
 
 if TYPE_CHECKING:
-    from ..identity.address import Address
+    from ..identity import Address
 
 __all__ = ["Codec", "Upcast", "build_codec"]
 

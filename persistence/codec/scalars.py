@@ -21,13 +21,7 @@ from uuid import UUID
 import attrs
 
 from ..errors import UnsupportedField
-from ..identity.address import (
-    Address,
-    check_key,
-    check_name,
-    check_partition,
-    key_from_text,
-)
+from ..identity import Address, check_key, check_name, check_partition, key_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

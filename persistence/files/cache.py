@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from ..clock import Clock, Handle
-    from ..store.contract import Store
-    from ..store.policy import FilesPolicy
+    from ..store import FilesPolicy, Store
 
 __all__ = ["Shelf", "ShelfStatistics"]
 

@@ -15,8 +15,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from ..errors import UnsupportedStore
-from ..identity.address import check_partition
-from ..identity.errors import InvalidPartition
+from ..identity import InvalidPartition, check_partition
 
 __all__ = ["PLACEHOLDER", "FileLayout", "name_of", "partition_of"]
 

@@ -17,10 +17,9 @@ import attrs
 
 from ..clock import Clock, SystemClock
 from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedStore
-from ..memory.store import MemoryStore
+from ..memory import MemoryStore
 from ..sqlite.store import SqlStore
-from ..store.contract import Loaded, Store
-from ..store.policy import FilesPolicy
+from ..store import FilesPolicy, Loaded, Store
 from .cache import Shelf, ShelfStatistics
 from .layout import FileLayout, url_of
 
@@ -28,9 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
     from pathlib import Path
 
-    from ..identity.address import Address, Key
-    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from ..store.records import Claim, Quarantine, StoredBytes, Unit
+    from ..identity import Address, Key
+    from ..store import (
+        Claim,
+        DeadLetter,
+        Letter,
+        Quarantine,
+        Reply,
+        SpoiledLetter,
+        StoredBytes,
+        Unit,
+    )
 
 __all__ = ["FilesStore"]
 

@@ -8,16 +8,8 @@ from typing import TypeVar
 import attrs
 
 from ..errors import AlreadyAnswered, LetterGone, StoreError
-from ..identity.address import Address, key_to_text
-from ..store.letter_rows import (
-    LetterRow,
-    ReplyRow,
-    letter_of,
-    letter_row,
-    reply_of,
-    reply_row,
-)
-from ..store.letters import (
+from ..identity import Address, key_to_text
+from ..store import (
     Answer,
     Bury,
     DeadLetter,
@@ -25,10 +17,16 @@ from ..store.letters import (
     Exhume,
     ForgetReplies,
     Letter,
+    LetterRow,
     Post,
     Reply,
+    ReplyRow,
     SpoiledLetter,
     Take,
+    letter_of,
+    letter_row,
+    reply_of,
+    reply_row,
 )
 
 __all__ = ["Mail", "MailOperation", "Undo"]

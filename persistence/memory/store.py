@@ -11,28 +11,31 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ..errors import CorruptRecord, StaleOwner, StaleRevision, StoreClosed, StoreError
-from ..identity.address import Address, Key, key_from_text, key_to_text
-from ..store.contract import Loaded, Store
-from ..store.records import (
+from ..identity import Address, Key, key_from_text, key_to_text
+from ..store import (
     Claim,
     Delete,
     LiftQuarantine,
+    Loaded,
     Operation,
     PutQuarantine,
     Quarantine,
     Record,
     RecordKind,
+    Row,
     Save,
+    Store,
     StoredBytes,
     Unit,
+    record_of,
+    row_of,
 )
-from ..store.rows import Row, record_of, row_of
 from .letters import Mail, Undo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
+    from ..store import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["MemoryStore"]
 

@@ -18,7 +18,7 @@ def is_postgresql(op: Operations) -> bool:
 def wall_in(op: Operations, *tables: str) -> None:
     """Put tables of tenants behind row-level security, where there is such a thing."""
     if is_postgresql(op):
-        from persistence.sql.row_security import wall_of  # noqa: PLC0415  only there
+        from persistence.sql import wall_of  # noqa: PLC0415  only there
 
         for table in tables:
             for statement in wall_of(table):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from ..errors import StoreUnavailable
-from ..identity.errors import PodsError
+from ..identity import PodsError
 
 if TYPE_CHECKING:
     import contextvars

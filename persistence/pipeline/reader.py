@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import attrs
 
 from ..errors import RecordError, StoreClosed, StoreUnavailable
-from ..identity.address import Address, Key
-from ..identity.errors import PodsError
-from ..store.records import Record
+from ..identity import Address, Key, PodsError
+from ..store import Record
 from .fair_queue import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .shards import Streams
@@ -25,7 +24,7 @@ from .shards import Streams
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..store.contract import Loaded, Store
+    from ..store import Loaded, Store
 
 __all__ = ["HOST", "ReadPolicy", "ReadStatistics", "Reader"]
 

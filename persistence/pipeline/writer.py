@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ..errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
-from ..store.records import Claim, Save, Unit
+from ..store import Claim, Save, Unit
 from .fair_queue import Lanes
 from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
 from .shards import Streams
@@ -23,8 +23,8 @@ from .shards import Streams
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..identity.errors import PodsError
-    from ..store.contract import Store
+    from ..identity import PodsError
+    from ..store import Store
 
 __all__ = ["CommitPolicy", "CommitStatistics", "Writer"]
 

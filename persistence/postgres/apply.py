@@ -23,8 +23,8 @@ from .statements import LOCK, writing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..sql.suspects import Suspects
-    from ..store.records import Unit
+    from ..sql import Suspects
+    from ..store import Unit
 
 __all__ = ["apply_units"]
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..identity.address import Address, key_to_text
-from ..store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
-from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-from ..store.records import StoredBytes
-from ..store.rows import Row, checksum
+from ..identity import Address, key_to_text
+from ..store import (
+    DeadLetter,
+    Letter,
+    LetterRow,
+    Reply,
+    ReplyRow,
+    Row,
+    SpoiledLetter,
+    StoredBytes,
+    checksum,
+    letter_of,
+    reply_of,
+)
 from .queries import partitions
 from .rows import first_due, rows_of
 from .statements import DEAD, FIRST_DUE, LETTERS, MAIL, REPLY, STORED_BYTES

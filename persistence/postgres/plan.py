@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from ..errors import StoreError, StoreUnavailable
-from ..sql.letter_statements import ANSWER, POST
-from ..sql.operations import MUST_HIT, Parameters, refusal_of, writes
-from ..sql.statements import INSERT, MARK, UPDATE
+from ..sql import (
+    ANSWER,
+    INSERT,
+    MARK,
+    MUST_HIT,
+    POST,
+    UPDATE,
+    Parameters,
+    refusal_of,
+    writes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..store.records import Unit
+    from ..store import Unit
 
 __all__ = ["Run", "Step", "at_fault", "steps_of", "together", "unfit"]
 

@@ -10,10 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ..errors import CorruptRecord, StoreUnavailable
-from ..identity.address import Address, Key, check_partition, key_from_text, key_to_text
-from ..identity.errors import InvalidKey, InvalidPartition
-from ..sql.row_security import EVERY_NAME
-from ..store.records import Claim, Quarantine
+from ..identity import (
+    Address,
+    InvalidKey,
+    InvalidPartition,
+    Key,
+    check_partition,
+    key_from_text,
+    key_to_text,
+)
+from ..sql import EVERY_NAME
+from ..store import Claim, Quarantine
 from .rows import addresses, first_due, loaded, marks, texts
 from .server import FAILURES, Server, sqlstate, unavailable
 from .statements import (
@@ -29,7 +36,7 @@ from .statements import (
 )
 
 if TYPE_CHECKING:
-    from ..store.contract import Loaded
+    from ..store import Loaded
 
 __all__ = ["children", "claim", "count", "keys", "load", "partitions", "quarantined"]
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeGuard
 
 from ..errors import CorruptRecord
-from ..identity.address import Address, check_name, key_from_text
-from ..identity.errors import InvalidKey, InvalidName
-from ..store.records import Quarantine
-from ..store.rows import stored_record
+from ..identity import Address, InvalidKey, InvalidName, check_name, key_from_text
+from ..store import Quarantine, stored_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..store.contract import Loaded
+    from ..store import Loaded
 
 __all__ = [
     "addresses",

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from ..errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from ..store.policy import PostgresPolicy
+    from ..store import PostgresPolicy
     from .statements import Statement
     from .url import Target
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from ..errors import SchemaMismatch, UnsupportedStore
 from ..migrations.schema import SCHEMA_VERSION, metadata, stamps
 from ..migrations.tables import prepare
-from ..sql.row_security import wall_of
+from ..sql import wall_of
 from .server import FAILURES, Server, sqlstate, unavailable
 
 if TYPE_CHECKING:

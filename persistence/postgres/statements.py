@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..sql import letter_statements as letters
-from ..sql.letter_statements import ANSWER
-from ..sql.row_security import SETTING
-from ..sql.statements import INSERT, INSPECT, MOVE, UPDATE
+from .. import sql
+from ..sql import ANSWER, INSERT, INSPECT, MOVE, SETTING, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,8 +188,8 @@ MARKS = _listing(
 )
 
 STORED_BYTES = _listing(INSPECT, "kind")
-LETTERS = _listing(letters.LETTERS, "due", "stamp")
-MAIL = _listing(letters.MAIL, "due", "stamp")
-FIRST_DUE = _listing(letters.FIRST_DUE)
-DEAD = _listing(letters.DEAD, "stamp")
-REPLY = _listing(letters.REPLY)
+LETTERS = _listing(sql.LETTERS, "due", "stamp")
+MAIL = _listing(sql.MAIL, "due", "stamp")
+FIRST_DUE = _listing(sql.FIRST_DUE)
+DEAD = _listing(sql.DEAD, "stamp")
+REPLY = _listing(sql.REPLY)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from ..errors import StoreClosed, StoreError
-from ..identity.address import Address, Key, key_to_text
-from ..sql.suspects import Suspects
-from ..store.contract import Loaded, Store
-from ..store.policy import PostgresPolicy
+from ..identity import Address, Key, key_to_text
+from ..sql import Suspects
+from ..store import Loaded, PostgresPolicy, Store
 from ..threads import own_thread
 from . import letters, queries
 from .apply import apply_units
@@ -27,8 +26,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from ..store.records import Claim, Quarantine, StoredBytes, Unit
+    from ..store import (
+        Claim,
+        DeadLetter,
+        Letter,
+        Quarantine,
+        Reply,
+        SpoiledLetter,
+        StoredBytes,
+        Unit,
+    )
 
 __all__ = ["PostgresStore"]
 

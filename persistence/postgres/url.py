@@ -15,7 +15,7 @@ from ..errors import UnsupportedStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..store.policy import PostgresPolicy
+    from ..store import PostgresPolicy
 
 __all__ = ["Target", "check_target"]
 

@@ -1,3 +1,79 @@
-"""persistence/sql."""
+"""SQL texts and what an operation is in them; imports no database driver."""
 
 from __future__ import annotations
+
+from .letter_statements import (
+    ANSWER,
+    DEAD,
+    ENTRIES,
+    FIRST_DUE,
+    LETTERS,
+    MAIL,
+    PENDING,
+    PENDING_ROWS,
+    POST,
+    REPLY,
+    TALLY,
+)
+from .operations import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
+from .row_security import EVERY_NAME, SETTING, wall_of
+from .statements import (
+    CHILDREN,
+    COUNT,
+    INSERT,
+    INSPECT,
+    KEYS,
+    LOAD,
+    MARK,
+    MARKS,
+    MOVE,
+    OWNER,
+    PARTITIONS,
+    TABLES,
+    TAKE,
+    TESTIMONY,
+    UPDATE,
+    VERSION,
+    WITNESS,
+)
+from .suspects import Suspects
+
+__all__ = [
+    "ANSWER",
+    "CHILDREN",
+    "COUNT",
+    "DEAD",
+    "ENTRIES",
+    "EVERY_NAME",
+    "FIRST_DUE",
+    "INSERT",
+    "INSPECT",
+    "KEYS",
+    "LETTERS",
+    "LOAD",
+    "MAIL",
+    "MARK",
+    "MARKS",
+    "MOVE",
+    "MUST_HIT",
+    "OF_SEVERAL",
+    "OWNER",
+    "PARTITIONS",
+    "PENDING",
+    "PENDING_ROWS",
+    "POST",
+    "REPLY",
+    "SETTING",
+    "TABLES",
+    "TAKE",
+    "TALLY",
+    "TESTIMONY",
+    "UPDATE",
+    "VERSION",
+    "WITNESS",
+    "Parameters",
+    "Suspects",
+    "refusal_of",
+    "wall_of",
+    "writes",
+]

@@ -10,11 +10,26 @@ from typing import TypeAlias
 import attrs
 
 from ..errors import AlreadyAnswered, LetterGone, StaleRevision, StoreError
-from ..identity.address import Address, key_to_text
-from ..store.letter_rows import letter_row, reply_row
-from ..store.letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Take
-from ..store.records import Delete, LiftQuarantine, Operation, PutQuarantine, Save
-from ..store.rows import Row, checksum, row_of
+from ..identity import Address, key_to_text
+from ..store import (
+    Answer,
+    Bury,
+    Defer,
+    Delete,
+    Exhume,
+    ForgetReplies,
+    LiftQuarantine,
+    Operation,
+    Post,
+    PutQuarantine,
+    Row,
+    Save,
+    Take,
+    checksum,
+    letter_row,
+    reply_row,
+    row_of,
+)
 from .letter_statements import (
     ANSWER,
     BURY,

@@ -1,3 +1,3 @@
-"""persistence/sqlite."""
+"""The store in one SQLite file. Import its files by name: this loads no driver."""
 
 from __future__ import annotations

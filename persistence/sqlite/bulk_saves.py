@@ -11,13 +11,13 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..sql.statements import INSERT, UPDATE
-from ..store.rows import Row, checksum, row_of
+from ..sql import INSERT, UPDATE
+from ..store import Row, checksum, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..store.records import Record
+    from ..store import Record
 
 __all__ = ["SAVES", "Values", "saving"]
 

@@ -27,7 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
 from ..errors import StoreUnavailable, UnsupportedStore
 from ..migrations.schema import SCHEMA_VERSION, metadata
-from ..sql.statements import TABLES, VERSION
+from ..sql import TABLES, VERSION
 from .connections import Connections
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..identity.address import key_to_text
-from ..sql.letter_statements import ENTRIES, PENDING_ROWS, TALLY
-from ..store.letters import Letter, SpoiledLetter
+from ..identity import key_to_text
+from ..sql import ENTRIES, PENDING_ROWS, TALLY
+from ..store import Letter, SpoiledLetter
 
 if TYPE_CHECKING:
     import sqlite3

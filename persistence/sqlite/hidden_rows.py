@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..sql.statements import TESTIMONY, WITNESS
+from ..sql import TESTIMONY, WITNESS
 
 if TYPE_CHECKING:
     import sqlite3

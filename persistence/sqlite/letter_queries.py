@@ -5,14 +5,21 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..identity.address import Address, check_partition, key_to_text
-from ..identity.errors import InvalidPartition
-from ..sql.letter_statements import DEAD, FIRST_DUE, LETTERS, MAIL, PENDING, REPLY
-from ..sql.statements import INSPECT
-from ..store.letter_rows import LetterRow, ReplyRow, letter_of, reply_of
-from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-from ..store.records import StoredBytes
-from ..store.rows import Row, checksum
+from ..identity import Address, InvalidPartition, check_partition, key_to_text
+from ..sql import DEAD, FIRST_DUE, INSPECT, LETTERS, MAIL, PENDING, REPLY
+from ..store import (
+    DeadLetter,
+    Letter,
+    LetterRow,
+    Reply,
+    ReplyRow,
+    Row,
+    SpoiledLetter,
+    StoredBytes,
+    checksum,
+    letter_of,
+    reply_of,
+)
 from .hidden_letters import expose_letters, partitions_of_table
 from .hidden_rows import snapshot
 

@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from ..errors import CorruptRecord
-from ..identity.address import Address, Key, check_name, check_partition, key_from_text
-from ..identity.errors import InvalidKey, InvalidName, InvalidPartition
-from ..sql.statements import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
-from ..store.records import Claim, Quarantine
-from ..store.rows import stored_record
+from ..identity import (
+    Address,
+    InvalidKey,
+    InvalidName,
+    InvalidPartition,
+    Key,
+    check_name,
+    check_partition,
+    key_from_text,
+)
+from ..sql import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
+from ..store import Claim, Quarantine, stored_record
 from .hidden_letters import count_hidden
 from .hidden_rows import HIDDEN, hidden_from, snapshot
 from .letter_queries import first_due
@@ -26,8 +33,8 @@ from .letter_queries import first_due
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ..sql.operations import Parameters
-    from ..store.contract import Loaded
+    from ..sql import Parameters
+    from ..store import Loaded
 
 __all__ = [
     "children",

@@ -13,10 +13,10 @@ import anyio
 import attrs
 
 from ..errors import StoreClosed, StoreError, UnsupportedStore
-from ..identity.address import Address, Key, key_to_text
+from ..identity import Address, Key, key_to_text
 from ..migrations.tables import prepare
-from ..sql.suspects import Suspects
-from ..store.contract import Loaded, Store
+from ..sql import Suspects
+from ..store import Loaded, Store
 from ..threads import own_thread
 from . import letter_queries, queries
 from .engine import Engines, check_url
@@ -28,8 +28,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine import URL
 
-    from ..store.letters import DeadLetter, Letter, Reply, SpoiledLetter
-    from ..store.records import Claim, Quarantine, StoredBytes, Unit
+    from ..store import (
+        Claim,
+        DeadLetter,
+        Letter,
+        Quarantine,
+        Reply,
+        SpoiledLetter,
+        StoredBytes,
+        Unit,
+    )
 
 __all__ = ["SqlStore"]
 

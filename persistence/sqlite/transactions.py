@@ -17,16 +17,24 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
-from ..sql.operations import MUST_HIT, OF_SEVERAL, Parameters, refusal_of, writes
-from ..sql.statements import MOVE, OWNER, UPDATE
-from ..store.records import Operation, Save, Unit
+from ..sql import (
+    MOVE,
+    MUST_HIT,
+    OF_SEVERAL,
+    OWNER,
+    UPDATE,
+    Parameters,
+    refusal_of,
+    writes,
+)
+from ..store import Operation, Save, Unit
 from .bulk_saves import SAVES, Values, saving
 from .engine import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from ..sql.suspects import Suspects
+    from ..sql import Suspects
 
 __all__ = ["apply_units"]
 

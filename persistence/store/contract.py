@@ -16,7 +16,7 @@ from .records import Claim, Quarantine, Record, StoredBytes, Unit
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from ..identity.address import Address, Key
+    from ..identity import Address, Key
     from .letters import DeadLetter, Letter, Reply, SpoiledLetter
 
 __all__ = ["Loaded", "Store"]

@@ -6,8 +6,14 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from ..errors import CorruptRecord
-from ..identity.address import Address, check_name, key_from_text, key_to_text
-from ..identity.errors import InvalidKey, InvalidName
+from ..identity import (
+    Address,
+    InvalidKey,
+    InvalidName,
+    check_name,
+    key_from_text,
+    key_to_text,
+)
 from .letters import Letter, Reply, SpoiledLetter
 from .rows import CHECKSUM_BYTES
 

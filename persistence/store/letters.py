@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from ..identity.address import Address
+    from ..identity import Address
 
 __all__ = [
     "Answer",

@@ -15,7 +15,7 @@ import attrs
 from .letters import Answer, Bury, Defer, Exhume, ForgetReplies, Post, Reply, Take
 
 if TYPE_CHECKING:
-    from ..identity.address import Address
+    from ..identity import Address
 
 __all__ = [
     "Claim",

@@ -9,8 +9,14 @@ from hashlib import blake2b
 from typing import NamedTuple, TypeAlias, TypeGuard, get_args
 
 from ..errors import CorruptRecord
-from ..identity.address import Address, check_name, key_from_text, key_to_text
-from ..identity.errors import InvalidKey, InvalidName
+from ..identity import (
+    Address,
+    InvalidKey,
+    InvalidName,
+    check_name,
+    key_from_text,
+    key_to_text,
+)
 from .records import Record, RecordKind
 
 __all__ = [

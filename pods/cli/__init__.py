@@ -1,3 +1,3 @@
-"""pods/cli."""
+"""The command ``podvisor``."""
 
 from __future__ import annotations

@@ -12,13 +12,19 @@ from persistence import Address, CorruptRecord, InvalidName, Record, check_name
 from supervision import AgentNotFound, Instance, Phase, Runtime, partition_extra
 
 from ..errors import UnreadableTopology
-from ..topology.planner import Observed
-from ..topology.stored import AgentOfManager, Problem, StoredTopology, effective
-from ..topology.topology import MAX_NODES, Topology
+from ..topology import (
+    MAX_NODES,
+    AgentOfManager,
+    Observed,
+    Problem,
+    StoredTopology,
+    Topology,
+    effective,
+)
 from .reports import ReconcileReport
 
 if TYPE_CHECKING:
-    from ..topology.node import Node, NodeSpec
+    from ..topology import Node, NodeSpec
     from .staged_mutation import Rewiring
 
 __all__ = [

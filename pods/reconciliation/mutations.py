@@ -30,14 +30,13 @@ from persistence import (
 from supervision import HostClosed, Runtime
 
 from ..errors import MutationRefused
-from ..topology.mutation import Change, MutationPlan, apply_changes
-from ..topology.topology import topology_of
+from ..topology import Change, MutationPlan, apply_changes, topology_of
 from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
 from .reports import Failure, MutationReport, ReconcileReport
 from .staged_mutation import Rewiring, adopt, topology_record
 
 if TYPE_CHECKING:
-    from ..topology.stored import Purge, StoredTopology
+    from ..topology import Purge, StoredTopology
 
 __all__ = ["Surgery"]
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from persistence import Address, PodsError, Record, RecordError, RecordKind
 from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
 
-from ..topology.planner import Observed, closure, eager_closure
-from ..topology.topology import Topology, topology_of
+from ..topology import Observed, Topology, closure, eager_closure, topology_of
 from .live import Lookout, PodState, Shape, log_of, name_of, node_address, stands_in
 from .mutations import Surgery
 from .snapshot import NodeSnapshot, NodeState
@@ -26,9 +25,7 @@ from .undeclared import Leftovers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..topology.mutation import Change
-    from ..topology.node import Node, NodeSpec
-    from ..topology.stored import Problem
+    from ..topology import Change, Node, NodeSpec, Problem
     from .reports import MutationReport, ReconcileReport
 
 __all__ = ["Reconciler"]

@@ -10,7 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from persistence import Address
 
-    from ..topology.node import NodeSpec
+    from ..topology import NodeSpec
 
 __all__ = ["NodeSnapshot", "NodeState"]
 

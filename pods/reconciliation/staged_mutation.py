@@ -13,14 +13,14 @@ import attrs
 
 from persistence import Operation, Record, RecordKind, Save
 
-from ..topology.stored import TOPOLOGY_VERSION, StoredTopology
+from ..topology import TOPOLOGY_VERSION, StoredTopology
 from .live import Lookout, PodState, node_address
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from ..topology.mutation import MutationPlan
+    from ..topology import MutationPlan
 
 __all__ = ["Rewiring", "adopt", "topology_record"]
 

@@ -8,13 +8,13 @@ from persistence import PodsError
 from supervision import Instance, Runtime, StartFailed
 
 from ..errors import ManagerMismatch, NodeMisplaced
-from ..topology.planner import Action, blocked_by, plan
+from ..topology import Action, blocked_by, plan
 from .reports import Failure, NodeResult, ReconcileReport, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..topology.node import NodeSpec
+    from ..topology import NodeSpec
     from .live import Lookout, PodState
 
 __all__ = ["Startup"]

@@ -13,7 +13,7 @@ from persistence import Address, Key, PodsError, RecordError, RecordKind, Store
 from supervision import Runtime, check_account
 
 from ..errors import UnknownNode
-from ..topology.stored import Problem, ProblemKind
+from ..topology import Problem, ProblemKind
 from .live import PodState, log_of, name_of, pod_of, stands_in
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, Self, dataclass_transform
 
 import attrs
 
-from ..declaration.fields import check_class, check_fields
-from ..errors.agents import OutOfRuntime
+from ..declaration import check_class, check_fields
+from ..errors import OutOfRuntime
 from .ref import AgentRef
 
 if TYPE_CHECKING:

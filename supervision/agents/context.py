@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 from persistence import Address, Key, check_key, check_partition
 
-from ..errors.agents import AgentNotFound
-from ..errors.messaging import InvalidSchedule
-from ..errors.usage import InvalidArgument
-from ..loop.threads import on_loop
-from . import family as lineage
+from ..errors import AgentNotFound, InvalidArgument, InvalidSchedule
+from ..loop import on_loop
 from .extension import Traits
+from .family import ancestors_of
 from .parking import Parked
 from .phases import OnParentStop
 from .ref import AgentRef, Referable
@@ -21,12 +19,10 @@ from .timers import Schedule, timer_id, timing
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..declaration.messages import Message
-    from ..fairness.policy import Priority
-    from ..host.manager import InstanceManager
-    from ..host.runtime import Runtime
-    from ..tenants.policy import TenantPolicy
-    from ..tenants.request import RequestContext
+    from ..declaration import Message
+    from ..fairness import Priority
+    from ..host import InstanceManager, Runtime
+    from ..tenants import RequestContext, TenantPolicy
     from .agent import Agent
     from .instance import Instance
 
@@ -109,7 +105,7 @@ class AgentContext:
         """
         return tuple(
             self._runtime.ref(address, caller=self._instance)
-            for address in lineage.ancestors(self._instance, self._runtime.find)
+            for address in ancestors_of(self._instance, self._runtime.find)
             if address.manager in self._runtime.managers
         )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from persistence import Address, Record
 
-    from ..host.runtime import Runtime
+    from ..host import Runtime
     from .agent import Agent
     from .context import AgentContext
     from .instance import Instance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ..errors.agents import LineageRefused
+from ..errors import LineageRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from .phases import OnParentStop
 
 __all__ = [
-    "ancestors",
-    "attach",
-    "detach",
+    "ancestors_of",
+    "attach_child",
+    "detach_child",
     "family_used",
     "is_busy",
     "refuse_adoption",
 ]
 
 
-def attach(child: Instance, parent: Instance, policy: OnParentStop) -> None:
+def attach_child(child: Instance, parent: Instance, policy: OnParentStop) -> None:
     """Make one live instance the child of another.
 
     Both are in its row, too: if they change, the row is due for a save.
@@ -62,7 +62,7 @@ def refuse_adoption(child: Instance, parent: Instance) -> None:
         raise LineageRefused(parent.address, child.address, reason)
 
 
-def detach(child: Instance) -> Instance | None:
+def detach_child(child: Instance) -> Instance | None:
     """Take a child out of its parent's family; return the parent it had."""
     family = child.family
     if family is None or family.parent is None:
@@ -76,7 +76,7 @@ def detach(child: Instance) -> Instance | None:
     return parent
 
 
-def ancestors(
+def ancestors_of(
     instance: Instance, find: Callable[[Address], Instance | None]
 ) -> Iterator[Address]:
     """Yield who stands above an instance, the nearest first.

@@ -13,17 +13,15 @@ import attrs
 
 from persistence import Address, Handle
 
-from ..errors.agents import OutOfRuntime
+from ..errors import OutOfRuntime
 from .mailbox import Envelope, Mailbox
 from .phases import STOPPED, OnParentStop, Phase
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ..fairness.account import Ticket
-    from ..fairness.policy import Priority
-    from ..tenants.policy import TenantPolicy
-    from ..tenants.request import RequestContext
+    from ..fairness import Priority, Ticket
+    from ..tenants import RequestContext, TenantPolicy
     from .agent import Agent
     from .context import AgentContext
     from .manager_info import Kind

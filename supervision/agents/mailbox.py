@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ..fairness.policy import Priority
+from ..fairness import Priority
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
-    from ..fairness.backpressure import Tally
-    from ..tenants.request import RequestContext
+    from ..fairness import Tally
+    from ..tenants import RequestContext
     from .staging import Delivery
 
 __all__ = ["Envelope", "Mailbox"]

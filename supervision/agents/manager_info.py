@@ -9,7 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..execution.offload import Offloader
+    from ..execution import Offloader
     from .agent import Agent
     from .context import AgentContext
     from .extension import Extension

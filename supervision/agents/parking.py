@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..host.runtime import Runtime
+    from ..host import Runtime
     from .instance import Instance
 
 __all__ = ["Parked"]

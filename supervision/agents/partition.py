@@ -12,17 +12,15 @@ from persistence import Address, Claim, Key, Quarantine
 if TYPE_CHECKING:
     import asyncio
 
-    from ..declaration.messages import HandlerSpec
-    from ..fairness.backpressure import Tally
-    from ..loop.loop_time import LoopTime
-    from ..tenants.policy import TenantPolicy
+    from ..declaration import HandlerSpec
+    from ..fairness import Tally
+    from ..loop import LoopTime
+    from ..tenants import TenantPolicy
 
-from ..telemetry.attributes import STAMP
-from ..telemetry.counters import Counters
-from ..telemetry.latency import Pulse
+from ..telemetry import STAMP, Counters, Pulse
 
 if TYPE_CHECKING:
-    from ..messaging.partition_letters import LetterBox
+    from ..messaging import LetterBox
 
 __all__ = ["REMEMBERED", "Partition"]
 

@@ -12,7 +12,7 @@ from .phases import Durability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..loop.blocking import BlockingPolicy
+    from ..loop import BlockingPolicy
 
 __all__ = [
     "GiveUp",

@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar, final
 
-from ..errors.agents import AgentNotFound
-from ..errors.usage import NotPicklable
+from ..errors import AgentNotFound, NotPicklable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from persistence import Address, Key
 
-    from ..declaration.messages import Message
-    from ..fairness.policy import Priority
-    from ..host.runtime import Runtime
-    from ..loop.loop_time import Meter
-    from ..tenants.request import RequestContext
+    from ..declaration import Message
+    from ..fairness import Priority
+    from ..host import Runtime
+    from ..loop import Meter
+    from ..tenants import RequestContext
     from .instance import Instance
     from .manager_info import Kind
 

@@ -9,18 +9,21 @@ import attrs
 
 from persistence import Address, Codec, Record, build_codec
 
-from ..declaration.fields import decorated
-from ..declaration.message_codec import Wire
-from ..declaration.messages import HandlerSpec, Message, read_handlers
-from ..declaration.upcasts import read_upcasts
-from ..errors.messaging import NotHandled
-from ..errors.usage import HandlerError
+from ..declaration import (
+    HandlerSpec,
+    Message,
+    Wire,
+    decorated,
+    read_handlers,
+    read_upcasts,
+)
+from ..errors import HandlerError, NotHandled
 from .agent import Agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..declaration.offload import Offload
+    from ..declaration import Offload
     from .instance import Instance
 
 __all__ = [

@@ -14,7 +14,7 @@ from cronsim import CronSim, CronSimError
 
 from persistence import InvalidKey, Key, Letter, check_key
 
-from ..errors.messaging import InvalidSchedule
+from ..errors import InvalidSchedule
 
 __all__ = ["Schedule", "Timing", "next_due", "schedule_of", "timer_id", "timing"]
 

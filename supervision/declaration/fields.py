@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import attrs
 
-from ..errors.usage import HandlerError
+from ..errors import HandlerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

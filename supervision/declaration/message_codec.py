@@ -20,7 +20,7 @@ from persistence import (
     build_codec,
 )
 
-from ..errors.messaging import UnstorableMessage
+from ..errors import UnstorableMessage
 from .messages import HandlerSpec, Message
 from .upcasts import Upcast, read_upcasts
 

@@ -12,8 +12,8 @@ import attrs
 
 from persistence import Key  # noqa: TC001  annotates a field of a message
 
-from ..errors.usage import HandlerError
-from ..fairness.policy import Priority
+from ..errors import HandlerError
+from ..fairness import Priority
 from .fields import check_class, check_fields
 from .offload import Offload, check_importable, check_offload
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..errors.usage import HandlerError
+from ..errors import HandlerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

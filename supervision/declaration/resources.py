@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors.agents import UnknownResource
+from ..errors import UnknownResource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeGuard
 
-from ..errors.usage import HandlerError
+from ..errors import HandlerError
 
 __all__ = ["Upcast", "read_upcasts", "upcast"]
 

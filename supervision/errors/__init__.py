@@ -43,3 +43,83 @@ the text that is kept of an error that user code has raised.
 """
 
 from __future__ import annotations
+
+from .agents import (
+    AgentCrashed,
+    AgentNotFound,
+    DuplicateManager,
+    HostClosed,
+    LineageRefused,
+    OffloadFailed,
+    OutOfRuntime,
+    Quarantined,
+    ShutdownIncomplete,
+    StartFailed,
+    StopTimeout,
+    UnknownManager,
+    UnknownResource,
+)
+from .arguments import check_account, check_limit, check_seconds, check_stamp
+from .describe import as_told, describe_error
+from .messaging import (
+    AskCycle,
+    AskTimeout,
+    IdempotencyMismatch,
+    InvalidSchedule,
+    LetterNotFound,
+    MailboxFull,
+    MailroomFull,
+    NotHandled,
+    NotServed,
+    Overloaded,
+    UnstorableMessage,
+)
+from .tenants import InvalidPolicy, Unaccounted, UnknownTenant
+from .usage import (
+    HandlerError,
+    InvalidArgument,
+    MissingExtra,
+    NotPicklable,
+    PartitionMismatch,
+)
+
+__all__ = [
+    "AgentCrashed",
+    "AgentNotFound",
+    "AskCycle",
+    "AskTimeout",
+    "DuplicateManager",
+    "HandlerError",
+    "HostClosed",
+    "IdempotencyMismatch",
+    "InvalidArgument",
+    "InvalidPolicy",
+    "InvalidSchedule",
+    "LetterNotFound",
+    "LineageRefused",
+    "MailboxFull",
+    "MailroomFull",
+    "MissingExtra",
+    "NotHandled",
+    "NotPicklable",
+    "NotServed",
+    "OffloadFailed",
+    "OutOfRuntime",
+    "Overloaded",
+    "PartitionMismatch",
+    "Quarantined",
+    "ShutdownIncomplete",
+    "StartFailed",
+    "StopTimeout",
+    "Unaccounted",
+    "UnknownManager",
+    "UnknownResource",
+    "UnknownTenant",
+    "UnstorableMessage",
+    "as_told",
+    "check_account",
+    "check_limit",
+    "check_seconds",
+    "check_stamp",
+    "describe_error",
+]

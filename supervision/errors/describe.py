@@ -12,7 +12,7 @@ from persistence import Address, PodsError
 
 from .agents import AgentCrashed
 
-__all__ = ["as_told", "describe"]
+__all__ = ["as_told", "describe_error"]
 
 _MAX_TEXT = 300
 
@@ -25,7 +25,7 @@ def as_told(error: BaseException, address: Address, where: str) -> Exception:
     if not isinstance(error, Exception) or isinstance(
         error, StopIteration | StopAsyncIteration
     ):
-        return AgentCrashed(address, where, describe(error))
+        return AgentCrashed(address, where, describe_error(error))
     if not isinstance(error, PodsError):
         note = f"raised in {where} at {address}; undone"
         # An exception may be frozen; one that is raised again has its note already.
@@ -35,7 +35,7 @@ def as_told(error: BaseException, address: Address, where: str) -> Exception:
     return error
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return type and text of an exception in one short line."""
     kind = type(error).__qualname__
     try:

@@ -28,13 +28,12 @@ from persistence import (
     Writer,
 )
 
-from ..agents.phases import COMMITTING, IDLE, STOPPED
-from ..telemetry.latency import INSTANT
+from ..agents import COMMITTING, IDLE, STOPPED
+from ..telemetry import INSTANT
 from .snapshot import landed, restore, save_unit, stored, stored_revision
 
 if TYPE_CHECKING:
-    from ..agents.instance import Instance
-    from ..agents.mailbox import Envelope
+    from ..agents import Envelope, Instance
     from .turn import Hooks, Turn
 
 __all__ = ["Endings"]

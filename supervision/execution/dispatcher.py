@@ -15,30 +15,36 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..agents.phases import READY, RUNNING
-from ..fairness.account import RETURNING, Account, Resource, Ticket
-from ..fairness.backpressure import Admission, Tally
-from ..fairness.pacing import Pace
-from ..fairness.policy import DispatchPolicy, Priority, Share
-from ..fairness.queue import FairQueue
-from ..fairness.statistics import (
+from ..agents import READY, RUNNING
+from ..fairness import (
+    RETURNING,
+    Account,
+    Admission,
+    DispatchPolicy,
     DispatchStatistics,
+    FairQueue,
+    Pace,
+    Priority,
+    Resource,
     ResourceNumbers,
+    Share,
     ShareNumbers,
+    Tally,
+    Ticket,
     lag_of,
     resource_numbers,
 )
-from ..telemetry.attributes import partition_extra
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Clock, Handle
 
-    from ..agents.instance import Instance, Seeker
-    from ..declaration.messages import HandlerSpec
-    from ..fairness.usage import History
-    from ..loop.tasks import Workers
+    from ..agents import Instance, Seeker
+    from ..declaration import HandlerSpec
+    from ..fairness import History
+    from ..loop import Workers
     from .turns import Turns
 
 __all__ = ["Dispatcher"]

@@ -18,20 +18,17 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 from attrs import validators
 
-from ..agents.spec import offloaded
-from ..loop.limiter import Permits
-from ..loop.processes import Child, Children
-from ..loop.threads import JOB, Job, Threads
-from ..telemetry.attributes import partition_extra
+from ..agents import offloaded
+from ..loop import JOB, Child, Children, Job, Permits, Threads
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Address
 
-    from ..agents.agent import Agent
-    from ..agents.instance import Instance
-    from ..declaration.messages import HandlerSpec
+    from ..agents import Agent, Instance
+    from ..declaration import HandlerSpec
 
 __all__ = ["OffloadPolicy", "Offloader", "Seats"]
 

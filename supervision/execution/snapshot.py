@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from persistence import Operation, Record, RecordKind, Save, Unit
 
-from ..errors.agents import OutOfRuntime
+from ..errors import OutOfRuntime
 
 if TYPE_CHECKING:
-    from ..agents.instance import Instance
+    from ..agents import Instance
 
 __all__ = [
     "Mark",

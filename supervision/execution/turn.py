@@ -13,10 +13,7 @@ from .snapshot import Mark, save_unit
 if TYPE_CHECKING:
     import asyncio
 
-    from ..agents.instance import Instance
-    from ..agents.mailbox import Envelope
-    from ..agents.partition import Partition
-    from ..agents.staging import Staged
+    from ..agents import Envelope, Instance, Partition, Staged
 
 __all__ = ["Hooks", "Turn"]
 

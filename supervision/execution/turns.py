@@ -17,19 +17,17 @@ from persistence import (
     UnstorableState,
 )
 
-from ..agents.phases import RUNNING
-from ..errors.describe import as_told
-from ..errors.messaging import MailboxFull, MailroomFull, Overloaded, UnstorableMessage
-from ..telemetry.attributes import STAMP
+from ..agents import RUNNING
+from ..errors import MailboxFull, MailroomFull, Overloaded, UnstorableMessage, as_told
+from ..telemetry import STAMP
 from .snapshot import Mark, keep, mark, restore
 from .turn import Hooks, Turn
 
 if TYPE_CHECKING:
-    from ..agents.instance import Instance
-    from ..agents.mailbox import Envelope
-    from ..declaration.messages import HandlerSpec
-    from ..loop.loop_time import Meter
-    from ..telemetry.spans import Telemetry
+    from ..agents import Envelope, Instance
+    from ..declaration import HandlerSpec
+    from ..loop import Meter
+    from ..telemetry import Telemetry
     from .commit import Endings
 
 __all__ = ["Turns"]

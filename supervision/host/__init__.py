@@ -1,3 +1,23 @@
-"""supervision/host."""
+"""Builds one host from its parts, and is the face that users see of it."""
 
 from __future__ import annotations
+
+from .host import Host, HostStatistics
+from .manager import InstanceManager, ManagerStatistics
+from .oversight import Oversight
+from .partition_handle import PartitionHandle
+from .policy import HostPolicy
+from .runtime import Runtime
+from .shutdown import ShutdownReport
+
+__all__ = [
+    "Host",
+    "HostPolicy",
+    "HostStatistics",
+    "InstanceManager",
+    "ManagerStatistics",
+    "Oversight",
+    "PartitionHandle",
+    "Runtime",
+    "ShutdownReport",
+]

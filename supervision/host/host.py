@@ -16,21 +16,19 @@ from persistence import (
     open_store,
 )
 
-from ..agents.agent import Agent
-from ..agents.phases import Durability
-from ..agents.policy import ManagerPolicy, RestartPolicy
-from ..agents.spec import AgentSpec
-from ..declaration.resources import check_needs
-from ..errors.agents import DuplicateManager, HostClosed, ShutdownIncomplete
-from ..errors.arguments import check_limit
-from ..errors.usage import InvalidArgument, NotPicklable
-from ..loop.completion import finish
-from ..loop.loop_time import HandlerTime, handler_times
-from ..monitoring.diagnosis import examine
-from ..monitoring.health import Extent, HealthReport, Verdict
-from ..monitoring.readings import glance, host_load
-from ..tenants.directory import TenantDirectory
-from ..tenants.request import RequestContext
+from ..agents import Agent, AgentSpec, Durability, ManagerPolicy, RestartPolicy
+from ..declaration import check_needs
+from ..errors import (
+    DuplicateManager,
+    HostClosed,
+    InvalidArgument,
+    NotPicklable,
+    ShutdownIncomplete,
+    check_limit,
+)
+from ..loop import HandlerTime, finish, handler_times
+from ..monitoring import Extent, HealthReport, Verdict, examine, glance, host_load
+from ..tenants import RequestContext, TenantDirectory
 from .manager import InstanceManager
 from .partition_handle import PartitionHandle
 from .policy import HostPolicy

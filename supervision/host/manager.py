@@ -21,19 +21,13 @@ from persistence import (
     key_to_text,
 )
 
-from ..agents.context import PLAIN
-from ..agents.manager_info import Kind
-from ..agents.phases import IDLE, STARTING, STOPPED, Durability, Phase
-from ..errors.arguments import check_limit
-from ..errors.usage import NotPicklable
-from ..lifecycle.registry import Registry
-from ..messaging.calls import Asking
+from ..agents import IDLE, PLAIN, STARTING, STOPPED, Durability, Kind, Phase
+from ..errors import NotPicklable, check_limit
+from ..lifecycle import Registry
+from ..messaging import Asking
 
 if TYPE_CHECKING:
-    from ..agents.instance import Instance
-    from ..agents.policy import ManagerPolicy
-    from ..agents.ref import AgentRef, Referable
-    from ..agents.spec import AgentSpec
+    from ..agents import AgentRef, AgentSpec, Instance, ManagerPolicy, Referable
     from .runtime import Runtime
 
 __all__ = ["InstanceManager", "ManagerStatistics"]

@@ -24,15 +24,13 @@ from persistence import (
     key_from_text,
 )
 
-from ..agents.mailbox import Envelope
-from ..declaration.message_codec import Packed
-from ..errors.agents import AgentNotFound
-from ..errors.arguments import check_account, check_stamp
-from ..errors.messaging import LetterNotFound
-from ..telemetry.attributes import partition_extra
+from ..agents import Envelope
+from ..declaration import Packed
+from ..errors import AgentNotFound, LetterNotFound, check_account, check_stamp
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
-    from ..agents.partition import Partition
+    from ..agents import Partition
     from .runtime import Runtime
 
 __all__ = ["Remedies"]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..execution.offload import Offloader, Seats
-from ..limits.blocked_loop import Offences
-from ..limits.policy_updates import Pinning
-from ..loop.loop_time import Meter
-from ..loop.watchdog import Watchdog
+from ..execution import Offloader, Seats
+from ..limits import Offences, Pinning
+from ..loop import Meter, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from persistence import Clock
 
-    from ..agents.partition import Partition
-    from ..fairness.policy import Share
-    from ..telemetry.spans import Telemetry
-    from ..tenants.directory import TenantDirectory
+    from ..agents import Partition
+    from ..fairness import Share
+    from ..telemetry import Telemetry
+    from ..tenants import TenantDirectory
     from .policy import HostPolicy
 
 __all__ = ["Oversight"]

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from persistence import DeadLetter, Key, check_partition
 
-from ..agents.ref import AgentRef, Referable
-from ..errors.arguments import check_limit, check_stamp
-from ..errors.usage import InvalidArgument, NotPicklable, PartitionMismatch
+from ..agents import AgentRef, Referable
+from ..errors import (
+    InvalidArgument,
+    NotPicklable,
+    PartitionMismatch,
+    check_limit,
+    check_stamp,
+)
 
 if TYPE_CHECKING:
-    from ..tenants.request import RequestContext
+    from ..tenants import RequestContext
     from .manager import InstanceManager, ManagerStatistics
     from .runtime import Runtime
 

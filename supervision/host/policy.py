@@ -9,12 +9,12 @@ from attrs import validators
 
 from persistence import CommitPolicy, ReadPolicy
 
-from ..execution.offload import OffloadPolicy
-from ..fairness.policy import DispatchPolicy
-from ..loop.watchdog import WatchdogPolicy
-from ..messaging.policy import MailPolicy
-from ..monitoring.health import HealthPolicy
-from ..telemetry.spans import TelemetryPolicy
+from ..execution import OffloadPolicy
+from ..fairness import DispatchPolicy
+from ..loop import WatchdogPolicy
+from ..messaging import MailPolicy
+from ..monitoring import HealthPolicy
+from ..telemetry import TelemetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,40 +19,32 @@ from persistence import (
     Writer,
 )
 
-from ..agents import family as lineage
-from ..agents.phases import SETTLED
-from ..errors.agents import HostClosed
-from ..execution.commit import Endings
-from ..execution.dispatcher import Dispatcher
-from ..execution.turns import Turns
-from ..lifecycle.activation import Lifecycle
-from ..lifecycle.catalog import Finding
-from ..lifecycle.idle import Idle
-from ..lifecycle.reattachment import Homes
-from ..lifecycle.removal import Departures
-from ..lifecycle.stopping import Stopping
-from ..lifecycle.supervisor import Supervisor
-from ..loop.completion import finish
-from ..loop.tasks import Crew, Workers
-from ..messaging.delivery import Post
-from ..messaging.idempotency import Requests
-from ..messaging.mailroom import Mailroom
-from ..monitoring.metrics import Metrics
-from ..placement.ownership import Claims
-from ..telemetry.spans import Telemetry
+from ..agents import SETTLED, attach_child
+from ..errors import HostClosed
+from ..execution import Dispatcher, Endings, Turns
+from ..lifecycle import (
+    Departures,
+    Finding,
+    Homes,
+    Idle,
+    Lifecycle,
+    Stopping,
+    Supervisor,
+)
+from ..loop import Crew, Workers, finish
+from ..messaging import Mailroom, Post, Requests
+from ..monitoring import Metrics
+from ..placement import Claims
+from ..telemetry import Telemetry
 from .operator import Remedies
 from .oversight import Oversight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..agents.agent import Agent
-    from ..agents.extension import Extension
-    from ..agents.instance import Instance
-    from ..agents.mailbox import Envelope
-    from ..agents.partition import Partition
-    from ..lifecycle.registry import Registry
-    from ..tenants.directory import TenantDirectory
+    from ..agents import Agent, Envelope, Extension, Instance, Partition
+    from ..lifecycle import Registry
+    from ..tenants import TenantDirectory
     from .manager import InstanceManager
     from .policy import HostPolicy
 
@@ -223,7 +215,7 @@ class Runtime(Finding):
             return
         parent = self.find(family.lost_parent)
         if parent is not None and parent.phase in SETTLED:
-            lineage.attach(instance, parent, family.on_parent_stop)
+            attach_child(instance, parent, family.on_parent_stop)
 
     def instances(self) -> list[Instance]:
         """Return every live instance of the host."""

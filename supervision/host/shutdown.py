@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..agents.phases import Durability, Phase
-from ..telemetry.attributes import partition_extra
+from ..agents import Durability, Phase
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from persistence import Address
 
-    from ..agents.instance import Instance
+    from ..agents import Instance
     from .runtime import Runtime
 
 __all__ = ["Shutdown", "ShutdownReport"]

@@ -27,21 +27,19 @@ from persistence import (
     StaleRevision,
 )
 
-from ..agents.phases import IDLE, Durability, OnParentStop, Phase
-from ..errors.agents import Quarantined, StartFailed
-from ..errors.describe import describe
+from ..agents import IDLE, Durability, OnParentStop, Phase
+from ..errors import Quarantined, StartFailed, describe_error
 from .removal import Departures, extended_ancestor, release_waiters, report
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from ..agents.instance import Instance
-    from ..execution.commit import Endings
-    from ..execution.turns import Turns
-    from ..loop.tasks import Workers
-    from ..placement.ownership import Claims
-    from ..telemetry.spans import Telemetry
+    from ..agents import Instance
+    from ..execution import Endings, Turns
+    from ..loop import Workers
+    from ..placement import Claims
+    from ..telemetry import Telemetry
 
 __all__ = ["Lifecycle"]
 
@@ -295,7 +293,7 @@ class Lifecycle:
     def failed(self, instance: Instance, error: BaseException, where: str) -> None:
         """Tell who waits for the start that it failed; the mail goes on waiting."""
         address = instance.address
-        failure = StartFailed(address, where, describe(error))
+        failure = StartFailed(address, where, describe_error(error))
         failure.__cause__ = error.with_traceback(None)
         release_waiters(instance, failure)
 

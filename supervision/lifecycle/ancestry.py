@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, RecordError, RecordKind
 
-from ..errors.agents import LineageRefused
+from ..errors import LineageRefused
 
 if TYPE_CHECKING:
-    from ..agents.instance import Instance
+    from ..agents import Instance
     from .catalog import Finding
 
 __all__ = ["ancestry", "refuse_circle"]

@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Clock, Reader, check_key, check_partition
 
-from ..agents import family as lineage
-from ..agents.instance import Instance
-from ..agents.partition import Partition
-from ..agents.phases import SETTLED, OnParentStop, Phase
-from ..errors.agents import HostClosed, Quarantined, UnknownManager
-from ..errors.tenants import UnknownTenant
-from ..errors.usage import InvalidArgument
+from ..agents import SETTLED, Instance, OnParentStop, Partition, Phase, attach_child
+from ..errors import (
+    HostClosed,
+    InvalidArgument,
+    Quarantined,
+    UnknownManager,
+    UnknownTenant,
+)
 from .ancestry import refuse_circle
 
 if TYPE_CHECKING:
-    from ..agents.agent import Agent
-    from ..agents.manager_info import Kind
-    from ..agents.ref import AgentRef
-    from ..execution.dispatcher import Dispatcher
-    from ..host.manager import InstanceManager
-    from ..host.oversight import Oversight
-    from ..placement.ownership import Claims
+    from ..agents import Agent, AgentRef, Kind
+    from ..execution import Dispatcher
+    from ..host import InstanceManager, Oversight
+    from ..placement import Claims
     from .activation import Lifecycle
     from .reattachment import Homes
     from .registry import Registry
@@ -133,7 +131,7 @@ class Finding:
         if instance is not None and instance.live:
             leaving = instance.phase is Phase.STOPPING
             if parent is not None and instance.parent is not parent and not leaving:
-                lineage.attach(instance, parent, on_parent_stop)
+                attach_child(instance, parent, on_parent_stop)
             return instance
         kind = self.manager(address.manager).kind
         check_key(address.key)  # an address made by hand has not been looked at yet
@@ -164,7 +162,7 @@ class Finding:
             instance.crashes = partition.crashed.pop((kind.name, address.key), None)
         home = (parent, on_parent_stop) if parent else self.homes.at_once(address)
         if home is not None:
-            lineage.attach(instance, *home)
+            attach_child(instance, *home)
         self.registries[address.manager].add(instance)
         self.lifecycle.begin(instance)
         return instance
@@ -234,7 +232,7 @@ class Finding:
         """Wait until a resolved child is live; it may have stopped and come again."""
         instance = await self.live(instance)
         if instance.parent is not parent and parent.live:
-            lineage.attach(instance, parent, on_parent_stop)
+            attach_child(instance, parent, on_parent_stop)
         return instance
 
     async def exists(self, address: Address) -> bool:

@@ -11,15 +11,14 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ..agents.family import family_used, is_busy
-from ..agents.phases import Phase
+from ..agents import Phase, family_used, is_busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Clock, Handle
 
-    from ..agents.instance import Instance
+    from ..agents import Instance
 
 __all__ = ["Idle"]
 

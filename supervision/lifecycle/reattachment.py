@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Record, RecordError, RecordKind
 
-from ..agents.phases import SETTLED, OnParentStop
-from ..errors.agents import HostClosed
+from ..agents import SETTLED, OnParentStop
+from ..errors import HostClosed
 from .ancestry import ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..agents.extension import Extension
-    from ..agents.instance import Instance
-    from ..host.runtime import Runtime
+    from ..agents import Extension, Instance
+    from ..host import Runtime
 
 __all__ = ["Homes"]
 

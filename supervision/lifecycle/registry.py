@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from persistence import Address, Key
 
-    from ..agents.instance import Instance
+    from ..agents import Instance
 
 __all__ = ["Registry"]
 

@@ -10,15 +10,13 @@ import attrs
 
 from persistence import PodsError, StaleOwner
 
-from ..agents import family as lineage
-from ..agents.phases import OnParentStop, Phase
-from ..telemetry.attributes import partition_extra
+from ..agents import OnParentStop, Phase, detach_child
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..agents.extension import Extension
-    from ..agents.instance import Instance
+    from ..agents import Extension, Instance
 
 __all__ = [
     "Departures",
@@ -69,8 +67,8 @@ class Departures:
             instance.partition.remember(instance.address, instance.crashes)
         self.unwatch(instance)
         for child in instance.children:  # those that live on, or could not be saved
-            lineage.detach(child)
-        lineage.detach(instance)
+            detach_child(child)
+        detach_child(instance)
         self.registrar.forget(instance)
         if instance.kind.extension is not None:
             instance.kind.extension.stopped(instance)

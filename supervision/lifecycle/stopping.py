@@ -10,22 +10,19 @@ import attrs
 
 from persistence import Clock, StaleOwner, StaleRevision, StoreError
 
-from ..agents import family as lineage
-from ..agents.mailbox import Envelope
-from ..agents.phases import OnParentStop, Phase
-from ..declaration.messages import ParentStopped
-from ..errors.agents import AgentNotFound, HostClosed, StopTimeout
-from ..execution.snapshot import unsaved
+from ..agents import Envelope, OnParentStop, Phase, detach_child
+from ..declaration import ParentStopped
+from ..errors import AgentNotFound, HostClosed, StopTimeout
+from ..execution import unsaved
 from .removal import Departures, refuse_mail, release_waiters, report, settle_stoppers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..agents.instance import Instance
-    from ..execution.commit import Endings
-    from ..execution.turns import Turns
-    from ..loop.tasks import Crew
-    from ..telemetry.spans import Telemetry
+    from ..agents import Instance
+    from ..execution import Endings, Turns
+    from ..loop import Crew
+    from ..telemetry import Telemetry
 
 __all__ = ["Stopping"]
 
@@ -162,7 +159,7 @@ class Stopping:
             if policy is OnParentStop.STOP:
                 stopping.append(self.stop(child, discard=instance.discard))
                 continue
-            lineage.detach(child)
+            detach_child(child)
             if policy is OnParentStop.NOTIFY:
                 self._notify(child, instance)
         if not stopping:

@@ -20,17 +20,16 @@ from persistence import (
     Writer,
 )
 
-from ..agents.phases import Phase
-from ..agents.policy import GiveUp, RestartAfter, StayDown, decide
-from ..errors.agents import AgentCrashed, Quarantined
-from ..execution.snapshot import save_unit
-from ..telemetry.attributes import partition_extra
+from ..agents import GiveUp, Phase, RestartAfter, StayDown, decide
+from ..errors import AgentCrashed, Quarantined
+from ..execution import save_unit
+from ..telemetry import partition_extra
 from .removal import refuse_mail
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ..agents.instance import Instance
+    from ..agents import Instance
     from .activation import Lifecycle
 
 __all__ = ["Supervisor"]

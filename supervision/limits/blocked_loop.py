@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..loop.blocking import BlockingPolicy, OnBlock, decide_block
-from ..telemetry.attributes import partition_extra
+from ..loop import BlockingPolicy, OnBlock, decide_block
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persistence import Clock
 
-    from ..agents.instance import Instance
-    from ..agents.partition import Partition
-    from ..loop.loop_time import LoopTime
+    from ..agents import Instance, Partition
+    from ..loop import LoopTime
 
 __all__ = ["Offences"]
 

@@ -11,17 +11,16 @@ import attrs
 
 from persistence import Clock, Handle
 
-from ..errors.tenants import UnknownTenant
-from ..fairness.policy import Share
-from ..telemetry.attributes import partition_extra
+from ..errors import UnknownTenant
+from ..fairness import Share
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..agents.partition import Partition
-    from ..telemetry.spans import Telemetry
-    from ..tenants.directory import PolicyChange, TenantDirectory
-    from ..tenants.policy import TenantPolicy
+    from ..agents import Partition
+    from ..telemetry import Telemetry
+    from ..tenants import PolicyChange, TenantDirectory, TenantPolicy
 
 __all__ = ["Pinning"]
 

@@ -18,7 +18,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
-    from ..agents.instance import Instance
+    from ..agents import Instance
 
 __all__ = ["HandlerTime", "LoopTime", "Meter", "Running", "handler_times"]
 

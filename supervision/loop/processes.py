@@ -15,8 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..errors.agents import OffloadFailed
-from ..errors.describe import describe
+from ..errors import OffloadFailed, describe_error
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -62,7 +61,7 @@ class Child:
         try:
             request = pickle.dumps((function, message))
         except Exception as error:
-            raise OffloadFailed(address, handler, describe(error)) from error
+            raise OffloadFailed(address, handler, describe_error(error)) from error
         try:
             pipe = self._pipe or self._start()
             pipe.send_bytes(request)
@@ -171,5 +170,5 @@ def _failure(error: Exception) -> bytes:
         packed = pickle.dumps((False, error))
         pickle.loads(packed)  # noqa: S301  a class may pickle and not unpickle
     except Exception:  # noqa: BLE001  its class is the user's
-        return pickle.dumps((False, describe(error)))
+        return pickle.dumps((False, describe_error(error)))
     return packed

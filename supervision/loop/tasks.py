@@ -12,7 +12,7 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 
-from ..telemetry.attributes import NO_PARTITION, STAMP, partition_extra
+from ..telemetry import NO_PARTITION, STAMP, partition_extra
 
 __all__ = ["Crew", "Workers"]
 

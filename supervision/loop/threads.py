@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from ..errors.agents import OutOfRuntime
+from ..errors import OutOfRuntime
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
-from ..telemetry.attributes import partition_extra
+from ..telemetry import partition_extra
 from .blocking import BlockingPolicy
 
 if TYPE_CHECKING:

@@ -1,3 +1,12 @@
-"""supervision/messaging."""
+"""Takes a message from its sender to a mailbox, at once or as a stored letter."""
 
 from __future__ import annotations
+
+from .calls import Asking
+from .delivery import Post
+from .idempotency import Requests
+from .mailroom import Mailroom
+from .partition_letters import LetterBox
+from .policy import MailPolicy
+
+__all__ = ["Asking", "LetterBox", "MailPolicy", "Mailroom", "Post", "Requests"]

@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING
 
 from persistence import Handle, PodsError
 
-from ..agents.mailbox import Envelope
-from ..agents.phases import IDLE, STOPPED
-from ..errors.arguments import check_seconds
-from ..errors.messaging import AskCycle
+from ..agents import IDLE, STOPPED, Envelope
+from ..errors import AskCycle, check_seconds
 from .deadlines import Deadlines, expire
 
 if TYPE_CHECKING:
-    from ..agents.instance import Instance
-    from ..agents.manager_info import Kind
-    from ..agents.ref import AgentRef
-    from ..agents.staging import Delivery
-    from ..declaration.messages import HandlerSpec, Message
-    from ..fairness.policy import Priority
-    from ..host.runtime import Runtime
-    from ..tenants.request import RequestContext
+    from ..agents import AgentRef, Delivery, Instance, Kind
+    from ..declaration import HandlerSpec, Message
+    from ..fairness import Priority
+    from ..host import Runtime
+    from ..tenants import RequestContext
 
 __all__ = ["Asking"]
 

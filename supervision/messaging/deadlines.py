@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors.agents import HostClosed
-from ..errors.messaging import AskTimeout
+from ..errors import AskTimeout, HostClosed
 
 if TYPE_CHECKING:
     from persistence import Address, Clock, Handle
 
-    from ..agents.mailbox import Envelope
+    from ..agents import Envelope
 
 __all__ = ["Deadlines", "expire"]
 

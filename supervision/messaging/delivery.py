@@ -14,22 +14,19 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, PodsError, Unit
 
-from ..agents.instance import Instance
-from ..agents.mailbox import Envelope
-from ..agents.phases import IDLE, READY, SETTLED, Phase
-from ..errors.messaging import MailboxFull, Overloaded
-from ..fairness.policy import Priority
-from ..lifecycle.removal import refuse_mail, release_waiters
-from ..telemetry.attributes import partition_extra
-from ..telemetry.spans import end_span
+from ..agents import IDLE, READY, SETTLED, Envelope, Instance, Phase
+from ..errors import MailboxFull, Overloaded
+from ..fairness import Priority
+from ..lifecycle import refuse_mail, release_waiters
+from ..telemetry import end_span, partition_extra
 from .deadlines import Deadlines
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from ..agents.timers import Timing
-    from ..declaration.messages import Message
-    from ..host.runtime import Runtime
+    from ..agents import Timing
+    from ..declaration import Message
+    from ..host import Runtime
     from .staged_letters import Posting
 
 __all__ = ["Post"]

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter, Store
 
-from ..agents.partition import Partition
-from ..errors.tenants import UnknownTenant
-from ..telemetry.attributes import NO_PARTITION, partition_extra
+from ..agents import Partition
+from ..errors import UnknownTenant
+from ..telemetry import NO_PARTITION, partition_extra
 from .partition_letters import LetterBox, box_of
 
 if TYPE_CHECKING:
-    from ..host.runtime import Runtime
-    from ..tenants.directory import PolicyChange
+    from ..host import Runtime
+    from ..tenants import PolicyChange
 
 __all__ = ["Rounds"]
 

@@ -22,16 +22,14 @@ from persistence import (
     check_key,
 )
 
-from ..errors.messaging import AskTimeout, IdempotencyMismatch
-from ..errors.usage import InvalidArgument
+from ..errors import AskTimeout, IdempotencyMismatch, InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ..agents.partition import Partition
-    from ..agents.staging import Delivery, Staged
-    from ..declaration.message_codec import Packed, Wire
-    from ..host.runtime import Runtime
+    from ..agents import Delivery, Partition, Staged
+    from ..declaration import Packed, Wire
+    from ..host import Runtime
 
 __all__ = ["Requests"]
 

@@ -30,12 +30,10 @@ from persistence import (
     key_to_text,
 )
 
-from ..agents.mailbox import Envelope
-from ..agents.timers import Schedule, Timing, next_due, schedule_of
-from ..declaration.message_codec import Packed
-from ..errors.describe import describe
-from ..errors.messaging import InvalidSchedule, MailroomFull
-from ..telemetry.attributes import partition_extra
+from ..agents import Envelope, Schedule, Timing, next_due, schedule_of
+from ..declaration import Packed
+from ..errors import InvalidSchedule, MailroomFull, describe_error
+from ..telemetry import partition_extra
 from .due_letters import Rounds
 from .partition_letters import LetterBox, Place, box_of
 from .staged_letters import CallingOff, Carried, Posting
@@ -44,9 +42,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from ..agents.instance import Instance
-    from ..agents.partition import Partition
-    from ..host.runtime import Runtime
+    from ..agents import Instance, Partition
+    from ..host import Runtime
 
 __all__ = ["Mailroom"]
 
@@ -234,7 +231,9 @@ class Mailroom:
         """Store that a letter was handled in vain; bury it when that is enough."""
         tries = letter.tries + 1
         if final or tries >= self._policy.max_tries:
-            self._bury(partition, attrs.evolve(letter, tries=tries), describe(error))
+            self._bury(
+                partition, attrs.evolve(letter, tries=tries), describe_error(error)
+            )
             return
         due = self._clock.wall() + self._policy.delay_after(tries)
         self._submit(

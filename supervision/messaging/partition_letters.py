@@ -9,10 +9,10 @@ import attrs
 
 from persistence import Address, Handle, Letter, SpoiledLetter
 
-from ..agents.mailbox import Envelope
+from ..agents import Envelope
 
 if TYPE_CHECKING:
-    from ..agents.partition import Partition
+    from ..agents import Partition
 
 __all__ = ["LetterBox", "Place", "box_of"]
 

@@ -13,9 +13,7 @@ from .partition_letters import Place, box_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..agents.mailbox import Envelope
-    from ..agents.partition import Partition
-    from ..agents.staging import Staged
+    from ..agents import Envelope, Partition, Staged
     from .mailroom import Mailroom
 
 __all__ = ["CallingOff", "Carried", "Posting", "Taking"]

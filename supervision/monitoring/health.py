@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
-from ..telemetry.latency import Vitals
+from ..telemetry import Vitals
 
 if TYPE_CHECKING:
-    from ..fairness.statistics import ResourceNumbers
-    from ..fairness.usage import Blame
+    from ..fairness import Blame, ResourceNumbers
 
 __all__ = [
     "Cause",

@@ -16,8 +16,8 @@ from opentelemetry.metrics import CallbackOptions, Observation, get_meter_provid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ..host.runtime import Runtime
-    from ..loop.loop_time import LoopTime
+    from ..host import Runtime
+    from ..loop import LoopTime
 
 __all__ = ["COUNTERS", "OTHER", "Metrics"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from ..fairness.usage import Period, Stretch
-from ..telemetry.latency import PERIOD
+from ..fairness import Period, Stretch
+from ..telemetry import PERIOD
 from .health import HostLoad, PartitionLoad
 
 if TYPE_CHECKING:
-    from ..agents.partition import Partition
-    from ..fairness.usage import Blame, History
-    from ..host.runtime import Runtime
+    from ..agents import Partition
+    from ..fairness import Blame, History
+    from ..host import Runtime
 
 __all__ = ["glance", "host_load"]
 

@@ -1,3 +1,7 @@
-"""supervision/placement."""
+"""Which host owns a partition."""
 
 from __future__ import annotations
+
+from .ownership import Claims
+
+__all__ = ["Claims"]

@@ -10,12 +10,12 @@ import attrs
 
 from persistence import Claim, StaleOwner, Writer
 
-from ..errors.messaging import NotServed
+from ..errors import NotServed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..agents.partition import Partition
+    from ..agents import Partition
 
 __all__ = ["Claims"]
 

@@ -1,3 +1,28 @@
-"""supervision/telemetry."""
+"""What is emitted about one partition: counters, latency, spans and log records.
+
+``setup`` and ``sdk`` are imported by name: they load the OpenTelemetry SDK.
+"""
 
 from __future__ import annotations
+
+from .attributes import NO_PARTITION, PARTITION_ATTRIBUTE, STAMP, partition_extra
+from .counters import Counters
+from .latency import INSTANT, PERIOD, Pulse, Vitals
+from .logs import PartitionFilter
+from .spans import Telemetry, TelemetryPolicy, end_span
+
+__all__ = [
+    "INSTANT",
+    "NO_PARTITION",
+    "PARTITION_ATTRIBUTE",
+    "PERIOD",
+    "STAMP",
+    "Counters",
+    "PartitionFilter",
+    "Pulse",
+    "Telemetry",
+    "TelemetryPolicy",
+    "Vitals",
+    "end_span",
+    "partition_extra",
+]

@@ -19,7 +19,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..agents.partition import Partition
+    from ..agents import Partition
 
 __all__ = ["INSTANT", "PERIOD", "Pulse", "Vitals", "percentiles"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 
-from ..errors.usage import MissingExtra
+from ..errors import MissingExtra
 from .attributes import NO_PARTITION, partition_extra
 from .spans import TelemetryPolicy
 

@@ -10,8 +10,7 @@ import attrs
 
 from persistence import Clock, SystemClock, check_partition
 
-from ..errors.tenants import UnknownTenant
-from ..errors.usage import InvalidArgument
+from ..errors import InvalidArgument, UnknownTenant
 from .policy import TenantPolicy
 
 __all__ = ["PolicyChange", "TenantDirectory", "Unknown"]

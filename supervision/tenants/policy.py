@@ -15,8 +15,8 @@ from typing import TypeAlias, TypeGuard
 
 import attrs
 
-from ..errors.tenants import InvalidPolicy
-from ..loop.blocking import BlockingPolicy
+from ..errors import InvalidPolicy
+from ..loop import BlockingPolicy
 
 __all__ = ["Setting", "TenantPolicy"]
 

@@ -18,7 +18,7 @@ from supervision import (
     RestartPolicy,
     handler,
 )
-from supervision.agents.family import attach
+from supervision.agents.family import attach_child
 from tests.persistence.doubles import FaultyStore
 from tests.support import (
     Add,
@@ -371,7 +371,7 @@ def test_a_tree_never_spans_partitions() -> None:
             assert parent is not None
             assert child is not None
             with pytest.raises(LineageRefused, match="spans partitions"):
-                attach(child, parent, OnParentStop.STOP)
+                attach_child(child, parent, OnParentStop.STOP)
             assert child.parent is None
 
     asyncio.run(attempt())
