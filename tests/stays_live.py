@@ -12,7 +12,7 @@ _FAULT = "the fault that it injects would meet the hibernation instead of the tu
 _INLINE = "it is about a call that is handled in the caller's own step"
 
 STAYS_LIVE: dict[str, dict[str, str]] = {
-    "tests/supervision/test_letter_races.py": {
+    "tests/supervision/messaging/test_letter_races.py": {
         "test_a_letter_that_is_gone_undoes_the_turn_that_has_handled_it": _COUNTED,
         "test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once": _HELD,
     },
@@ -39,10 +39,10 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
     "tests/pods/test_pod_front_door.py": {
         "test_one_key_in_a_thousand_partitions_is_a_thousand_pods": _INSIDE,
     },
-    "tests/pods/test_pod_growth.py": {
+    "tests/pods/reconciliation/test_pod_growth.py": {
         "test_what_a_pod_costs_grows_linearly": _COUNTED,
     },
-    "tests/pods/test_pod_healing.py": {
+    "tests/pods/reconciliation/test_pod_healing.py": {
         "test_survivors_of_a_quarantined_pod_attach_again": _INSIDE,
         "test_a_crash_loop_of_one_node_ends_in_its_own_quarantine": _INSIDE,
         "test_a_crashed_eager_node_comes_back_by_itself": _INSIDE,
@@ -60,7 +60,7 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_a_foreign_pod_with_the_same_nodes_is_never_healed_or_drawn": _INSIDE,
         "test_two_pod_managers_share_no_children": _INSIDE,
     },
-    "tests/pods/test_pod_mutation.py": {
+    "tests/pods/reconciliation/test_pod_mutation.py": {
         "test_mutating_one_partition_writes_in_no_other": _COUNTED,
         "test_the_owned_subtree_of_a_removed_node_goes_with_it": _INSIDE,
     },
@@ -74,30 +74,30 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_a_kept_ref_wakes_its_node_in_its_place": _INSIDE,
         "test_a_node_woken_while_its_pod_sleeps_is_taken_back": _ALONE,
     },
-    "tests/pods/test_rewiring.py": {
+    "tests/pods/reconciliation/test_rewiring.py": {
         "test_several_changes_of_one_turn_stand_on_each_other": _COUNTED,
     },
-    "tests/supervision/test_crashes.py": {
+    "tests/supervision/lifecycle/test_crashes.py": {
         "test_a_crash_in_stop_disturbs_no_sibling": _COUNTED,
         "test_a_crash_pins_no_state": _COUNTED,
         "test_a_keyboard_interrupt_goes_through_and_undoes_the_message": _INLINE,
         "test_a_restart_builds_the_agent_from_the_last_turn": _COUNTED,
     },
-    "tests/supervision/test_dispatch.py": {
+    "tests/supervision/execution/test_dispatch.py": {
         "test_too_much_mail_of_one_partition_is_refused_and_of_no_other": _INSIDE,
     },
-    "tests/supervision/test_handles.py": {
+    "tests/supervision/host/test_handles.py": {
         "test_a_host_runs_without_a_policy": _INSIDE,
     },
-    "tests/supervision/test_idle.py": {
+    "tests/supervision/lifecycle/test_idle.py": {
         "test_a_timeout_of_zero_hibernates_after_every_use": _COUNTED,
         "test_an_idle_instance_hibernates_and_thaws": _INSIDE,
     },
-    "tests/supervision/test_letters.py": {
+    "tests/supervision/messaging/test_letters.py": {
         "test_a_full_mailbox_leaves_letters_in_the_store": _INSIDE,
         "test_a_turn_that_is_not_saved_sends_nothing": _FAULT,
     },
-    "tests/supervision/test_lineage.py": {
+    "tests/supervision/agents/test_lineage.py": {
         "test_a_child_that_could_not_be_saved_is_still_somebodys_child": _ALONE,
         "test_a_spawned_child_lives_in_the_partition_of_its_parent": _ALONE,
         "test_a_thawed_child_finds_its_parent_again": _ALONE,
@@ -106,22 +106,22 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_children_survive_the_crash_of_their_parent": _ALONE,
         "test_what_is_stored_can_be_adopted": _ALONE,
     },
-    "tests/supervision/test_listing.py": {
+    "tests/supervision/host/test_listing.py": {
         "test_counting_and_listing_touch_only_what_they_return": _INSIDE,
         "test_numbers_tell_live_from_hibernated": _INSIDE,
     },
-    "tests/supervision/test_mailbox.py": {
+    "tests/supervision/agents/test_mailbox.py": {
         "test_a_send_whose_target_went_into_quarantine_is_logged": _HELD,
         "test_a_turn_that_fails_gives_the_room_back": _FAULT,
         "test_turns_that_send_at_the_same_time_share_the_room": _HELD,
     },
-    "tests/supervision/test_metering.py": {
+    "tests/supervision/loop/test_metering.py": {
         "test_a_step_that_is_long_by_what_it_asks_is_a_block_of_its_own": _INLINE,
     },
-    "tests/supervision/test_offload.py": {
+    "tests/supervision/execution/test_offload.py": {
         "test_what_a_thread_writes_after_its_turn_is_not_stored": _ALONE,
     },
-    "tests/supervision/test_one_instance.py": {
+    "tests/supervision/lifecycle/test_one_instance.py": {
         "test_who_waits_for_a_commit_is_answered_although_the_instance_was_dropped": (
             _INSIDE
         ),
@@ -130,21 +130,21 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_a_get_during_hibernation_waits_and_thaws_afresh": _HELD,
         "test_incarnations_count_agent_objects": _COUNTED,
     },
-    "tests/supervision/test_otp.py": {
+    "tests/supervision/lifecycle/test_otp.py": {
         "test_a_tree_stops_from_its_leaves": _COUNTED,
     },
-    "tests/supervision/test_policies_in_force.py": {
+    "tests/supervision/limits/test_policies_in_force.py": {
         "test_what_is_live_goes_on_when_its_tenant_is_removed": _INSIDE,
     },
-    "tests/supervision/test_requests.py": {
+    "tests/supervision/messaging/test_requests.py": {
         "test_a_reply_of_nothing_is_remembered": _INSIDE,
     },
-    "tests/supervision/test_shutdown.py": {
+    "tests/supervision/host/test_shutdown.py": {
         "test_shutdown_ends_at_its_deadline_and_names_the_handler": _INSIDE,
         "test_shutdown_hibernates_everything": _INSIDE,
         "test_shutdown_names_what_it_could_not_save": _FAULT,
     },
-    "tests/supervision/test_stopping.py": {
+    "tests/supervision/lifecycle/test_stopping.py": {
         "test_a_start_hook_whose_state_cannot_be_saved_is_a_failed_start": _COUNTED,
         "test_a_stop_hook_is_a_turn": _COUNTED,
         "test_a_stop_hook_whose_state_cannot_be_saved_is_a_failed_stop": _COUNTED,
@@ -152,12 +152,12 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_an_interval_that_ends_in_mid_turn_saves_after_it": _COUNTED,
         "test_interval_saves_after_the_interval": _COUNTED,
     },
-    "tests/supervision/test_telemetry_metrics.py": {
+    "tests/supervision/monitoring/test_telemetry_metrics.py": {
         "test_counters_never_fall_while_tenants_come_and_go": _COUNTED,
         "test_every_counter_is_exported_and_described": _COUNTED,
         "test_partitions_past_the_first_are_summed_and_totals_stay_true": _COUNTED,
     },
-    "tests/supervision/test_turns.py": {
+    "tests/supervision/execution/test_turns.py": {
         "test_a_batch_shares_one_commit": _COUNTED,
         "test_a_stale_save_drops_the_instance_and_get_thaws_afresh": _INSIDE,
         "test_a_turn_that_changed_nothing_writes_nothing": _COUNTED,

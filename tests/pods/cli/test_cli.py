@@ -12,7 +12,7 @@ import pytest
 from pods import StoreUnavailable
 from pods.cli import main as cli
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_demo_runs_and_leaves_nothing_behind(

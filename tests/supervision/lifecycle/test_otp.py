@@ -195,37 +195,37 @@ async def test_a_loop_of_restarts_leaves_its_manager_in_service(
     assert looping.lookup("bad", partition="acme") is None
 
 
-HERE = "tests/supervision/test_otp.py"
+HERE = "tests/supervision/lifecycle/test_otp.py"
 SHOWN = {
-    "a supervisor starts and ends in order": "tests/supervision/test_shutdown.py::test_shutdown_hibernates_everything",
-    "a start that raises is told to who asked": "tests/supervision/test_crashes.py::test_a_crash_in_start_disturbs_no_sibling",
+    "a supervisor starts and ends in order": "tests/supervision/host/test_shutdown.py::test_shutdown_hibernates_everything",
+    "a start that raises is told to who asked": "tests/supervision/lifecycle/test_crashes.py::test_a_crash_in_start_disturbs_no_sibling",
     "a constructor that raises is told to who asked": "tests/supervision/test_containment.py::test_a_crash_in_a_constructor_disturbs_no_sibling",
-    "a faulty declaration is refused with its reason": "tests/supervision/test_classes.py::test_a_class_that_cannot_work_is_refused_when_it_is_declared",
-    "a stop waits as long as it may": "tests/supervision/test_one_instance.py::test_a_stop_while_running_lets_the_turn_end",
-    "a stop that takes too long is forced": "tests/supervision/test_stopping.py::test_a_stop_timeout_cancels_the_turn_first",
-    "what cannot be forced is named": "tests/supervision/test_stopping.py::test_a_stop_that_does_not_end_is_a_stop_timeout",
-    "children are started, stopped, started again": "tests/supervision/test_one_instance.py::test_stop_and_get_a_thousand_times",
-    "a child that is started twice is one child": "tests/supervision/test_one_instance.py::test_fifty_gets_are_one_start",
-    "stopping what is not there says so": "tests/supervision/test_one_instance.py::test_stopping_what_is_not_live_says_so",
-    "a child that runs under somebody else is refused": "tests/supervision/test_lineage.py::test_a_second_parent_and_a_circle_are_refused",
-    "children are counted by kind": "tests/supervision/test_listing.py::test_numbers_tell_live_from_hibernated",
+    "a faulty declaration is refused with its reason": "tests/supervision/agents/test_classes.py::test_a_class_that_cannot_work_is_refused_when_it_is_declared",
+    "a stop waits as long as it may": "tests/supervision/lifecycle/test_one_instance.py::test_a_stop_while_running_lets_the_turn_end",
+    "a stop that takes too long is forced": "tests/supervision/lifecycle/test_stopping.py::test_a_stop_timeout_cancels_the_turn_first",
+    "what cannot be forced is named": "tests/supervision/lifecycle/test_stopping.py::test_a_stop_that_does_not_end_is_a_stop_timeout",
+    "children are started, stopped, started again": "tests/supervision/lifecycle/test_one_instance.py::test_stop_and_get_a_thousand_times",
+    "a child that is started twice is one child": "tests/supervision/lifecycle/test_one_instance.py::test_fifty_gets_are_one_start",
+    "stopping what is not there says so": "tests/supervision/lifecycle/test_one_instance.py::test_stopping_what_is_not_live_says_so",
+    "a child that runs under somebody else is refused": "tests/supervision/agents/test_lineage.py::test_a_second_parent_and_a_circle_are_refused",
+    "children are counted by kind": "tests/supervision/host/test_listing.py::test_numbers_tell_live_from_hibernated",
     "permanent, transient, temporary; normal, shutdown, abnormal": f"{HERE}::test_what_comes_back_by_itself",
     "a bystander is left alone": f"{HERE}::test_what_comes_back_by_itself",
-    "one for one": "tests/supervision/test_crashes.py::test_a_crash_disturbs_no_sibling",
+    "one for one": "tests/supervision/lifecycle/test_crashes.py::test_a_crash_disturbs_no_sibling",
     "one for one, escalation": f"{HERE}::test_more_crashes_than_the_intensity_end_it",
-    "many restarts are borne while they are slow enough": "tests/supervision/test_restarts.py::test_crashes_outside_the_window_do_not_count",
-    "restarts wait longer and longer": "tests/supervision/test_restarts.py::test_delays_grow_from_zero_to_a_limit",
-    "rest for one: what depends on a lost child goes with it": "tests/pods/test_pod_healing.py::test_the_owned_nodes_of_a_fenced_node_come_back_with_it",
+    "many restarts are borne while they are slow enough": "tests/supervision/agents/test_restarts.py::test_crashes_outside_the_window_do_not_count",
+    "restarts wait longer and longer": "tests/supervision/agents/test_restarts.py::test_delays_grow_from_zero_to_a_limit",
+    "rest for one: what depends on a lost child goes with it": "tests/pods/reconciliation/test_pod_healing.py::test_the_owned_nodes_of_a_fenced_node_come_back_with_it",
     "rest for one: what waits for a failed child comes later": "tests/pods/test_pod_nodes.py::test_what_waited_for_a_failed_node_comes_up_when_it_heals",
     "children start in order": "tests/pods/test_pod_nodes.py::test_eager_nodes_start_in_waves",
     "a tree stops in order": f"{HERE}::test_a_tree_stops_from_its_leaves",
     "a tree comes up again": "tests/pods/test_pod_lineage.py::test_shutdown_and_restart_restore_the_whole_tree",
     "a supervisor in a loop of restarts answers": f"{HERE}::test_a_loop_of_restarts_leaves_its_manager_in_service",
-    "a loop of restarts can be ended": "tests/supervision/test_one_instance.py::test_a_stop_while_backing_off_ends_it",
+    "a loop of restarts can be ended": "tests/supervision/lifecycle/test_one_instance.py::test_a_stop_while_backing_off_ends_it",
     "a child that is not restarted leaves nothing behind": "tests/crash/test_soak.py::test_what_starts_and_stops_leaves_nothing_behind",
-    "many children cost as much each as few": "tests/supervision/test_listing.py::test_a_call_does_not_grow_with_the_host",
-    "a crash is logged with its child and its reason": "tests/supervision/test_telemetry.py::test_restarts_and_quarantines_are_spans",
-    "a new version of the code finds the old state": "tests/supervision/test_classes.py::test_an_old_state_is_lifted_step_by_step",
+    "many children cost as much each as few": "tests/supervision/host/test_listing.py::test_a_call_does_not_grow_with_the_host",
+    "a crash is logged with its child and its reason": "tests/supervision/telemetry/test_telemetry.py::test_restarts_and_quarantines_are_spans",
+    "a new version of the code finds the old state": "tests/supervision/agents/test_classes.py::test_an_old_state_is_lifted_step_by_step",
 }
 ELSEWISE = {
     "init that returns ignore": "An agent has no way to decline its start but to raise.",
@@ -243,7 +243,7 @@ ELSEWISE = {
 
 def test_every_case_is_shown_or_excused() -> None:
     """Row 8: the tests that the table names are there, and nothing is on both sides."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     missing: list[str] = []
     for shown in set(SHOWN.values()):
         file, _, name = shown.partition("::")

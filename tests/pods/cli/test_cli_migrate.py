@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 def old_database(path: Path) -> str:
     """Make the tables of version 1; return the URL of the database."""
-    script = (Path(__file__).parents[1] / "corpus" / "0.1.0-tables-1.sql").read_text(
+    script = (Path(__file__).parents[2] / "corpus" / "0.1.0-tables-1.sql").read_text(
         "utf-8"
     )
     with closing(sqlite3.connect(path, isolation_level=None)) as database:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from supervision.fairness.account import RETURNING, Place, Resource, Ticket
 from supervision.fairness.policy import Priority, Share
 from supervision.fairness.queue import FairQueue
-from tests.fairness import mistakes
-from tests.fairness.search import counterexample, planted, thorough
-from tests.fairness.world import Item, World, make_dice, plain
+from tests.supervision.fairness import mistakes
+from tests.supervision.fairness.search import counterexample, planted, thorough
+from tests.supervision.fairness.world import Item, World, make_dice, plain
 
 __all__: list[str] = []
 

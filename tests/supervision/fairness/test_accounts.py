@@ -15,7 +15,7 @@ from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.queue import FairQueue
 from supervision.fairness.statistics import ShareEventKind, resource_numbers
 from supervision.fairness.usage import Blame
-from tests.fairness.world import Item, World, plain
+from tests.supervision.fairness.world import Item, World, plain
 
 __all__: list[str] = []
 

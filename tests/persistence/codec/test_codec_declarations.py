@@ -163,7 +163,7 @@ def test_importing_the_package_leaves_the_json_machinery_out() -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         text=True,
     )
 

@@ -20,9 +20,9 @@ from supervision.fairness.account import Ticket
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.queue import FairQueue
 from supervision.fairness.virtual_time import Tags
-from tests.fairness import mistakes
-from tests.fairness.search import counterexample, planted, thorough
-from tests.fairness.world import Item, World, make_dice, plain, spread
+from tests.supervision.fairness import mistakes
+from tests.supervision.fairness.search import counterexample, planted, thorough
+from tests.supervision.fairness.world import Item, World, make_dice, plain, spread
 
 __all__: list[str] = []
 

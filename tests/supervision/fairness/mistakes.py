@@ -11,7 +11,7 @@ from supervision.fairness.backpressure import Admission, Refusal, Tally
 from supervision.fairness.policy import DispatchPolicy, Share
 from supervision.fairness.queue import FairQueue
 from supervision.fairness.virtual_time import Tags
-from tests.fairness.world import Item
+from tests.supervision.fairness.world import Item
 
 __all__ = [
     "BanksEverything",

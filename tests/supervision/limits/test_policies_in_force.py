@@ -21,9 +21,8 @@ from supervision import (
     UnknownTenant,
     handler,
 )
+from tests.supervision.tiers import BANK, STARTUP
 from tests.support import Add, Counter, ManualClock, Read, answer, eventually
-
-from .tiers import BANK, STARTUP
 
 __all__: list[str] = []
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from supervision.fairness.backpressure import Admission, Tally
 from supervision.fairness.policy import DispatchPolicy, Share
-from tests.fairness import mistakes
-from tests.fairness.search import counterexample, planted, thorough
-from tests.fairness.world import World, make_dice, plain
+from tests.supervision.fairness import mistakes
+from tests.supervision.fairness.search import counterexample, planted, thorough
+from tests.supervision.fairness.world import World, make_dice, plain
 
 __all__: list[str] = []
 

@@ -18,9 +18,8 @@ from supervision import (
     Unknown,
     UnknownTenant,
 )
+from tests.supervision.tiers import BANK, CREDIT_UNION, STARTUP
 from tests.support import ManualClock
-
-from .tiers import BANK, CREDIT_UNION, STARTUP
 
 FIELDS = {
     "tenant_id",
