@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from ..clock import Clock, Handle
     from ..store import FilesPolicy, Store
 
-__all__ = ["Shelf", "ShelfStatistics"]
+__all__ = ["DatabaseCache", "DatabaseCacheStatistics"]
 
 
 @attrs.frozen(kw_only=True)
-class ShelfStatistics:
+class DatabaseCacheStatistics:
     """What the shelf holds and has done since it was made.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Entry:
 
 
 @attrs.define(eq=False, repr=False)
-class Shelf:
+class DatabaseCache:
     """Lends open databases out, and closes those that nobody wants any more.
 
     Args:
@@ -90,8 +90,8 @@ class Shelf:
     def __repr__(self) -> str:
         return f"<Shelf open={len(self._busy) + len(self._idle)}>"
 
-    def statistics(self) -> ShelfStatistics:
-        return ShelfStatistics(
+    def statistics(self) -> DatabaseCacheStatistics:
+        return DatabaseCacheStatistics(
             open=len(self._busy) + len(self._idle),
             in_use=len(self._busy),
             closing=len(self._leaving) + self._closing,

@@ -20,7 +20,7 @@ from ..errors import SchemaMismatch, StoreError, StoreUnavailable, UnsupportedSt
 from ..memory import MemoryStore
 from ..sqlite.store import SqlStore
 from ..store import FilesPolicy, Loaded, Store
-from .cache import Shelf, ShelfStatistics
+from .cache import DatabaseCache, DatabaseCacheStatistics
 from .layout import FileLayout, url_of
 
 if TYPE_CHECKING:
@@ -72,19 +72,19 @@ class FilesStore(Store):
     )
     _clock: Clock = attrs.field(factory=SystemClock, kw_only=True, alias="clock")
     _layout: FileLayout = attrs.field(init=False)
-    _shelf: Shelf = attrs.field(init=False)
+    _shelf: DatabaseCache = attrs.field(init=False)
     _threads: anyio.CapacityLimiter | None = attrs.field(default=None, init=False)
     # What a partition without a file answers: what one without rows answers.
     _nothing: MemoryStore = attrs.field(factory=MemoryStore, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._layout = FileLayout.of(self._url)
-        self._shelf = Shelf(self._open_one, self._policy, self._clock)
+        self._shelf = DatabaseCache(self._open_one, self._policy, self._clock)
 
     def __repr__(self) -> str:
         return f"<FilesStore {self._url} {self._shelf!r}>"
 
-    def statistics(self) -> ShelfStatistics:
+    def statistics(self) -> DatabaseCacheStatistics:
         """Count the databases that are open."""
         return self._shelf.statistics()
 

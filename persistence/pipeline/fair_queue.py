@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 
 import attrs
 
-__all__ = ["Lanes"]
+__all__ = ["RoundRobinQueue"]
 
 T = TypeVar("T")
 
 
 @attrs.define(eq=False, repr=False)
-class Lanes(Generic[T]):
+class RoundRobinQueue(Generic[T]):
     """First in, first out inside a partition; turn about between partitions.
 
     A partition with ten thousand items delays another one's first item by one item.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["Waiter", "attempt", "fail", "settling", "succeed", "tell_all", "twin"]
+__all__ = ["Waiter", "attempt", "fail", "own_copy", "settling", "succeed", "tell_all"]
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ def fail(future: asyncio.Future[T], error: Exception) -> None:
         future.exception()  # marks it as seen: asyncio would log it otherwise
 
 
-def twin(operation: str, error: Exception) -> PodsError:
+def own_copy(operation: str, error: Exception) -> PodsError:
     """Make an error of one waiter's own from one that many share.
 
     An exception collects the traceback of every task that raises it. A foreign error

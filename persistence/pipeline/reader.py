@@ -17,9 +17,9 @@ import attrs
 from ..errors import RecordError, StoreClosed, StoreUnavailable
 from ..identity import Address, Key, PodsError
 from ..store import Record
-from .fair_queue import Lanes
-from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
-from .shards import Streams
+from .fair_queue import RoundRobinQueue
+from .outcomes import Waiter, attempt, fail, own_copy, settling, succeed, tell_all
+from .shards import ShardWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -143,10 +143,10 @@ class Reader:
     _groups: dict[tuple[str, str], _Group] = attrs.field(
         factory=dict[tuple[str, str], _Group], init=False
     )
-    _turns: Streams[Lanes[_Group]] = attrs.field(init=False)
+    _turns: ShardWorkers[RoundRobinQueue[_Group]] = attrs.field(init=False)
     _depths: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
     _loading: int = attrs.field(default=0, init=False)
-    _questions: Streams[Lanes[_Pending]] = attrs.field(init=False)
+    _questions: ShardWorkers[RoundRobinQueue[_Pending]] = attrs.field(init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _batches: int = attrs.field(default=0, init=False)
     _loaded: int = attrs.field(default=0, init=False)
@@ -157,9 +157,14 @@ class Reader:
     def __attrs_post_init__(self) -> None:
         shards = self._policy.max_shards
         width = self._policy.listings
-        self._turns = Streams(Lanes[_Group], self._serve_load, tasks=shards)
-        self._questions = Streams(
-            Lanes[_Pending], self._serve_question, tasks=shards * width, width=width
+        self._turns = ShardWorkers(
+            RoundRobinQueue[_Group], self._serve_load, tasks=shards
+        )
+        self._questions = ShardWorkers(
+            RoundRobinQueue[_Pending],
+            self._serve_question,
+            tasks=shards * width,
+            width=width,
         )
 
     def __repr__(self) -> str:
@@ -274,7 +279,7 @@ class Reader:
         stream.queue.put(group.partition, group)
         self._turns.wake(stream)
 
-    async def _serve_load(self, turns: Lanes[_Group]) -> None:
+    async def _serve_load(self, turns: RoundRobinQueue[_Group]) -> None:
         group = turns.take()
         if group is not None and (batch := self._take(group)):
             await self._load(group, batch)
@@ -335,7 +340,7 @@ class Reader:
         for waiters, records in zip(batch.values(), found, strict=True):
             if isinstance(records, RecordError):
                 self._unusable += len(waiters)
-                outcomes += [(waiter, twin("load", records)) for waiter in waiters]
+                outcomes += [(waiter, own_copy("load", records)) for waiter in waiters]
             else:
                 self._loaded += len(waiters)
                 for waiter in waiters:  # there is one, and a list takes longer to make
@@ -345,12 +350,12 @@ class Reader:
     def _fail(self, batch: Waiting, error: Exception) -> None:
         self._failed += sum(map(len, batch.values()))
         tell_all(
-            (waiter, twin("load", error))
+            (waiter, own_copy("load", error))
             for waiters in batch.values()
             for waiter in waiters
         )
 
-    async def _serve_question(self, questions: Lanes[_Pending]) -> None:
+    async def _serve_question(self, questions: RoundRobinQueue[_Pending]) -> None:
         question = questions.take()
         if question is not None and not question.left():
             self._failed += not await question.put_to(self._store)

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-__all__ = ["Stream", "Streams"]
+__all__ = ["ShardWorkers", "Stream"]
 
 Q = TypeVar("Q", bound=Sized)
 
@@ -38,7 +38,7 @@ class Stream(Generic[Q]):
 
 
 @attrs.define(eq=False, repr=False)
-class Streams(Generic[Q]):
+class ShardWorkers(Generic[Q]):
     """A queue for each shard, and the tasks that serve them.
 
     Shards take turns: one that was served goes behind those that wait. Tasks are made

@@ -16,9 +16,9 @@ import attrs
 
 from ..errors import StateTooLarge, StoreClosed, StoreError, StoreUnavailable
 from ..store import Claim, Save, Unit
-from .fair_queue import Lanes
-from .outcomes import Waiter, attempt, fail, settling, succeed, tell_all, twin
-from .shards import Streams
+from .fair_queue import RoundRobinQueue
+from .outcomes import Waiter, attempt, fail, own_copy, settling, succeed, tell_all
+from .shards import ShardWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,9 @@ _Waiting = dict[str, list[asyncio.Future[Claim]]]
 class _Shard:
     """What waits for one shard of the store."""
 
-    units: Lanes[_Job] = attrs.field(factory=Lanes[_Job], init=False)
+    units: RoundRobinQueue[_Job] = attrs.field(
+        factory=RoundRobinQueue[_Job], init=False
+    )
     claims: _Waiting = attrs.field(factory=_Waiting, init=False)
 
     def __len__(self) -> int:
@@ -110,7 +112,7 @@ class Writer:
     _policy: CommitPolicy = attrs.field(
         factory=CommitPolicy, kw_only=True, alias="policy"
     )
-    _streams: Streams[_Shard] = attrs.field(init=False)
+    _streams: ShardWorkers[_Shard] = attrs.field(init=False)
     _claiming: int = attrs.field(default=0, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _transactions: int = attrs.field(default=0, init=False)
@@ -120,7 +122,7 @@ class Writer:
     _largest: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._streams = Streams(_Shard, self._serve, tasks=self._policy.max_shards)
+        self._streams = ShardWorkers(_Shard, self._serve, tasks=self._policy.max_shards)
 
     def __repr__(self) -> str:
         return f"<Writer queued={self._queued()} committed={self._committed}>"
@@ -285,7 +287,7 @@ class Writer:
 
     def _fail(self, batch: list[_Job], error: Exception) -> None:
         self._failed += len(batch)
-        tell_all((job, twin("save", error)) for job in batch if not job.left())
+        tell_all((job, own_copy("save", error)) for job in batch if not job.left())
 
     def _take_claims(self, shard: _Shard) -> _Waiting:
         batch = _Waiting()
@@ -309,7 +311,7 @@ class Writer:
         finally:
             for future in (future for waiting in batch.values() for future in waiting):
                 if not future.done():
-                    fail(future, twin("claim", error))
+                    fail(future, own_copy("claim", error))
 
     async def _claim_apart(self, batch: _Waiting) -> None:
         """Claim one by one; what a damaged page keeps from that costs itself only."""

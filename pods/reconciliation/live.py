@@ -25,13 +25,13 @@ from .reports import ReconcileReport
 
 if TYPE_CHECKING:
     from ..topology import Node, NodeSpec
-    from .staged_mutation import Rewiring
+    from .staged_mutation import StagedMutation
 
 __all__ = [
     "LEAVING",
-    "Lookout",
+    "EffectiveTopology",
+    "NodeLookup",
     "PodState",
-    "Shape",
     "log_of",
     "name_of",
     "node_address",
@@ -72,7 +72,7 @@ def stands_in(pod: Address, parent: Address | None) -> bool:
 
 
 @attrs.frozen
-class Shape:
+class EffectiveTopology:
     """What is known of a pod's topology, be it live or not.
 
     Attributes:
@@ -96,7 +96,7 @@ class Shape:
         declared: Topology,
         record: Record | None,
         agent_of_manager: AgentOfManager,
-    ) -> Shape:
+    ) -> EffectiveTopology:
         """Lay what is stored of a pod's topology over what its class declares.
 
         Raises:
@@ -139,18 +139,18 @@ class PodState:
     queue: asyncio.Future[None] | None = None
     healing: asyncio.Event | None = None
     again: bool = False
-    staged: list[Rewiring] = attrs.field(factory=list["Rewiring"])
-    done: list[Rewiring] = attrs.field(factory=list["Rewiring"])
+    staged: list[StagedMutation] = attrs.field(factory=list["StagedMutation"])
+    done: list[StagedMutation] = attrs.field(factory=list["StagedMutation"])
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> EffectiveTopology:
         """What is known of its topology now."""
-        return Shape(
+        return EffectiveTopology(
             self.pod.address, self.declared, self.stored, self.topology, self.problems
         )
 
 
-class Lookout:
+class NodeLookup:
     """Finds the nodes of pods among the instances of one host.
 
     It remembers nodes that were removed, the latest ``MAX_NODES`` of each partition:
@@ -228,7 +228,7 @@ class Lookout:
             return Observed.ATTACHED
         return Observed.MISPLACED
 
-    def node(self, shape: Shape, address: Address) -> NodeSpec | None:
+    def node(self, shape: EffectiveTopology, address: Address) -> NodeSpec | None:
         """Return what a topology says of an address that is named after its pod.
 
         Returns:

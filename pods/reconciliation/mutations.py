@@ -31,24 +31,26 @@ from supervision import HostClosed, Runtime
 
 from ..errors import MutationRefused
 from ..topology import Change, MutationPlan, apply_changes, topology_of
-from .live import Lookout, PodState, log_of, node_address, pod_of, read_stored
+from .live import NodeLookup, PodState, log_of, node_address, pod_of, read_stored
 from .reports import Failure, MutationReport, ReconcileReport
-from .staged_mutation import Rewiring, adopt, topology_record
+from .staged_mutation import StagedMutation, adopt, topology_record
 
 if TYPE_CHECKING:
     from ..topology import Purge, StoredTopology
 
-__all__ = ["Surgery"]
+__all__ = ["Mutations"]
 
 T = TypeVar("T")
 
 Reconcile: TypeAlias = Callable[[PodState, Iterable[str]], Awaitable[ReconcileReport]]
 
 
-class Surgery:
+class Mutations:
     """Adds and removes the nodes of one host's pods; ``reconcile`` starts new ones."""
 
-    def __init__(self, runtime: Runtime, look: Lookout, reconcile: Reconcile) -> None:
+    def __init__(
+        self, runtime: Runtime, look: NodeLookup, reconcile: Reconcile
+    ) -> None:
         self._runtime = runtime
         self._look = look
         self._reconcile = reconcile
@@ -129,7 +131,7 @@ class Surgery:
             if not state.staged:
                 place.set_result(None)
             raise
-        rewiring = Rewiring(state, decided, place, self._look, self._carry_out)
+        rewiring = StagedMutation(state, decided, place, self._look, self._carry_out)
         state.staged.append(rewiring)
         state.pod.staged = [*(state.pod.staged or ()), rewiring]
         return MutationReport(added=decided.added, removed=decided.removed)

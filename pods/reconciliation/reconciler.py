@@ -16,11 +16,19 @@ from persistence import Address, PodsError, Record, RecordError, RecordKind
 from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
 
 from ..topology import Observed, Topology, closure, eager_closure, topology_of
-from .live import Lookout, PodState, Shape, log_of, name_of, node_address, stands_in
-from .mutations import Surgery
+from .live import (
+    EffectiveTopology,
+    NodeLookup,
+    PodState,
+    log_of,
+    name_of,
+    node_address,
+    stands_in,
+)
+from .mutations import Mutations
 from .snapshot import NodeSnapshot, NodeState
 from .startup import Startup
-from .undeclared import Leftovers
+from .undeclared import UndeclaredNodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,10 +56,10 @@ class Reconciler:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._states: dict[Instance, PodState] = {}
-        self._look = Lookout(runtime)
+        self._look = NodeLookup(runtime)
         self._startup = Startup(runtime, self._look)
-        self._surgery = Surgery(runtime, self._look, self.reconcile)
-        self._leftovers = Leftovers(runtime, self._surgery)
+        self._surgery = Mutations(runtime, self._look, self.reconcile)
+        self._leftovers = UndeclaredNodes(runtime, self._surgery)
 
     def __repr__(self) -> str:
         return f"<Reconciler pods={len(self._states)}>"
@@ -129,7 +137,9 @@ class Reconciler:
         owner = shape.topology[spec.owner]
         return node_address(pod, owner.manager, owner.name), spec.on_parent_stop
 
-    def _shape_now(self, pod: Address, rows: Sequence[Record]) -> Shape | None:
+    def _shape_now(
+        self, pod: Address, rows: Sequence[Record]
+    ) -> EffectiveTopology | None:
         """Return what is known of a pod's topology; ``None``: there is no such pod."""
         instance = self._runtime.find(pod)
         state = None if instance is None else self._states.get(instance)
@@ -140,9 +150,9 @@ class Reconciler:
         by_kind = {row.kind: row for row in rows}
         return self._shape(pod, by_kind.get(RecordKind.TOPOLOGY))
 
-    def _shape(self, pod: Address, record: Record | None) -> Shape:
+    def _shape(self, pod: Address, record: Record | None) -> EffectiveTopology:
         declared = _declared(self._runtime.manager(pod.manager).kind.spec.agent)
-        return Shape.of(pod, declared, record, self._look.agent_of)
+        return EffectiveTopology.of(pod, declared, record, self._look.agent_of)
 
     def busy(self, instance: Instance) -> bool:
         """Say whether a pod's nodes are being brought up."""

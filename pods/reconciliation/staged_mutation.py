@@ -14,7 +14,7 @@ import attrs
 from persistence import Operation, Record, RecordKind, Save
 
 from ..topology import TOPOLOGY_VERSION, StoredTopology
-from .live import Lookout, PodState, node_address
+from .live import NodeLookup, PodState, node_address
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from ..topology import MutationPlan
 
-__all__ = ["Rewiring", "adopt", "topology_record"]
+__all__ = ["StagedMutation", "adopt", "topology_record"]
 
 
 @attrs.define(eq=False, repr=False)
-class Rewiring:
+class StagedMutation:
     """What one call of ``context.mutate`` has decided.
 
     Attributes:
@@ -41,7 +41,7 @@ class Rewiring:
     state: PodState
     plan: MutationPlan
     place: asyncio.Future[None]
-    look: Lookout
+    look: NodeLookup
     carry_out: Callable[[PodState, asyncio.Future[None]], None]
     rev: int = 0
 
@@ -82,7 +82,7 @@ def topology_record(state: PodState, stored: StoredTopology, rev: int) -> Record
     )
 
 
-def adopt(state: PodState, plan: MutationPlan, look: Lookout) -> None:
+def adopt(state: PodState, plan: MutationPlan, look: NodeLookup) -> None:
     """Let a pod have the topology that is stored for it now."""
     state.topology, state.problems = plan.topology, plan.problems
     for purge in plan.stored.purging:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..topology import NodeSpec
-    from .live import Lookout, PodState
+    from .live import NodeLookup, PodState
 
 __all__ = ["Startup"]
 
@@ -23,7 +23,7 @@ __all__ = ["Startup"]
 class Startup:
     """Starts, keeps and adopts the nodes of one host's pods."""
 
-    def __init__(self, runtime: Runtime, look: Lookout) -> None:
+    def __init__(self, runtime: Runtime, look: NodeLookup) -> None:
         self._runtime = runtime
         self._look = look
 

@@ -19,9 +19,9 @@ from .live import PodState, log_of, name_of, pod_of, stands_in
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from .mutations import Surgery
+    from .mutations import Mutations
 
-__all__ = ["Leftovers"]
+__all__ = ["UndeclaredNodes"]
 
 _PAGE = 1_000
 _SEEN = 10_000
@@ -30,10 +30,10 @@ _FIRST = "0"
 """Sorts before the name of every node, which begins with a letter."""
 
 
-class Leftovers:
+class UndeclaredNodes:
     """Looks for what the pods of one host have stored beside their topologies."""
 
-    def __init__(self, runtime: Runtime, surgery: Surgery) -> None:
+    def __init__(self, runtime: Runtime, surgery: Mutations) -> None:
         self._runtime = runtime
         self._surgery = surgery
         self._seen: dict[Address, None] = {}

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from persistence import FilesPolicy, MemoryStore, Store, StoreClosed, StoreUnavailable
-from persistence.files.cache import Shelf
+from persistence.files.cache import DatabaseCache
 from tests.support import ManualClock, spin
 
 __all__: list[str] = []
@@ -74,9 +74,9 @@ class Drawer:
 @asynccontextmanager
 async def shelf_of(
     drawer: Drawer, *, max_open: int = 2, clock: ManualClock | None = None
-) -> AsyncGenerator[Shelf]:
+) -> AsyncGenerator[DatabaseCache]:
     policy = FilesPolicy(max_open=max_open, idle_timeout=60)
-    shelf = Shelf(drawer.open, policy, clock or ManualClock())
+    shelf = DatabaseCache(drawer.open, policy, clock or ManualClock())
     shelf.start()
     try:
         yield shelf
@@ -84,7 +84,7 @@ async def shelf_of(
         await shelf.close()
 
 
-async def use(shelf: Shelf, *names: str) -> None:
+async def use(shelf: DatabaseCache, *names: str) -> None:
     for name in names:
         async with shelf.lend(name):
             pass

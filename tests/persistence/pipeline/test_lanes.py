@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence.pipeline.fair_queue import Lanes
+from persistence.pipeline.fair_queue import RoundRobinQueue
 
 __all__: list[str] = []
 
@@ -11,7 +11,7 @@ __all__: list[str] = []
 @given(st.lists(st.sampled_from("abcd"), max_size=40))
 def test_turns_go_round_and_nothing_is_lost(partitions: list[str]) -> None:
     """A6: at any time no partition is served twice while another waits."""
-    lanes: Lanes[tuple[str, int]] = Lanes()
+    lanes: RoundRobinQueue[tuple[str, int]] = RoundRobinQueue()
     for index, partition in enumerate(partitions):
         lanes.put(partition, (partition, index))
     left = {name: partitions.count(name) for name in "abcd"}
@@ -32,7 +32,7 @@ def test_turns_go_round_and_nothing_is_lost(partitions: list[str]) -> None:
 
 def test_a_lane_knows_how_much_waits() -> None:
     """P6: the bound of a partition is asked for before anything is queued."""
-    lanes: Lanes[int] = Lanes()
+    lanes: RoundRobinQueue[int] = RoundRobinQueue()
     for item in range(3):
         lanes.put("acme", item)
     lanes.put("globex", 9)

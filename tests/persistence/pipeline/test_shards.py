@@ -24,7 +24,7 @@ from persistence import (
     Unit,
     Writer,
 )
-from persistence.pipeline.shards import Streams
+from persistence.pipeline.shards import ShardWorkers
 from persistence.testing import save
 from tests.persistence.doubles import reading, writing
 
@@ -227,7 +227,7 @@ async def test_a_shard_without_work_is_forgotten() -> None:
     async def serve(queue: list[asyncio.Event]) -> None:
         queue.pop().set()
 
-    streams: Streams[list[asyncio.Event]] = Streams(list, serve, tasks=3)
+    streams: ShardWorkers[list[asyncio.Event]] = ShardWorkers(list, serve, tasks=3)
     async with asyncio.TaskGroup() as group:
         group.create_task(streams.run())
         for n in range(1_000):

@@ -813,11 +813,11 @@ class TestTwoHosts:
         self, make: Make
     ) -> None:
         """A9: no lost update, also under the same epoch."""
-        async with opened(make, "acme") as store, opened(make) as twin:
+        async with opened(make, "acme") as store, opened(make) as own_copy:
             await store.apply([save("k")])
             answers = [
                 *await store.apply([save("k", 2, b"first")]),
-                *await twin.apply([save("k", 2, b"second")]),
+                *await own_copy.apply([save("k", 2, b"second")]),
             ]
 
         assert answers[0] is None

@@ -65,14 +65,14 @@ async def test_a_context_variable_never_reaches_another_instance(
     """Holds 11: nothing of one tenant's call is in the air for the next one's."""
     stainers = host.manager("stainers", Stainer, durability=Durability.NONE)
     acme = await stainers.get("one", partition="acme")
-    twin = await stainers.get("two", partition="acme")
+    own_copy = await stainers.get("two", partition="acme")
     globex = await stainers.get("one", partition="globex")
     SEEN.set("edge")
 
     await acme.ask(stain())
 
     assert SEEN.get() == "edge"
-    for ref in (twin, globex):
+    for ref in (own_copy, globex):
         assert await ref.ask(look()) == "nothing"
 
 

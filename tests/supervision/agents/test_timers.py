@@ -312,11 +312,11 @@ async def test_the_timers_of_an_instance_are_listed(
     """G7: its own, by when they are due; those of its twins elsewhere are not there."""
     manager = bells(host)
     bell = await manager.get("b", partition="acme")
-    twin = await manager.get("b", partition="globex")
+    own_copy = await manager.get("b", partition="globex")
     await bell.ask(Set({"after": 20.0, "name": "two"}))
     await bell.ask(Set({"after": 10.0, "name": "one"}))
     await bell.ask(Set({"after": 5.0}))
-    await twin.ask(Set({"after": 10.0, "name": "foreign"}))
+    await own_copy.ask(Set({"after": 10.0, "name": "foreign"}))
 
     found = await bell.ask(Timers())
 

@@ -23,7 +23,7 @@ def _shards(registry: Registry) -> dict[str, dict[Key, Instance]]:
     return found
 
 
-class Shelf(dict[str, dict[Key, Instance]]):
+class DatabaseCache(dict[str, dict[Key, Instance]]):
     """A registry's outer map that counts look-ups and refuses to be walked."""
 
     touched = 0
@@ -58,7 +58,7 @@ async def test_counting_and_listing_touch_only_what_they_return() -> None:
             for k in range(100):
                 await counters.get(f"k{k}", partition=f"p{p}")
         registry = host.runtime.registries["counters"]
-        whole, shelf = _shards(registry), Shelf(_shards(registry))
+        whole, shelf = _shards(registry), DatabaseCache(_shards(registry))
         setattr(registry, SHARDS, shelf)
 
         stats = await counters.stats(partition="p7")
