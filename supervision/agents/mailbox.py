@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
-    from ..fairness import Tally
+    from ..fairness import PartitionBacklog
     from ..tenants import RequestContext
     from .staging import Delivery
 
@@ -96,7 +96,7 @@ class Mailbox:
 
     __slots__ = ("_lanes", "_normal", "_tally", "waiting")
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: PartitionBacklog) -> None:
         self.waiting = 0
         self._tally = tally
         self._normal: deque[Envelope] = deque()

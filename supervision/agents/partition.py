@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ..declaration import HandlerSpec
-    from ..fairness import Tally
+    from ..fairness import PartitionBacklog
     from ..loop import LoopTime
     from ..tenants import TenantPolicy
 
@@ -57,7 +57,7 @@ class Partition:
     """
 
     name: str
-    tally: Tally
+    tally: PartitionBacklog
     policy: TenantPolicy
     context: contextvars.Context = attrs.field(init=False)
     counters: Counters = attrs.field(factory=Counters)

@@ -23,13 +23,13 @@ from ..fairness import (
     DispatchPolicy,
     DispatchStatistics,
     FairQueue,
-    Pace,
+    PartitionBacklog,
     Priority,
     Resource,
     ResourceNumbers,
     Share,
     ShareNumbers,
-    Tally,
+    StartPacing,
     Ticket,
     lag_of,
     resource_numbers,
@@ -96,9 +96,9 @@ class Dispatcher:
         self.admission = Admission(policy, self._fair.share, self._per_turn)
         self._seats: dict[Instance, _Seat] = {}
         self._pumping = False
-        self._pace = Pace(policy)
+        self._pace = StartPacing(policy)
         self._tick = 1
-        self._inlined: list[Tally] = []
+        self._inlined: list[PartitionBacklog] = []
         self._accrual: Handle | None = None
         self._context = contextvars.Context()
 
@@ -107,9 +107,9 @@ class Dispatcher:
 
     # What others look at.
 
-    def tally(self, partition: str) -> Tally:
+    def tally(self, partition: str) -> PartitionBacklog:
         """Make the counts of a partition."""
-        return Tally(partition, self.admission)
+        return PartitionBacklog(partition, self.admission)
 
     def statistics(self) -> DispatchStatistics:
         return DispatchStatistics(
@@ -154,7 +154,7 @@ class Dispatcher:
 
     # Turns in their callers' steps.
 
-    def may_inline(self, tally: Tally) -> bool:
+    def may_inline(self, tally: PartitionBacklog) -> bool:
         """Say whether a turn may run in its caller's step, and note that it begins.
 
         It may when it would be the next anyway: nothing of its partition waits, and no
@@ -169,12 +169,12 @@ class Dispatcher:
         tally.began = self._now()
         return tally.inline <= self._inline and tally.owed < self._quantum
 
-    def spent(self, tally: Tally) -> bool:
+    def spent(self, tally: PartitionBacklog) -> bool:
         """Say whether only its share of this pass of the loop keeps a turn waiting."""
         had_enough = 0 < self._inline < tally.inline or tally.owed >= self._quantum
         return had_enough and tally.tick == self._tick and not self._fair.waiting
 
-    def _is_next(self, tally: Tally) -> bool:
+    def _is_next(self, tally: PartitionBacklog) -> bool:
         fair = self._fair
         account = fair.accounts.get(tally.partition)
         if account is None:
@@ -183,7 +183,7 @@ class Dispatcher:
             return False
         return not fair.contending or account.tag <= fair.tags.virtual
 
-    def _begin_tick(self, tally: Tally) -> None:
+    def _begin_tick(self, tally: PartitionBacklog) -> None:
         tally.tick = self._tick
         tally.inline = 0
         if not self._inlined:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .account import RETURNING, Account, Resource, Ticket
-from .backpressure import Admission, Tally
-from .pacing import Pace
+from .backpressure import Admission, PartitionBacklog
+from .pacing import StartPacing
 from .policy import DispatchPolicy, Priority, Share
 from .queue import FairQueue
 from .statistics import (
@@ -14,7 +14,7 @@ from .statistics import (
     lag_of,
     resource_numbers,
 )
-from .usage import Blame, History, Period, Stretch
+from .usage import Blame, History, Period, Usage
 
 __all__ = [
     "RETURNING",
@@ -25,16 +25,16 @@ __all__ = [
     "DispatchStatistics",
     "FairQueue",
     "History",
-    "Pace",
+    "PartitionBacklog",
     "Period",
     "Priority",
     "Resource",
     "ResourceNumbers",
     "Share",
     "ShareNumbers",
-    "Stretch",
-    "Tally",
+    "StartPacing",
     "Ticket",
+    "Usage",
     "lag_of",
     "resource_numbers",
 ]

@@ -13,7 +13,7 @@ import attrs
 
 from .heap import TagHeap
 from .policy import Priority, Share
-from .usage import History, Period, Stretch
+from .usage import History, Period, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ class Account(Generic[T]):
 
     partition: str
     share: Share
-    stretch: Stretch
+    stretch: Usage
     tag: float = 0.0
     seats: int = 0
     waiting: int = 0
@@ -195,13 +195,13 @@ class Account(Generic[T]):
         costs = (self.estimates or {}).values()
         return sum(costs) / max(1, len(costs)) / max(1, self.seats)
 
-    def _turn_over(self, period: Period) -> Stretch:
+    def _turn_over(self, period: Period) -> Usage:
         old = self.stretch
         self.received += old.held
         self.waited_for_seats += old.waited
         self.waited_for_itself += old.own
         self.waited_for_resources += old.lacked
-        self.stretch = Stretch(self.partition, period)
+        self.stretch = Usage(self.partition, period)
         period.stretches.append(self.stretch)
         return self.stretch
 

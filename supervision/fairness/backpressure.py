@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admission",
+    "PartitionBacklog",
     "Refusal",
     "Scope",
-    "Tally",
 ]
 
 Scope: TypeAlias = Literal["partition", "host"]
@@ -74,7 +74,7 @@ class Admission:
         room = self.policy.backlog
         return f"<Admission {self.queued}/{room} refused={self.refused}>"
 
-    def look(self, tally: Tally, *, exempt: bool = False) -> Refusal | None:
+    def look(self, tally: PartitionBacklog, *, exempt: bool = False) -> Refusal | None:
         """Say why one more message of a partition may not wait, or ``None``.
 
         Args:
@@ -91,21 +91,21 @@ class Admission:
         excess = tally.queued - self.limit(tally)
         return None if excess < 0 else self._refuse("partition", excess, tally)
 
-    def limit(self, tally: Tally) -> float:
+    def limit(self, tally: PartitionBacklog) -> float:
         """Return how many messages of a partition may wait at this moment."""
         share = self._share_of(tally.partition)
         left = self.policy.backlog - self.queued
         limit = self.policy.backlog_share * share.weight * left
         return limit if share.backlog is None else min(limit, share.backlog)
 
-    def _refuse(self, scope: Scope, excess: float, tally: Tally) -> Refusal:
+    def _refuse(self, scope: Scope, excess: float, tally: PartitionBacklog) -> Refusal:
         self.refused += 1
         seconds = (excess + 1.0) * self._pace_of(tally.partition)
         return Refusal(scope, min(_LATEST, max(_SOONEST, seconds)))
 
 
 @attrs.define(eq=False)
-class Tally:
+class PartitionBacklog:
     """Counts of one partition that last as long as the host knows it.
 
     Attributes:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .policy import DispatchPolicy
 
-__all__ = ["Pace"]
+__all__ = ["StartPacing"]
 
 _FEW = 2
 """Turns that are begun together before it is known how long they take."""
 
 
-class Pace:
+class StartPacing:
     """The pace of one host's dispatcher.
 
     Args:

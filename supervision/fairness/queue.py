@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from .account import BLOCKED, FULL, IDLE, OVER, READY, Account, Place, Resource, Ticket
 from .heap import TagHeap
 from .statistics import ShareEvent, ShareEventKind, ShareNumbers, event_of, numbers_of
-from .usage import History, Stretch
-from .virtual_time import Tags
+from .usage import History, Usage
+from .virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ class FairQueue(Generic[T]):
         self.contending = 0
         self.accounts: dict[str, Account[T]] = {}
         self.events: deque[ShareEvent] = deque(maxlen=_EVENTS)
-        self.tags: Tags[T] = Tags(policy.estimate)
+        self.tags: VirtualTime[T] = VirtualTime(policy.estimate)
         self._policy = policy
         self._given = share_of
         self._penalties = (*policy.penalties, float("-inf"))
@@ -88,7 +88,7 @@ class FairQueue(Generic[T]):
         if account is None:
             self._forget_some(now)
             share = self.share(partition)
-            stretch = Stretch(partition, self._history.current)
+            stretch = Usage(partition, self._history.current)
             account = Account[T](partition, share, stretch, touched=now)
             self.accounts[partition] = account
             self._sweep.append(account)

@@ -13,11 +13,11 @@ from collections import deque
 
 import attrs
 
-__all__ = ["Blame", "History", "Period", "Stretch"]
+__all__ = ["Blame", "History", "Period", "Usage"]
 
 
 @attrs.define(eq=False)
-class Stretch:
+class Usage:
     """What one partition did in one period.
 
     Attributes:
@@ -47,7 +47,7 @@ class Period:
     """
 
     ends: float
-    stretches: list[Stretch] = attrs.field(factory=list[Stretch])
+    stretches: list[Usage] = attrs.field(factory=list[Usage])
 
 
 @attrs.frozen
@@ -88,14 +88,14 @@ class History:
             self._past.append(self.current)
         return self.current
 
-    def recent(self) -> dict[str, Stretch]:
+    def recent(self) -> dict[str, Usage]:
         """Sum up the kept periods, by partition."""
-        sums: dict[str, Stretch] = {}
+        sums: dict[str, Usage] = {}
         for period in self._past:
             for s in period.stretches:
                 total = sums.get(s.partition)
                 if total is None:
-                    total = sums[s.partition] = Stretch(s.partition, period)
+                    total = sums[s.partition] = Usage(s.partition, period)
                 total.held += s.held
                 total.waited += s.waited
                 total.own += s.own

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .account import Account, Ticket
     from .policy import Share
 
-__all__ = ["Tags"]
+__all__ = ["VirtualTime"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ _SMOOTHING = 0.1
 """Weight of the newest turn in the estimate of its kind."""
 
 
-class Tags(Generic[T]):
+class VirtualTime(Generic[T]):
     """The virtual time of one host, and what it makes of the partitions' tags.
 
     Attributes:

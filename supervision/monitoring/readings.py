@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from ..fairness import Period, Stretch
+from ..fairness import Period, Usage
 from ..telemetry import PERIOD
 from .health import HostLoad, PartitionLoad
 
@@ -22,7 +22,7 @@ _WINDOW = 60.0
 _HOLDERS = 3
 """Partitions at whose door one victim's waiting is laid, those that held most."""
 
-_IDLE = Stretch("", Period(0.0))
+_IDLE = Usage("", Period(0.0))
 """What a partition did of which nothing was seen lately."""
 
 
@@ -85,7 +85,7 @@ def glance(runtime: Runtime) -> int | None:
 def _load(
     runtime: Runtime,
     partition: Partition,
-    recent: Stretch,
+    recent: Usage,
     now: float,
 ) -> PartitionLoad:
     vitals = partition.pulse.vitals(partition, now)

@@ -14,7 +14,7 @@ from persistence import Clock
 from supervision.agents.instance import Instance, Seeker
 from supervision.agents.phases import Phase
 from supervision.execution.turns import Turns
-from supervision.fairness.backpressure import Admission, Tally
+from supervision.fairness.backpressure import Admission, PartitionBacklog
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.statistics import DispatchStatistics
 from supervision.loop.tasks import Workers
@@ -67,9 +67,9 @@ class Rotation:
     def set_share(self, partition: str, share: Share) -> None:
         """Nobody is due more than another."""
 
-    def tally(self, partition: str) -> Tally:
+    def tally(self, partition: str) -> PartitionBacklog:
         self._lanes[partition] = _Lane(self._policy.share.cap)
-        return Tally(partition, self.admission)
+        return PartitionBacklog(partition, self.admission)
 
     def statistics(self) -> DispatchStatistics:
         return DispatchStatistics(
@@ -81,12 +81,12 @@ class Rotation:
             refused=0,
         )
 
-    def spent(self, tally: Tally) -> bool:
+    def spent(self, tally: PartitionBacklog) -> bool:
         lane = self._lanes[tally.partition]
         had_enough = 0 < self._policy.inline < lane.inline and lane.tick == self._tick
         return had_enough and not self._ring
 
-    def may_inline(self, tally: Tally) -> bool:
+    def may_inline(self, tally: PartitionBacklog) -> bool:
         lane = self._lanes[tally.partition]
         if lane.waiting or lane.seats >= lane.cap:
             return False

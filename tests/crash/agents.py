@@ -16,11 +16,11 @@ __all__ = [
     "Look",
     "Mail",
     "Meter",
+    "PartitionBacklog",
     "Post",
     "Receiver",
     "Sender",
     "Sight",
-    "Tally",
     "Team",
     "homes",
     "pad_of",
@@ -103,29 +103,29 @@ class Arrange(Message[None]):
 
 
 @attrs.frozen
-class Tally:
+class PartitionBacklog:
     """Which numbers have come: all up to ``low``, and some beyond it."""
 
     low: int = 0
     beyond: tuple[int, ...] = ()
     twice: int = 0
 
-    def with_number(self, number: int) -> Tally:
+    def with_number(self, number: int) -> PartitionBacklog:
         """Enter one more."""
         if number <= self.low or number in self.beyond:
             return attrs.evolve(self, twice=self.twice + 1)
         low, beyond = self.low, sorted((*self.beyond, number))
         while beyond and beyond[0] == low + 1:
             low = beyond.pop(0)
-        return Tally(low, tuple(beyond), self.twice)
+        return PartitionBacklog(low, tuple(beyond), self.twice)
 
 
 @attrs.frozen
 class Mail:
     """What a receiver has got."""
 
-    letters: Tally = Tally()
-    timers: Tally = Tally()
+    letters: PartitionBacklog = PartitionBacklog()
+    timers: PartitionBacklog = PartitionBacklog()
 
 
 class Count(Message[Mail]):

@@ -28,8 +28,8 @@ from .agents import (
     Look,
     Mail,
     Meter,
+    PartitionBacklog,
     Post,
-    Tally,
     Team,
     homes,
 )
@@ -171,7 +171,7 @@ class _Work:
         await self._see(sender, partition, _POST)
         sent = self.totals[partition, _POST]
         receiver = await self.homes.receivers.get(_POST, partition=partition)
-        wanted = Mail(Tally(sent), Tally(sent // TIMERS))
+        wanted = Mail(PartitionBacklog(sent), PartitionBacklog(sent // TIMERS))
         until = time.monotonic() + _POSTED
         while (mail := await receiver.ask(Count())) != wanted:
             if mail.letters.twice or mail.timers.twice or mail.letters.low > sent:

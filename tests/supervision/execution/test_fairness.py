@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter as Tally
+from collections import Counter as PartitionBacklog
 
 import attrs
 
@@ -45,8 +45,8 @@ async def test_a_flood_of_one_partition_delays_another_by_few_turns() -> None:
 class Gauge:
     """How many handlers are inside at a time, by partition."""
 
-    inside: Tally[str] = attrs.field(factory=Tally[str])
-    most: Tally[str] = attrs.field(factory=Tally[str])
+    inside: PartitionBacklog[str] = attrs.field(factory=PartitionBacklog[str])
+    most: PartitionBacklog[str] = attrs.field(factory=PartitionBacklog[str])
 
 
 class Enter(Message[None]):

@@ -13,7 +13,7 @@ from supervision import (
     Message,
     handler,
 )
-from supervision.fairness.pacing import Pace
+from supervision.fairness.pacing import StartPacing
 from tests.support import ManualClock, eventually, spin
 
 __all__: list[str] = []
@@ -21,7 +21,7 @@ __all__: list[str] = []
 POLICY = DispatchPolicy(quantum=0.008, pump=16)
 
 
-def begun(pace: Pace, now: float, seconds: float = 0.0) -> int:
+def begun(pace: StartPacing, now: float, seconds: float = 0.0) -> int:
     """Count the turns of one round that take no time to begin."""
     pace.begin(now)
     count = 0
@@ -33,7 +33,7 @@ def begun(pace: Pace, now: float, seconds: float = 0.0) -> int:
             return count
 
 
-def rounds(pace: Pace, passes: list[float], seconds: float = 0.0) -> list[int]:
+def rounds(pace: StartPacing, passes: list[float], seconds: float = 0.0) -> list[int]:
     """Count the turns of each round; a pass of the loop takes so long after each."""
     now, found = 0.0, list[int]()
     for passed in passes:
@@ -44,19 +44,19 @@ def rounds(pace: Pace, passes: list[float], seconds: float = 0.0) -> list[int]:
 
 def test_a_rush_begins_with_few_and_grows_while_passes_are_short() -> None:
     """O3, rule 12: up to the most that may be begun together."""
-    assert rounds(Pace(POLICY), [0.0005] * 6) == [2, 4, 8, 16, 16, 16]
+    assert rounds(StartPacing(POLICY), [0.0005] * 6) == [2, 4, 8, 16, 16, 16]
 
 
 def test_long_passes_bring_the_number_down_to_one() -> None:
     """O3: whoever arrives waits for all that were begun."""
     passes = [0.0005, 0.0005, 0.005, 0.005, 0.005, 0.002, 0.002]
 
-    assert rounds(Pace(POLICY), passes) == [2, 4, 8, 4, 2, 1, 1]
+    assert rounds(StartPacing(POLICY), passes) == [2, 4, 8, 4, 2, 1, 1]
 
 
 def test_turns_that_are_known_to_be_long_are_begun_one_by_one() -> None:
     """O3: a short pass says nothing about them."""
-    pace = Pace(POLICY)
+    pace = StartPacing(POLICY)
     rounds(pace, [0.0005] * 6)
 
     assert begun(pace, 1.0, seconds=0.002) == 2
@@ -65,7 +65,7 @@ def test_turns_that_are_known_to_be_long_are_begun_one_by_one() -> None:
 
 def test_a_round_ends_when_its_quantum_is_over() -> None:
     """O3: turns that run where they are begun count for what they took."""
-    pace = Pace(POLICY)
+    pace = StartPacing(POLICY)
     rounds(pace, [0.0005] * 6)
     now = 1.0
 
@@ -79,7 +79,7 @@ def test_a_round_ends_when_its_quantum_is_over() -> None:
 
 
 def test_the_next_rush_begins_with_few_again() -> None:
-    pace = Pace(POLICY)
+    pace = StartPacing(POLICY)
     rounds(pace, [0.0005] * 6)
 
     pace.begin(1.0)
@@ -91,7 +91,7 @@ def test_the_next_rush_begins_with_few_again() -> None:
 
 def test_workers_that_did_not_begin_yet_make_a_crowd() -> None:
     """O3: what arrives by itself counts as well."""
-    pace = Pace(POLICY)
+    pace = StartPacing(POLICY)
     pace.hand(0.0)
     before = pace.crowded
     pace.hand(0.0)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import attrs
 
 from supervision.fairness.account import Account, Resource, Ticket
-from supervision.fairness.backpressure import Admission, Refusal, Tally
+from supervision.fairness.backpressure import Admission, PartitionBacklog, Refusal
 from supervision.fairness.policy import DispatchPolicy, Share
 from supervision.fairness.queue import FairQueue
-from supervision.fairness.virtual_time import Tags
+from supervision.fairness.virtual_time import VirtualTime
 from tests.supervision.fairness.world import Item
 
 __all__ = [
@@ -33,7 +33,7 @@ _Account = Account[Item]
 _Ticket = Ticket[Item]
 
 
-class IgnoresWeights(Tags[Item]):
+class IgnoresWeights(VirtualTime[Item]):
     def serve(self, account: _Account, ticket: _Ticket, now: float) -> None:
         before = account.tag
         super().serve(account, ticket, now)
@@ -45,7 +45,7 @@ class IgnoresWeights(Tags[Item]):
         account.tag = before + now - ticket.started - ticket.charged
 
 
-class ChargesPerDispatch(Tags[Item]):
+class ChargesPerDispatch(VirtualTime[Item]):
     """Takes every item for one of a second."""
 
     def correct(self, account: _Account, ticket: _Ticket, now: float) -> None:
@@ -58,12 +58,12 @@ class ChargesPerDispatch(Tags[Item]):
         super().accrue(account, ticket, ticket.started + 1.0)
 
 
-class BanksItsIdleness(Tags[Item]):
+class BanksItsIdleness(VirtualTime[Item]):
     def start(self, account: _Account) -> None:
         """Leave the tag where it was."""
 
 
-class BanksItsCap(Tags[Item]):
+class BanksItsCap(VirtualTime[Item]):
     most_behind = float("inf")
 
 
@@ -131,5 +131,5 @@ class NeverAges(FairQueue[Item]):
 class FirstComeFirstServed(Admission):
     """Takes everything until the room is full."""
 
-    def look(self, tally: Tally, *, exempt: bool = False) -> Refusal | None:
+    def look(self, tally: PartitionBacklog, *, exempt: bool = False) -> Refusal | None:
         return Refusal("host", 1.0) if self.queued >= self.policy.backlog else None

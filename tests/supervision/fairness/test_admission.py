@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervision.fairness.backpressure import Admission, Tally
+from supervision.fairness.backpressure import Admission, PartitionBacklog
 from supervision.fairness.policy import DispatchPolicy, Share
 from tests.supervision.fairness import mistakes
 from tests.supervision.fairness.search import counterexample, planted, thorough
@@ -41,8 +41,8 @@ def light_partitions_find_room(make: Make, how: settings) -> Callable[[], None]:
         dice = make_dice(seed)
         policy = DispatchPolicy(backlog=room, backlog_share=factor)
         admission = desk(policy, make=make)
-        hogs = [Tally(f"hog{n}", admission) for n in range(number)]
-        light = Tally("light", admission)
+        hogs = [PartitionBacklog(f"hog{n}", admission) for n in range(number)]
+        light = PartitionBacklog("light", admission)
         for _ in range(2 * room):
             hog = dice.choice(hogs)
             if admission.look(hog) is None:
@@ -75,7 +75,7 @@ def test_the_bound_catches_a_queue_without_thresholds() -> None:
 def test_a_flood_of_one_stops_at_its_part_of_the_room() -> None:
     """T8: with a factor of 1 one partition gets half of the room."""
     admission = desk(DispatchPolicy(backlog=1_000))
-    hog = Tally("hog", admission)
+    hog = PartitionBacklog("hog", admission)
 
     while (refusal := admission.look(hog)) is None:
         hog.put()
@@ -94,7 +94,10 @@ def test_a_weight_and_a_limit_of_its_own_move_the_threshold() -> None:
         heavy=Share(weight=3.0),
         limited=Share(weight=3.0, backlog=10),
     )
-    heavy, limited = Tally("heavy", admission), Tally("limited", admission)
+    heavy, limited = (
+        PartitionBacklog("heavy", admission),
+        PartitionBacklog("limited", admission),
+    )
 
     assert admission.limit(heavy) == 3_000
     assert admission.limit(limited) == 10
@@ -111,7 +114,10 @@ def test_a_full_host_says_so_and_keeps_a_reserve() -> None:
     """O10: what is exempt may use the reserve, and not more than that."""
     policy = DispatchPolicy(backlog=100, reserve=0.1)
     admission = desk(policy, hog=Share(weight=1e9))
-    hog, light = Tally("hog", admission), Tally("light", admission)
+    hog, light = (
+        PartitionBacklog("hog", admission),
+        PartitionBacklog("light", admission),
+    )
     for _ in range(100):
         hog.put()
 
@@ -131,7 +137,7 @@ def test_retry_after_grows_with_the_excess_and_the_cost() -> None:
     """O10: it is the time in which the excess is likely to be worked off."""
     policy = DispatchPolicy(backlog=10_000)
     admission = desk(policy, pace=3.0, slow=Share(backlog=1))
-    slow = Tally("slow", admission)
+    slow = PartitionBacklog("slow", admission)
     slow.put()
     at_first = admission.look(slow)
     for _ in range(4):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from supervision.fairness.account import Ticket
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.queue import FairQueue
-from supervision.fairness.virtual_time import Tags
+from supervision.fairness.virtual_time import VirtualTime
 from tests.supervision.fairness import mistakes
 from tests.supervision.fairness.search import counterexample, planted, thorough
 from tests.supervision.fairness.world import Item, World, make_dice, plain, spread
@@ -37,7 +37,7 @@ def with_queue(queue: type[FairQueue[Item]]) -> Make:
     return functools.partial(World, queue_type=queue)
 
 
-def with_tags(tags: type[Tags[Item]]) -> Make:
+def with_tags(tags: type[VirtualTime[Item]]) -> Make:
     return functools.partial(World, tags_type=tags)
 
 

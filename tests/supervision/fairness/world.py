@@ -10,7 +10,7 @@ import attrs
 from supervision.fairness.account import Account, Place, Resource, Ticket
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.queue import FairQueue
-from supervision.fairness.virtual_time import Tags
+from supervision.fairness.virtual_time import VirtualTime
 
 __all__ = ["Item", "World", "make_dice", "plain", "spread"]
 
@@ -30,7 +30,7 @@ class World:
     policy: DispatchPolicy
     shares: Mapping[str, Share] = attrs.field(factory=dict[str, Share])
     queue_type: type[FairQueue[Item]] = FairQueue[Item]
-    tags_type: type[Tags[Item]] = Tags[Item]
+    tags_type: type[VirtualTime[Item]] = VirtualTime[Item]
     on_dispatch: Callable[[Ticket[Item]], None] = lambda _: None
     now: float = 0.0
     queue: FairQueue[Item] = attrs.field(init=False)
