@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 import attrs
 from sqlalchemy.engine import URL, make_url
 
-__all__ = ["Wire", "wired"]
+__all__ = ["MessageCodec", "wired"]
 
 _COMMIT = b"COMMIT\0"
 
 
 @attrs.define(eq=False)
-class Wire:
+class MessageCodec:
     """What lies between; every connection of the store goes through it.
 
     Attributes:
@@ -108,10 +108,10 @@ async def _connect(
 
 
 @asynccontextmanager
-async def wired(url: str) -> AsyncGenerator[Wire]:
+async def wired(url: str) -> AsyncGenerator[MessageCodec]:
     """Lay a wire to the server of a URL, for as long as the block lasts."""
     upstream = make_url(url)
-    wire = Wire()
+    wire = MessageCodec()
 
     async def carry(r: asyncio.StreamReader, w: asyncio.StreamWriter) -> None:
         await wire.carry(upstream, r, w)

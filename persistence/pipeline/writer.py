@@ -75,7 +75,7 @@ class CommitStatistics:
 
 
 @attrs.define(eq=False)
-class _Job(Waiter[None]):
+class _QueuedUnit(Waiter[None]):
     """A unit, and who is told what became of it."""
 
     unit: Unit = attrs.field(kw_only=True)
@@ -90,8 +90,8 @@ _Waiting = dict[str, list[asyncio.Future[Claim]]]
 class _Shard:
     """What waits for one shard of the store."""
 
-    units: RoundRobinQueue[_Job] = attrs.field(
-        factory=RoundRobinQueue[_Job], init=False
+    units: RoundRobinQueue[_QueuedUnit] = attrs.field(
+        factory=RoundRobinQueue[_QueuedUnit], init=False
     )
     claims: _Waiting = attrs.field(factory=_Waiting, init=False)
 
@@ -137,7 +137,7 @@ class Writer:
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         context = contextvars.Context()
-        job = _Job(settling(future), context, future.done, unit=unit)
+        job = _QueuedUnit(settling(future), context, future.done, unit=unit)
         if (error := self._enter(job)) is not None:
             fail(future, error)
         return future
@@ -157,11 +157,11 @@ class Writer:
             ended: gets ``None``, or the error that the future would have failed with.
             context: what it is called in; nothing else may run there meanwhile.
         """
-        job = _Job(ended, context, unit=unit)
+        job = _QueuedUnit(ended, context, unit=unit)
         if (error := self._enter(job)) is not None:
             job.tell_later(error)
 
-    def _enter(self, job: _Job) -> StoreError | None:
+    def _enter(self, job: _QueuedUnit) -> StoreError | None:
         """Queue a unit, or say why it is refused."""
         unit = job.unit
         partition = unit.partition
@@ -235,8 +235,8 @@ class Writer:
     def _queued(self) -> int:
         return sum(len(shard.units) for shard in self._streams)
 
-    def _take(self, shard: _Shard) -> list[_Job]:
-        batch: list[_Job] = []
+    def _take(self, shard: _Shard) -> list[_QueuedUnit]:
+        batch: list[_QueuedUnit] = []
         room = self._policy.max_batch_bytes
         while len(batch) < self._policy.max_units and room > 0:
             job = shard.units.take()
@@ -247,7 +247,7 @@ class Writer:
                 room -= job.size
         return batch
 
-    async def _commit(self, batch: list[_Job]) -> None:
+    async def _commit(self, batch: list[_QueuedUnit]) -> None:
         try:
             answers = await attempt(self._store.apply([job.unit for job in batch]))
         except StoreError as error:
@@ -260,7 +260,7 @@ class Writer:
         else:
             self._settle(batch, answers)
 
-    async def _commit_apart(self, batch: list[_Job], error: Exception) -> None:
+    async def _commit_apart(self, batch: list[_QueuedUnit], error: Exception) -> None:
         """Save one by one, as one unit of the batch has tickled a fault in the store.
 
         Without this, a unit that the driver cannot digest would fail the units of
@@ -277,7 +277,9 @@ class Writer:
             self._fail(batch, StoreClosed())
             raise
 
-    def _settle(self, batch: list[_Job], answers: list[StoreError | None]) -> None:
+    def _settle(
+        self, batch: list[_QueuedUnit], answers: list[StoreError | None]
+    ) -> None:
         refused = len(answers) - answers.count(None)
         self._transactions += 1
         self._refused += refused
@@ -285,7 +287,7 @@ class Writer:
         self._largest = max(self._largest, len(batch))
         tell_all(zip(batch, answers, strict=True))
 
-    def _fail(self, batch: list[_Job], error: Exception) -> None:
+    def _fail(self, batch: list[_QueuedUnit], error: Exception) -> None:
         self._failed += len(batch)
         tell_all((job, own_copy("save", error)) for job in batch if not job.left())
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..loop import LoopTime
     from ..tenants import TenantPolicy
 
-from ..telemetry import STAMP, Counters, Pulse
+from ..telemetry import STAMP, Counters, LatencyWindow
 
 if TYPE_CHECKING:
     from ..messaging import LetterBox
@@ -71,7 +71,7 @@ class Partition:
     )
     box: LetterBox | None = None
     births: int = 0
-    pulse: Pulse = attrs.field(factory=Pulse)
+    pulse: LatencyWindow = attrs.field(factory=LatencyWindow)
     halvings: int = 0
     refused: bool = False
     moved: dict[tuple[str, str], HandlerSpec] | None = None

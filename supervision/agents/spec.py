@@ -12,7 +12,7 @@ from persistence import Address, Codec, Record, build_codec
 from ..declaration import (
     HandlerSpec,
     Message,
-    Wire,
+    MessageCodec,
     decorated,
     read_handlers,
     read_upcasts,
@@ -57,7 +57,7 @@ class AgentSpec:
     read: Callable[[Agent], tuple[object, ...]]
     glance: Callable[[Agent], object]
     handlers: dict[type[object], HandlerSpec]
-    wire: Wire
+    wire: MessageCodec
     has_on_start: bool
     has_on_stop: bool
     fitting: list[object]
@@ -95,7 +95,7 @@ class AgentSpec:
             read=_reader(tuple(a.name for a in fields)),
             glance=attrgetter(*(a.name for a in fields)) if fields else _nothing,
             handlers=handlers,
-            wire=Wire(handlers),
+            wire=MessageCodec(handlers),
             has_on_start=agent.on_start is not Agent.on_start,
             has_on_stop=agent.on_stop is not Agent.on_stop,
             fitting=[attrs.NOTHING] * len(fields),

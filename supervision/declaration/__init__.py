@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from .fields import check_class, check_fields, decorated
-from .message_codec import Packed, Wire
+from .message_codec import EncodedMessage, MessageCodec
 from .messages import HandlerSpec, Message, ParentStopped, handler, read_handlers
 from .offload import Offload
 from .resources import check_needs
 from .upcasts import read_upcasts, upcast
 
 __all__ = [
+    "EncodedMessage",
     "HandlerSpec",
     "Message",
+    "MessageCodec",
     "Offload",
-    "Packed",
     "ParentStopped",
-    "Wire",
     "check_class",
     "check_fields",
     "check_needs",

@@ -27,13 +27,13 @@ from .upcasts import Upcast, read_upcasts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Packed", "Wire"]
+__all__ = ["EncodedMessage", "MessageCodec"]
 
 T = TypeVar("T")
 
 
 @attrs.frozen
-class Packed:
+class EncodedMessage:
     """A message in its stored form.
 
     Attributes:
@@ -54,7 +54,7 @@ class _Box:
     value: object
 
 
-class Wire:
+class MessageCodec:
     """The durable messages of one agent class; codecs are made on first use."""
 
     def __init__(self, handlers: Mapping[type[object], HandlerSpec]) -> None:
@@ -69,7 +69,7 @@ class Wire:
     def __repr__(self) -> str:
         return f"<Wire {', '.join(sorted(self._names))}>"
 
-    def pack(self, message: object, target: Address) -> Packed:
+    def pack(self, message: object, target: Address) -> EncodedMessage:
         """Return the stored form of a message.
 
         Raises:
@@ -81,11 +81,11 @@ class Wire:
             raise UnstorableMessage(target, kind.__qualname__, self._why_not(kind))
         codec = self._codec(kind, target)
         try:
-            return Packed(name, codec.version, codec.encode(message))
+            return EncodedMessage(name, codec.version, codec.encode(message))
         except UnstorableState as error:
             raise UnstorableMessage(target, kind.__qualname__, error.reason) from error
 
-    def unpack(self, packed: Packed, target: Address) -> object:
+    def unpack(self, packed: EncodedMessage, target: Address) -> object:
         """Make the message again.
 
         Raises:

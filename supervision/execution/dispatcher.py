@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..agents import Instance, Seeker
     from ..declaration import HandlerSpec
     from ..fairness import History
-    from ..loop import Workers
+    from ..loop import WorkerPool
     from .turns import Turns
 
 __all__ = ["Dispatcher"]
@@ -78,7 +78,7 @@ class Dispatcher:
         self,
         policy: DispatchPolicy,
         turns: Turns,
-        workers: Workers,
+        workers: WorkerPool,
         clock: Clock,
         share_of: Callable[[str], Share] | None = None,
     ) -> None:

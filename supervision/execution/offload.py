@@ -19,7 +19,14 @@ import attrs
 from attrs import validators
 
 from ..agents import offloaded
-from ..loop import JOB, Child, Children, Job, Permits, Threads
+from ..loop import (
+    OFFLOADED_CALL,
+    ChildProcess,
+    OffloadedCall,
+    PartitionLimiter,
+    ProcessPool,
+    Threads,
+)
 from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
@@ -70,9 +77,9 @@ class Seats(Protocol):
 class _Running:
     """A job that runs, what its turn waits for, and the process that does it."""
 
-    job: Job
+    job: OffloadedCall
     done: asyncio.Future[Outcome]
-    child: Child | None = None
+    child: ChildProcess | None = None
 
 
 class Offloader:
@@ -80,9 +87,9 @@ class Offloader:
 
     def __init__(self, policy: OffloadPolicy) -> None:
         self._policy = policy
-        self._permits = Permits(policy.limit)
+        self._permits = PartitionLimiter(policy.limit)
         self._threads = Threads()
-        self._children = Children(policy.idle_processes)
+        self._children = ProcessPool(policy.idle_processes)
         self._running: set[_Running] = set()
         self._seats: Seats | None = None
 
@@ -124,7 +131,7 @@ class Offloader:
         """
         await self._permit(instance)
         loop = asyncio.get_running_loop()
-        job = Job(instance.address, spec.name, loop)
+        job = OffloadedCall(instance.address, spec.name, loop)
         running = _Running(job, loop.create_future())
         if spec.offload == "process":
             child = running.child = self._children.take()
@@ -134,7 +141,7 @@ class Offloader:
         else:
             call = functools.partial(spec.function, agent, message)
         context = contextvars.copy_context()
-        context.run(JOB.set, job)
+        context.run(OFFLOADED_CALL.set, job)
         self._running.add(running)
         self._threads.run(functools.partial(self._work, running, context, call))
         try:
@@ -239,7 +246,9 @@ class Offloader:
 
 
 def _end_all(
-    children: list[Child], loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]
+    children: list[ChildProcess],
+    loop: asyncio.AbstractEventLoop,
+    ended: asyncio.Future[None],
 ) -> None:
     for child in children:
         child.end()

@@ -25,7 +25,7 @@ from persistence import (
 )
 
 from ..agents import Envelope
-from ..declaration import Packed
+from ..declaration import EncodedMessage
 from ..errors import AgentNotFound, LetterNotFound, check_account, check_stamp
 from ..telemetry import partition_extra
 
@@ -152,7 +152,7 @@ class Remedies:
             target = Address(dead.partition, dead.manager, key_from_text(dead.key))
         except InvalidKey:
             raise LetterNotFound(dead.stamp) from None
-        packed = Packed(dead.message, dead.version, dead.body)
+        packed = EncodedMessage(dead.message, dead.version, dead.body)
         message = runtime.manager(dead.manager).kind.spec.wire.unpack(packed, target)
         letter = Letter(target, "", "", packed.message, packed.version, packed.body)
         return runtime.mailroom.stamped(partition, letter), message

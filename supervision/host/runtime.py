@@ -31,7 +31,7 @@ from ..lifecycle import (
     Stopping,
     Supervisor,
 )
-from ..loop import Crew, Workers, finish
+from ..loop import BackgroundTasks, WorkerPool, finish
 from ..messaging import Mailroom, Post, Requests
 from ..monitoring import Metrics
 from ..placement import Claims
@@ -65,8 +65,8 @@ class Runtime(Finding):
         self.telemetry = Telemetry(policy.telemetry)
         self.writer = Writer(store, policy=policy.commits)
         self.reader = Reader(store, policy=policy.reads)
-        self.crew = Crew()
-        self.workers = Workers()
+        self.crew = BackgroundTasks()
+        self.workers = WorkerPool()
         self.partitions: dict[str, Partition] = {}
         self.oversight = Oversight(
             policy, tenants, self.partitions, clock, self.telemetry

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ..agents import Instance
     from ..execution import Endings, Turns
-    from ..loop import Workers
+    from ..loop import WorkerPool
     from ..placement import Claims
     from ..telemetry import Telemetry
 
@@ -58,7 +58,7 @@ class Lifecycle:
     """
 
     turns: Turns
-    workers: Workers
+    workers: WorkerPool
     claims: Claims
     endings: Endings
     reader: Reader

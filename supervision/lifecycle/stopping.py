@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..agents import Instance
     from ..execution import Endings, Turns
-    from ..loop import Crew
+    from ..loop import BackgroundTasks
     from ..telemetry import Telemetry
 
 __all__ = ["Stopping"]
@@ -41,7 +41,7 @@ class Stopping:
     """
 
     turns: Turns
-    crew: Crew
+    crew: BackgroundTasks
     endings: Endings
     clock: Clock
     telemetry: Telemetry

@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from .blocking import BlockingPolicy, OnBlock, decide_block
 from .completion import finish
-from .limiter import Permits
+from .limiter import PartitionLimiter
 from .loop_time import HandlerTime, LoopTime, Meter, handler_times
-from .processes import Child, Children
-from .tasks import Crew, Workers
-from .threads import JOB, Job, Threads, on_loop
+from .processes import ChildProcess, ProcessPool
+from .tasks import BackgroundTasks, WorkerPool
+from .threads import OFFLOADED_CALL, OffloadedCall, Threads, on_loop
 from .watchdog import Watchdog, WatchdogPolicy
 
 __all__ = [
-    "JOB",
+    "OFFLOADED_CALL",
+    "BackgroundTasks",
     "BlockingPolicy",
-    "Child",
-    "Children",
-    "Crew",
+    "ChildProcess",
     "HandlerTime",
-    "Job",
     "LoopTime",
     "Meter",
+    "OffloadedCall",
     "OnBlock",
-    "Permits",
+    "PartitionLimiter",
+    "ProcessPool",
     "Threads",
     "Watchdog",
     "WatchdogPolicy",
-    "Workers",
+    "WorkerPool",
     "decide_block",
     "finish",
     "handler_times",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-__all__ = ["Permits"]
+__all__ = ["PartitionLimiter"]
 
 
-class Permits:
+class PartitionLimiter:
     """Permits that partitions take in turn, each in the order in which it asked.
 
     A partition that uses up its own limit waits for itself; it takes nothing from the

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
-__all__ = ["Child", "Children", "serve"]
+__all__ = ["ChildProcess", "ProcessPool", "serve"]
 
 Pure: TypeAlias = Callable[[object], object]
 
@@ -31,7 +31,7 @@ _PATIENCE = 2.0
 """Seconds that an idle child gets to end before it is killed."""
 
 
-class Child:
+class ChildProcess:
     """One process and the pipe to it; ``call`` runs in a thread, the rest on the loop.
 
     Attributes:
@@ -113,7 +113,7 @@ class Child:
         return f"it ended with exit code {self._process.exitcode}"
 
 
-class Children:
+class ProcessPool:
     """The idle processes of one host.
 
     Args:
@@ -122,7 +122,7 @@ class Children:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._idle: list[Child] = []
+        self._idle: list[ChildProcess] = []
 
     def __repr__(self) -> str:
         return f"<Children idle={len(self._idle)}>"
@@ -130,18 +130,18 @@ class Children:
     def __len__(self) -> int:
         return len(self._idle)
 
-    def take(self) -> Child:
+    def take(self) -> ChildProcess:
         """Return an idle child, or one that is still to be started."""
-        return self._idle.pop() if self._idle else Child()
+        return self._idle.pop() if self._idle else ChildProcess()
 
-    def put(self, child: Child) -> Child | None:
+    def put(self, child: ChildProcess) -> ChildProcess | None:
         """Keep a child for the next call; return it if it is to be ended instead."""
         if child.fit and len(self._idle) < self._keep:
             self._idle.append(child)
             return None
         return child
 
-    def drain(self) -> list[Child]:
+    def drain(self) -> list[ChildProcess]:
         """Give up every idle child."""
         idle, self._idle = self._idle, []
         return idle

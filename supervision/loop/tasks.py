@@ -14,14 +14,14 @@ from collections.abc import Callable, Coroutine
 
 from ..telemetry import NO_PARTITION, STAMP, partition_extra
 
-__all__ = ["Crew", "Workers"]
+__all__ = ["BackgroundTasks", "WorkerPool"]
 
 log = logging.getLogger("podvisor.workers")
 
-Job = Callable[[], Coroutine[object, object, None]]
+OffloadedCall = Callable[[], Coroutine[object, object, None]]
 
 
-class Crew:
+class BackgroundTasks:
     """Tasks of the library itself, each in a fresh context, ended together."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Crew:
     def __repr__(self) -> str:
         return f"<Crew tasks={len(self._tasks)}>"
 
-    def start(self, job: Job, name: str, partition: str) -> None:
+    def start(self, job: OffloadedCall, name: str, partition: str) -> None:
         """Run a coroutine for one partition in a task of its own.
 
         Args:
@@ -44,7 +44,7 @@ class Crew:
         _ = self.hold(job, name, partition)
 
     def hold(
-        self, job: Job, name: str, partition: str | None = None
+        self, job: OffloadedCall, name: str, partition: str | None = None
     ) -> asyncio.Task[None]:
         """Run a coroutine in a task of its own, and return the task.
 
@@ -68,7 +68,7 @@ class Crew:
         return await _end(self._tasks, grace)
 
 
-async def _guarded(job: Job, name: str) -> None:
+async def _guarded(job: OffloadedCall, name: str) -> None:
     try:
         await job()
     except asyncio.CancelledError as error:  # noqa: ASYNC103  a stray one is a failure
@@ -102,13 +102,13 @@ def _really_cancelled() -> bool:
 class _Worker:
     __slots__ = ("job", "task", "wake")
 
-    def __init__(self, job: Job) -> None:
-        self.job: Job | None = job
+    def __init__(self, job: OffloadedCall) -> None:
+        self.job: OffloadedCall | None = job
         self.wake: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
 
 
-class Workers:
+class WorkerPool:
     """A pool of tasks that run turns and hooks of users' agents.
 
     A worker that comes back with a changed context, or that was cancelled, is let go
@@ -126,11 +126,11 @@ class Workers:
     def __repr__(self) -> str:
         return f"<Workers tasks={len(self._tasks)} idle={len(self._idle)}>"
 
-    def start(self, job: Job) -> None:
+    def start(self, job: OffloadedCall) -> None:
         """Run a coroutine in an idle worker, or in a new one; never blocks."""
         _ = self.run(job)
 
-    def run(self, job: Job) -> asyncio.Task[None]:
+    def run(self, job: OffloadedCall) -> asyncio.Task[None]:
         """Run a coroutine likewise, and return the task it runs in."""
         while self._idle:
             worker = self._idle.pop()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from persistence import Address
 
-__all__ = ["JOB", "Job", "Threads", "on_loop"]
+__all__ = ["OFFLOADED_CALL", "OffloadedCall", "Threads", "on_loop"]
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _IDLE = 10.0
 
 
 @attrs.define(eq=False)
-class Job:
+class OffloadedCall:
     """A handler that runs outside the loop.
 
     Attributes:
@@ -67,18 +67,20 @@ class Job:
                 box.set_exception(error)
 
         context = contextvars.copy_context()
-        context.run(JOB.set, None)
+        context.run(OFFLOADED_CALL.set, None)
         self.loop.call_soon_threadsafe(answer, context=context)
         return box.result()
 
 
-JOB: ContextVar[Job | None] = ContextVar("podvisor_job", default=None)
+OFFLOADED_CALL: ContextVar[OffloadedCall | None] = ContextVar(
+    "podvisor_job", default=None
+)
 """The job of the thread that runs here: it says where the loop is, no more."""
 
 
 def on_loop(call: Callable[..., T], *arguments: object) -> T:
     """Call something that may only run on the loop, from wherever a handler runs."""
-    job = JOB.get()
+    job = OFFLOADED_CALL.get()
     return call(*arguments) if job is None else job.call(call, *arguments)
 
 

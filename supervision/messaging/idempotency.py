@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from ..agents import Delivery, Partition, Staged
-    from ..declaration import Packed, Wire
+    from ..declaration import EncodedMessage, MessageCodec
     from ..host import Runtime
 
 __all__ = ["Requests"]
@@ -43,7 +43,7 @@ class _Asked:
     target: Address
     key: str
     digest: bytes
-    wire: Wire
+    wire: MessageCodec
     message: object
 
 
@@ -199,6 +199,6 @@ def _told(asked: _Asked, known: Reply) -> object:
     return asked.wire.unpack_reply(asked.message, known.body, asked.target)
 
 
-def _digest(packed: Packed) -> bytes:
+def _digest(packed: EncodedMessage) -> bytes:
     head = f"{packed.version}.{len(packed.message)}:{packed.message}".encode()
     return blake2b(head + packed.body, digest_size=16).digest()

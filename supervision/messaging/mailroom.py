@@ -31,7 +31,7 @@ from persistence import (
 )
 
 from ..agents import Envelope, Schedule, Timing, next_due, schedule_of
-from ..declaration import Packed
+from ..declaration import EncodedMessage
 from ..errors import InvalidSchedule, MailroomFull, describe_error
 from ..telemetry import partition_extra
 from .due_letters import Rounds
@@ -348,7 +348,7 @@ class Mailroom:
 
     def _unpack(self, letter: Letter) -> object:
         kind = self._runtime.manager(letter.target.manager).kind
-        packed = Packed(letter.message, letter.version, letter.body)
+        packed = EncodedMessage(letter.message, letter.version, letter.body)
         return kind.spec.wire.unpack(packed, letter.target)
 
     def _bury_spoiled(self, partition: Partition, letter: SpoiledLetter) -> None:

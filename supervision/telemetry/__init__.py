@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .attributes import NO_PARTITION, PARTITION_ATTRIBUTE, STAMP, partition_extra
 from .counters import Counters
-from .latency import INSTANT, PERIOD, Pulse, Vitals
+from .latency import INSTANT, PERIOD, LatencyWindow, Vitals
 from .logs import PartitionFilter
 from .spans import Telemetry, TelemetryPolicy, end_span
 
@@ -18,8 +18,8 @@ __all__ = [
     "PERIOD",
     "STAMP",
     "Counters",
+    "LatencyWindow",
     "PartitionFilter",
-    "Pulse",
     "Telemetry",
     "TelemetryPolicy",
     "Vitals",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..agents import Partition
 
-__all__ = ["INSTANT", "PERIOD", "Pulse", "Vitals", "percentiles"]
+__all__ = ["INSTANT", "PERIOD", "LatencyWindow", "Vitals", "percentiles"]
 
 PERIOD = 60.0
 """Seconds of one period."""
@@ -81,7 +81,7 @@ class Vitals:
 _NOTHING: Marks = (0, 0, 0, 0, 0, 0.0)
 
 
-class Pulse:
+class LatencyWindow:
     """The response times of one partition, and its counters as they lately were.
 
     Attributes:
@@ -239,7 +239,7 @@ def percentiles(
     """Return the seconds within which these parts of the messages were answered.
 
     Args:
-        counts: messages by bucket, as ``Pulse`` counts them.
+        counts: messages by bucket, as ``LatencyWindow`` counts them.
         parts: each from 0 to 1.
         first: number of the first bucket.
     """

@@ -125,7 +125,7 @@ NAMES: dict[str, object] = {
     **WRONG_TYPES,
     **BAD_TEXTS,
     "unknown": "nobody",
-    "case twin": "Workers",
+    "case twin": "WorkerPool",
     "joined": "umbrella/workers",
     "dunder": "__class__",
     "cyrillic": "w\N{CYRILLIC SMALL LETTER O}rkers",

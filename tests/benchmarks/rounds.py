@@ -17,7 +17,7 @@ from supervision.execution.turns import Turns
 from supervision.fairness.backpressure import Admission, PartitionBacklog
 from supervision.fairness.policy import DispatchPolicy, Priority, Share
 from supervision.fairness.statistics import DispatchStatistics
-from supervision.loop.tasks import Workers
+from supervision.loop.tasks import WorkerPool
 
 __all__ = ["Rotation"]
 
@@ -46,7 +46,7 @@ class Rotation:
         self,
         policy: DispatchPolicy,
         turns: Turns,
-        workers: Workers,
+        workers: WorkerPool,
         clock: Clock,
         share_of: Callable[[str], Share] | None = None,
     ) -> None:

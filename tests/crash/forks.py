@@ -30,7 +30,7 @@ from .agents import Bump, Team, homes
 from .events import Event, Say, parse
 from .stalls import Patience, spent_by
 
-__all__ = ["Child", "fork", "forked", "warm_up"]
+__all__ = ["ChildProcess", "fork", "forked", "warm_up"]
 
 Work = Callable[[Say], Awaitable[None]]
 
@@ -58,7 +58,7 @@ def warm_up() -> None:
 
 
 @attrs.define(eq=False)
-class Child:
+class ChildProcess:
     """A forked process and what it has said."""
 
     pid: int
@@ -120,7 +120,7 @@ class Child:
         self._said.extend(map(parse, lines))
 
 
-def fork(work: Work) -> Child:
+def fork(work: Work) -> ChildProcess:
     """Run a coroutine in a child; whoever gets it calls ``end``."""
     ours, theirs = os.pipe()
     story = os.memfd_create("story")
@@ -129,11 +129,11 @@ def fork(work: Work) -> Child:
         os.close(ours)
         _run(work, Say(theirs), story)
     os.close(theirs)
-    return Child(pid, ours, story)
+    return ChildProcess(pid, ours, story)
 
 
 @contextmanager
-def forked(work: Work) -> Generator[Child]:
+def forked(work: Work) -> Generator[ChildProcess]:
     """Run a coroutine in a child for the length of the block."""
     child = fork(work)
     try:

@@ -14,7 +14,7 @@ import attrs
 from persistence import Store
 
 from .events import Event, Say
-from .forks import Child, forked
+from .forks import ChildProcess, forked
 from .ledger import Ledger
 from .serving import TIMES, serve
 from .stalls import Patience
@@ -115,11 +115,11 @@ class _Run:
         store = None if self.make is None else self.make()
         await serve(self.url, store, say, seed)
 
-    def _listen(self, child: Child, seconds: float) -> None:
+    def _listen(self, child: ChildProcess, seconds: float) -> None:
         for event in child.listen(time.monotonic() + seconds):
             self._take(event)
 
-    def _wait(self, child: Child, done: Callable[[], bool]) -> None:
+    def _wait(self, child: ChildProcess, done: Callable[[], bool]) -> None:
         """Listen until something is so; or note why it does not become so."""
         patience = self.patience()
         for event in child.patiently(patience):

@@ -19,7 +19,7 @@ from pods import Host, InstanceManager, StaleOwner
 
 from .agents import Bump, Look, Meter, homes
 from .events import Event, Say
-from .forks import Child, fork
+from .forks import ChildProcess, fork
 
 __all__ = ["RelayReport", "relay"]
 
@@ -69,7 +69,7 @@ class RelayReport:
 class _Runner:
     """What one process has said."""
 
-    child: Child
+    child: ChildProcess
     acked: Counter[str] = attrs.field(factory=Counter[str])
     found: dict[str, int] = attrs.field(factory=dict[str, int])
     began: dict[str, int] = attrs.field(factory=dict[str, int])

@@ -192,7 +192,9 @@ def test_a_text_that_is_no_canonical_form_is_refused(text: str) -> None:
         key_from_text(text)
 
 
-@pytest.mark.parametrize("value", ["", "Workers", "1a", "a-b", "a.b", "ä", "a" * 64, 1])
+@pytest.mark.parametrize(
+    "value", ["", "WorkerPool", "1a", "a-b", "a.b", "ä", "a" * 64, 1]
+)
 def test_a_name_outside_the_set_is_refused(value: object) -> None:
     """G7: manager and node names are lower-case identifiers."""
     with pytest.raises(InvalidName) as caught:

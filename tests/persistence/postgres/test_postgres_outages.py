@@ -14,7 +14,7 @@ from persistence.postgres.store import PostgresStore
 from persistence.testing import opened, save, state, unit
 from supervision import Host
 from tests.postgres import fresh_schema, outside
-from tests.proxy import Wire, wired
+from tests.proxy import MessageCodec, wired
 from tests.support import Add, Counter
 
 __all__: list[str] = []
@@ -30,7 +30,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-async def wire(url: str) -> AsyncGenerator[Wire]:
+async def wire(url: str) -> AsyncGenerator[MessageCodec]:
     async with wired(url) as found:
         yield found
 
@@ -41,7 +41,7 @@ def server_of(store: Store) -> Server:
     return store.server
 
 
-async def test_a_broken_connection_is_replaced_unseen(wire: Wire) -> None:
+async def test_a_broken_connection_is_replaced_unseen(wire: MessageCodec) -> None:
     """P1: a server that was started again meanwhile costs nobody an error."""
     async with opened(lambda: PostgresStore(wire.url), "acme") as store:
         await store.apply([save("k")])
@@ -56,7 +56,9 @@ async def test_a_broken_connection_is_replaced_unseen(wire: Wire) -> None:
     assert count == 1
 
 
-async def test_an_outage_fails_what_is_asked_and_service_resumes(wire: Wire) -> None:
+async def test_an_outage_fails_what_is_asked_and_service_resumes(
+    wire: MessageCodec,
+) -> None:
     """P1: no call hangs, nothing is saved, and nobody has to start anything again."""
     async with opened(lambda: PostgresStore(wire.url), "acme") as store:
         wire.open = False
@@ -76,7 +78,7 @@ async def test_an_outage_fails_what_is_asked_and_service_resumes(wire: Wire) -> 
     assert found == [(state("k"),)]
 
 
-async def test_a_server_that_says_nothing_is_given_up(wire: Wire) -> None:
+async def test_a_server_that_says_nothing_is_given_up(wire: MessageCodec) -> None:
     """P1: a hung server does not hang the host for ever."""
     make = lambda: PostgresStore(wire.url, policy=HASTY)  # noqa: E731  made once
     async with opened(make, "acme") as store:
@@ -92,7 +94,7 @@ async def test_a_server_that_says_nothing_is_given_up(wire: Wire) -> None:
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_at_the_start(
-    wire: Wire,
+    wire: MessageCodec,
 ) -> None:
     """P1: likewise when the host opens its store."""
     wire.silent = True
@@ -142,7 +144,7 @@ async def test_a_host_that_froze_in_a_transaction_keeps_no_lock(url: str) -> Non
 
 @pytest.mark.parametrize("where", ["before", "after"])
 async def test_what_became_of_a_lost_commit_is_found_out(
-    wire: Wire, where: str
+    wire: MessageCodec, where: str
 ) -> None:
     """A9: a commit whose answer is lost is reported as what it was."""
     async with opened(lambda: PostgresStore(wire.url), "acme") as store:
@@ -165,7 +167,7 @@ async def test_what_became_of_a_lost_commit_is_found_out(
 
 
 async def test_an_outage_after_half_a_batch_is_told_to_the_other_half(
-    wire: Wire,
+    wire: MessageCodec,
 ) -> None:
     """P1: a unit that is saved is not reported as lost with those that are not."""
     record = state("huge")._replace(version=2**70)
@@ -185,7 +187,7 @@ async def test_an_outage_after_half_a_batch_is_told_to_the_other_half(
 
 
 async def test_a_lost_commit_that_nobody_can_ask_about_is_called_unknown(
-    wire: Wire,
+    wire: MessageCodec,
 ) -> None:
     """A9: no guess; the revision of the row tells later."""
     async with opened(lambda: PostgresStore(wire.url), "acme") as store:
@@ -218,7 +220,9 @@ async def test_a_transaction_that_is_undone_keeps_its_connection(url: str) -> No
     assert len(set(pids)) == 1
 
 
-async def test_a_host_outlives_an_outage_of_its_server(wire: Wire, url: str) -> None:
+async def test_a_host_outlives_an_outage_of_its_server(
+    wire: MessageCodec, url: str
+) -> None:
     """A9: what was answered before and after it is there."""
     async with Host(wire.url) as host:
         counters = host.manager("counters", Counter)

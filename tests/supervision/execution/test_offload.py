@@ -29,7 +29,7 @@ from supervision import (
     TenantPolicy,
     handler,
 )
-from supervision.loop.limiter import Permits
+from supervision.loop.limiter import PartitionLimiter
 from supervision.telemetry.attributes import STAMP
 from tests.support import Declined, ManualClock, answer, eventually, spin
 
@@ -499,7 +499,7 @@ async def test_a_handler_that_keeps_blocking_is_moved_to_a_thread(
 
 async def test_permits_go_round_and_keep_their_order() -> None:
     """O2: who waits longest in his partition is first, and partitions take turns."""
-    permits = Permits(2)
+    permits = PartitionLimiter(2)
     got: list[str] = []
 
     async def take(name: str, partition: str) -> None:
@@ -521,7 +521,7 @@ async def test_permits_go_round_and_keep_their_order() -> None:
 
 async def test_a_permit_is_neither_lost_nor_made_by_who_leaves() -> None:
     """Holds 8: cancelled while it waits, or in the moment in which it is granted."""
-    permits = Permits(1)
+    permits = PartitionLimiter(1)
     await permits.take("a", 1)
 
     async with asyncio.TaskGroup() as group:

@@ -34,7 +34,7 @@ from supervision.agents.partition import Partition
 from supervision.monitoring.diagnosis import examine
 from supervision.monitoring.health import HostLoad
 from supervision.monitoring.readings import glance
-from supervision.telemetry.latency import Pulse
+from supervision.telemetry.latency import LatencyWindow
 from tests.support import ManualClock, spin
 
 __all__: list[str] = []
@@ -54,7 +54,7 @@ def test_a_glance_and_a_percentile_agree(
 ) -> None:
     """P7: who is slow by one is slow by the other."""
     partition = ANYBODY
-    partition.pulse = Pulse()
+    partition.pulse = LatencyWindow()
     for now, seconds in ((1.0, past), (62.0, present)):
         for value in seconds:
             partition.pulse.note(partition, value, now)

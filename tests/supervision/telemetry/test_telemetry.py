@@ -19,7 +19,7 @@ from supervision import (
     Host,
     PartitionFilter,
 )
-from supervision.loop.tasks import Crew, Workers
+from supervision.loop.tasks import BackgroundTasks, WorkerPool
 from supervision.telemetry.attributes import NO_PARTITION, STAMP
 from supervision.telemetry.spans import Telemetry
 from tests.supervision.sinks import (
@@ -401,7 +401,7 @@ async def test_a_task_that_fails_names_the_partition_it_worked_for(sink: Sink) -
     async def doomed() -> None:
         raise RuntimeError("a bug")
 
-    crew, workers = Crew(), Workers()
+    crew, workers = BackgroundTasks(), WorkerPool()
     crew.start(doomed, "stop something", "acme")
     _ = crew.hold(doomed, "podvisor-writer")
     first = workers.run(broken)
