@@ -26,7 +26,7 @@ from supervision import (
 )
 from supervision.agents.instance import Instance
 from supervision.agents.spec import AgentSpec
-from supervision.agents.staging import Delivery
+from supervision.agents.staging import Acknowledgement
 from supervision.host.runtime import Runtime
 from supervision.lifecycle.idle import Idle
 from supervision.messaging.calls import Asking
@@ -76,7 +76,7 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         message: Message[object],
         seconds: float | None,
         priority: Priority | None,
-        delivery: Delivery | None = None,
+        delivery: Acknowledgement | None = None,
     ) -> object:
         _before(ref)
         return await ask(self, ref, message, seconds, priority, delivery)

@@ -25,7 +25,7 @@ from .phases import (
 from .policy import GiveUp, ManagerPolicy, RestartAfter, RestartPolicy, StayDown, decide
 from .ref import AgentRef, Attachment, Referable
 from .spec import AgentSpec, offloaded
-from .staging import Delivery, Staged
+from .staging import Acknowledgement, Staged
 from .timers import Schedule, Timing, next_due, schedule_of
 
 __all__ = [
@@ -37,12 +37,12 @@ __all__ = [
     "SETTLED",
     "STARTING",
     "STOPPED",
+    "Acknowledgement",
     "Agent",
     "AgentContext",
     "AgentRef",
     "AgentSpec",
     "Attachment",
-    "Delivery",
     "Durability",
     "Envelope",
     "Extension",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..fairness import PartitionBacklog
     from ..tenants import RequestContext
-    from .staging import Delivery
+    from .staging import Acknowledgement
 
 __all__ = ["Envelope", "Mailbox"]
 
@@ -46,7 +46,7 @@ class Envelope:
     chain: tuple[Address, ...] = ()
     span: SpanContext | None = None
     enqueued: float = 0.0
-    delivery: Delivery | None = None
+    delivery: Acknowledgement | None = None
     priority: Priority | None = None
 
     def __init__(self, message: object, request: RequestContext | None = None) -> None:

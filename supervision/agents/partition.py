@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 from ..telemetry import STAMP, Counters, LatencyWindow
 
 if TYPE_CHECKING:
-    from ..messaging import LetterBox
+    from ..messaging import PartitionLetters
 
 __all__ = ["REMEMBERED", "Partition"]
 
@@ -69,7 +69,7 @@ class Partition:
     crashed: dict[tuple[str, Key], list[float]] = attrs.field(
         factory=dict[tuple[str, Key], list[float]]
     )
-    box: LetterBox | None = None
+    box: PartitionLetters | None = None
     births: int = 0
     pulse: LatencyWindow = attrs.field(factory=LatencyWindow)
     halvings: int = 0

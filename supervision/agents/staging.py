@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from persistence import Operation
 
-__all__ = ["Delivery", "Staged"]
+__all__ = ["Acknowledgement", "Staged"]
 
 
 class Staged(Protocol):
@@ -32,7 +32,7 @@ class Staged(Protocol):
         ...
 
 
-class Delivery(Protocol):
+class Acknowledgement(Protocol):
     """A message whose being handled is a part of the turn's commit."""
 
     @property

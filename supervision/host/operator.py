@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from ..agents import Partition
     from .runtime import Runtime
 
-__all__ = ["Remedies"]
+__all__ = ["OperatorActions"]
 
 log = logging.getLogger("podvisor.remedies")
 
 
-class Remedies:
+class OperatorActions:
     """The remedies of one host."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -32,11 +32,11 @@ from ..lifecycle import (
     Supervisor,
 )
 from ..loop import BackgroundTasks, WorkerPool, finish
-from ..messaging import Mailroom, Post, Requests
+from ..messaging import IdempotentRequests, Mailroom, Post
 from ..monitoring import Metrics
 from ..placement import Claims
 from ..telemetry import Telemetry
-from .operator import Remedies
+from .operator import OperatorActions
 from .oversight import Oversight
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Runtime(Finding):
         self.lifecycle = self._starting()
         self.post = Post(self)
         self.mailroom = Mailroom(self)
-        self.requests = Requests(self)
-        self.remedies = Remedies(self)
+        self.requests = IdempotentRequests(self)
+        self.remedies = OperatorActions(self)
         self.stopping = self._ending()
         self.supervisor = Supervisor(self.lifecycle, self.writer, clock)
         self.managers: dict[str, InstanceManager[Agent]] = {}

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from .calls import Asking
 from .delivery import Post
-from .idempotency import Requests
+from .idempotency import IdempotentRequests
 from .mailroom import Mailroom
-from .partition_letters import LetterBox
+from .partition_letters import PartitionLetters
 from .policy import MailPolicy
 
-__all__ = ["Asking", "LetterBox", "MailPolicy", "Mailroom", "Post", "Requests"]
+__all__ = [
+    "Asking",
+    "IdempotentRequests",
+    "MailPolicy",
+    "Mailroom",
+    "PartitionLetters",
+    "Post",
+]

@@ -13,7 +13,7 @@ from ..errors import AskCycle, check_seconds
 from .deadlines import Deadlines, expire
 
 if TYPE_CHECKING:
-    from ..agents import AgentRef, Delivery, Instance, Kind
+    from ..agents import Acknowledgement, AgentRef, Instance, Kind
     from ..declaration import HandlerSpec, Message
     from ..fairness import Priority
     from ..host import Runtime
@@ -38,7 +38,7 @@ class Asking:
         message: Message[object],
         seconds: float | None,
         priority: Priority | None,
-        delivery: Delivery | None = None,
+        delivery: Acknowledgement | None = None,
     ) -> object:
         """Deliver a message and wait for the reply."""
         runtime = self._runtime
@@ -81,7 +81,7 @@ class Asking:
         return envelope.delivery is None and self._runtime.dispatcher.spent(tally)
 
     def _target(
-        self, ref: AgentRef[object], message: object, delivery: Delivery | None
+        self, ref: AgentRef[object], message: object, delivery: Acknowledgement | None
     ) -> tuple[Instance, HandlerSpec]:
         """Find who is asked, and the handler.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..agents import Timing
     from ..declaration import Message
     from ..host import Runtime
-    from .staged_letters import Posting
+    from .staged_letters import OutgoingLetter
 
 __all__ = ["Post"]
 
@@ -257,7 +257,7 @@ class Post:
             successor.waiters = [*(successor.waiters or ()), *(moved or ())]
 
 
-def _posted(posting: Posting, saved: asyncio.Future[None]) -> None:
+def _posted(posting: OutgoingLetter, saved: asyncio.Future[None]) -> None:
     if saved.exception() is None:
         posting.committed()
     else:

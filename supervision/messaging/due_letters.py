@@ -18,13 +18,13 @@ from persistence import HOST, Address, Handle, Letter, PodsError, SpoiledLetter,
 from ..agents import Partition
 from ..errors import UnknownTenant
 from ..telemetry import NO_PARTITION, partition_extra
-from .partition_letters import LetterBox, box_of
+from .partition_letters import PartitionLetters, box_of
 
 if TYPE_CHECKING:
     from ..host import Runtime
     from ..tenants import PolicyChange
 
-__all__ = ["Rounds"]
+__all__ = ["DueLetters"]
 
 log = logging.getLogger("podvisor.mail")
 
@@ -37,7 +37,7 @@ _FOREVER = 1e15
 Deliver = Callable[[Partition, Iterable[Letter | SpoiledLetter], set[Address]], None]
 
 
-class Rounds:
+class DueLetters:
     """Looks after the letters of one host; ``deliver`` takes a page of what is due.
 
     Letters of a tenant that the directory does not admit wait until it does.
@@ -187,10 +187,10 @@ class Rounds:
         else:
             box.again = True  # the present reading may have passed them already
 
-    def _pause(self, box: LetterBox) -> float:
+    def _pause(self, box: PartitionLetters) -> float:
         return max(box.delay, self._policy.first_delay)
 
-    def _arm(self, partition: Partition, box: LetterBox, delay: float) -> None:
+    def _arm(self, partition: Partition, box: PartitionLetters, delay: float) -> None:
         if box.timer is not None:
             box.timer.cancel()
         if not self._runtime.open:
@@ -199,7 +199,7 @@ class Rounds:
         tick = functools.partial(self._tick, partition, box)
         box.timer = self._clock.call_later(delay, tick)
 
-    def _tick(self, partition: Partition, box: LetterBox) -> None:
+    def _tick(self, partition: Partition, box: PartitionLetters) -> None:
         box.timer = None
         left = box.next_due - self._clock.wall()
         if left <= 0:
@@ -207,7 +207,7 @@ class Rounds:
         elif left < math.inf:
             self._arm(partition, box, left)
 
-    async def _read(self, partition: Partition, box: LetterBox) -> None:
+    async def _read(self, partition: Partition, box: PartitionLetters) -> None:
         """Deliver everything that is due, in order; note when to look again."""
         due, failed = math.inf, True
         still: set[Address] = set()
@@ -237,7 +237,7 @@ class Rounds:
         else:
             self._look_later(partition, box, due, waiting=failed or bool(still))
 
-    def _forget_returned(self, partition: Partition, box: LetterBox) -> None:
+    def _forget_returned(self, partition: Partition, box: PartitionLetters) -> None:
         """Begin anew; of those that a broken medium sent back nobody else was told."""
         if box.unsaved:
             extra = partition_extra(partition.name, letters=box.unsaved)
@@ -246,7 +246,7 @@ class Rounds:
         box.returned.clear()
 
     def _look_later(
-        self, partition: Partition, box: LetterBox, due: float, *, waiting: bool
+        self, partition: Partition, box: PartitionLetters, due: float, *, waiting: bool
     ) -> None:
         """See to the next reading: when a letter is due, or somebody waits."""
         box.delay = self._next_delay(box) if waiting else 0.0
@@ -257,7 +257,7 @@ class Rounds:
                 box.next_due = math.inf
         self.watch(partition, due)
 
-    def _next_delay(self, box: LetterBox) -> float:
+    def _next_delay(self, box: PartitionLetters) -> float:
         return min(2 * self._pause(box), self._policy.max_delay)
 
     async def _deliver_due(self, partition: Partition, still: set[Address]) -> float:

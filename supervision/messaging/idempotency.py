@@ -27,11 +27,11 @@ from ..errors import AskTimeout, IdempotencyMismatch, InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ..agents import Delivery, Partition, Staged
+    from ..agents import Acknowledgement, Partition, Staged
     from ..declaration import EncodedMessage, MessageCodec
     from ..host import Runtime
 
-__all__ = ["Requests"]
+__all__ = ["IdempotentRequests"]
 
 _HOUR = 3_600.0
 
@@ -47,7 +47,7 @@ class _Asked:
     message: object
 
 
-class Requests:
+class IdempotentRequests:
     """The idempotent requests of one host."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -64,7 +64,7 @@ class Requests:
         message: object,
         key: str,
         seconds: float,
-        send: Callable[[Delivery], Awaitable[object]],
+        send: Callable[[Acknowledgement], Awaitable[object]],
     ) -> object:
         """Return the reply on record, or have the request handled and recorded.
 
@@ -153,7 +153,7 @@ class Requests:
 class _Remembered:
     """The delivery of a request, and what its turn stages."""
 
-    requests: Requests
+    requests: IdempotentRequests
     partition: Partition
     asked: _Asked
     done: asyncio.Future[None]

@@ -34,9 +34,9 @@ from ..agents import Envelope, Schedule, Timing, next_due, schedule_of
 from ..declaration import EncodedMessage
 from ..errors import InvalidSchedule, MailroomFull, describe_error
 from ..telemetry import partition_extra
-from .due_letters import Rounds
-from .partition_letters import LetterBox, Place, box_of
-from .staged_letters import CallingOff, Carried, Posting
+from .due_letters import DueLetters
+from .partition_letters import PartitionLetters, Place, box_of
+from .staged_letters import CancelledTimer, IncomingLetter, OutgoingLetter
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,7 +57,7 @@ class Mailroom:
         self._runtime = runtime
         self._policy = runtime.policy.mail
         self._clock = runtime.clock
-        self.rounds = Rounds(runtime, self._deliver)
+        self.rounds = DueLetters(runtime, self._deliver)
 
     def __repr__(self) -> str:
         boxes = [p.box for p in self._runtime.partitions.values() if p.box]
@@ -73,7 +73,7 @@ class Mailroom:
         sender: Address | None = None,
         timing: Timing | None = None,
         name: str = "",
-    ) -> Posting:
+    ) -> OutgoingLetter:
         """Prepare a letter; it is posted when what it is staged with is committed.
 
         Args:
@@ -107,7 +107,7 @@ class Mailroom:
             cron=timing.cron,
             sender=sender,
         )
-        return Posting(self, target.partition, letter, envelope)
+        return OutgoingLetter(self, target.partition, letter, envelope)
 
     def stamped(self, partition: Partition, letter: Letter) -> Letter:
         """Give a letter its place in the order of its partition."""
@@ -135,9 +135,9 @@ class Mailroom:
         else:
             self._hand_over(partition, letter, envelope)
 
-    def call_off(self, partition: Partition, place: Place) -> CallingOff:
+    def call_off(self, partition: Partition, place: Place) -> CancelledTimer:
         """Prepare to remove a timer with a commit."""
-        return CallingOff(self, partition, place)
+        return CancelledTimer(self, partition, place)
 
     async def schedules(self, target: Address) -> tuple[Schedule, ...]:
         """List the timers of an instance that have a name, the next one first."""
@@ -156,18 +156,21 @@ class Mailroom:
         if (stamp := box.named.get(place)) is not None:
             box.forget(place, stamp)
 
-    def _take_out(self, box: LetterBox, letter: Letter) -> None:
+    def _take_out(self, box: PartitionLetters, letter: Letter) -> None:
         """Note that a letter is in no mailbox; one that has replaced it may be."""
         place = (letter.target, letter.id)
         envelope = box.out.get(place)
         delivery = None if envelope is None else envelope.delivery
-        if isinstance(delivery, Carried) and delivery.letter.stamp == letter.stamp:
+        if (
+            isinstance(delivery, IncomingLetter)
+            and delivery.letter.stamp == letter.stamp
+        ):
             del box.out[place]
 
-    def _recall(self, box: LetterBox, place: Place) -> None:
+    def _recall(self, box: PartitionLetters, place: Place) -> None:
         """Let nobody handle a letter that is in a mailbox still."""
         envelope = box.out.pop(place, None)
-        if envelope is not None and isinstance(envelope.delivery, Carried):
+        if envelope is not None and isinstance(envelope.delivery, IncomingLetter):
             envelope.delivery.recalled = True
 
     # Delivering.
@@ -183,7 +186,7 @@ class Mailroom:
             return self._hold(partition, letter.target)
         if instance.queued >= instance.kind.policy.mailbox:
             return self._hold(partition, letter.target)
-        envelope.delivery = Carried(self, partition, letter)
+        envelope.delivery = IncomingLetter(self, partition, letter)
         box.out[letter.target, letter.id] = envelope
         self._runtime.post.hand_in(instance, envelope)
         return True

@@ -14,14 +14,14 @@ from ..agents import Envelope
 if TYPE_CHECKING:
     from ..agents import Partition
 
-__all__ = ["LetterBox", "Place", "box_of"]
+__all__ = ["PartitionLetters", "Place", "box_of"]
 
 Place = tuple[Address, str]
 """A target and what a letter is called in its mail."""
 
 
 @attrs.define(eq=False)
-class LetterBox:
+class PartitionLetters:
     """The letters of one partition, as far as memory has to know them.
 
     The letters themselves are in the store; here is how many, when the next is due, and
@@ -106,8 +106,8 @@ class LetterBox:
             self.letters = max(0, self.letters - 1)
 
 
-def box_of(partition: Partition) -> LetterBox:
+def box_of(partition: Partition) -> PartitionLetters:
     """Return what is known of a partition's letters, made on first use."""
     if partition.box is None:
-        partition.box = LetterBox()
+        partition.box = PartitionLetters()
     return partition.box

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ..agents import Envelope, Partition, Staged
     from .mailroom import Mailroom
 
-__all__ = ["CallingOff", "Carried", "Posting", "Taking"]
+__all__ = ["CancelledTimer", "HandledLetter", "IncomingLetter", "OutgoingLetter"]
 
 
 @attrs.define(eq=False, repr=False)
-class Posting:
+class OutgoingLetter:
     """A letter that leaves with a commit."""
 
     mailroom: Mailroom
@@ -57,7 +57,7 @@ class Posting:
 
 
 @attrs.define(eq=False, repr=False)
-class CallingOff:
+class CancelledTimer:
     """A timer that is called off with a commit."""
 
     mailroom: Mailroom
@@ -77,7 +77,7 @@ class CallingOff:
 
 
 @attrs.define(eq=False, repr=False)
-class Carried:
+class IncomingLetter:
     """A letter in a mailbox or in a turn.
 
     Attributes:
@@ -93,13 +93,13 @@ class Carried:
         """Tell whether one of these puts another timer in its place, or none."""
         place = (self.letter.target, self.letter.id)
         return any(
-            isinstance(one, Posting | CallingOff) and one.place == place
+            isinstance(one, OutgoingLetter | CancelledTimer) and one.place == place
             for one in staged
         )
 
-    def handled(self, value: object) -> Taking:
+    def handled(self, value: object) -> HandledLetter:
         """Take it away with the commit of the turn that handled it."""
-        return Taking(self.mailroom, self.partition, self.letter)
+        return HandledLetter(self.mailroom, self.partition, self.letter)
 
     def failed(self, error: BaseException, *, answered: bool) -> None:
         """Try it again later; not if its handler was declared to raise this."""
@@ -112,7 +112,7 @@ class Carried:
 
 
 @attrs.define(eq=False, repr=False)
-class Taking:
+class HandledLetter:
     """A letter that was handled: gone with the commit, or due again by its rule."""
 
     mailroom: Mailroom

@@ -20,7 +20,7 @@ from persistence import (
 )
 from persistence.testing import RelayStore
 from supervision import Agent, Host, Message, handler
-from supervision.messaging.partition_letters import LetterBox, box_of
+from supervision.messaging.partition_letters import PartitionLetters, box_of
 from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []
@@ -122,7 +122,7 @@ async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
     assert said == ["letters.unsaved"] * 2
 
 
-def _has_come_back(store: _Refusing, left: int, box: LetterBox) -> bool:
+def _has_come_back(store: _Refusing, left: int, box: PartitionLetters) -> bool:
     waits = box.settled is None and box.timer is not None
     return store.refusals == left and box.unsaved == 1 and waits
 
