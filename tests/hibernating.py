@@ -29,7 +29,7 @@ from supervision.agents.spec import AgentSpec
 from supervision.agents.staging import Acknowledgement
 from supervision.host.runtime import Runtime
 from supervision.lifecycle.idle import Idle
-from supervision.messaging.calls import Asking
+from supervision.messaging.calls import Calls
 from tests.stays_live import STAYS_LIVE
 
 __all__ = ["always_hibernate", "hibernates"]
@@ -57,7 +57,7 @@ def hibernates(node: pytest.Item) -> bool:
 def always_hibernate(patch: pytest.MonkeyPatch) -> None:
     """Make hosts whose instances hibernate whenever they may, until it is undone."""
     make = InstanceManager.__init__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  of any agent
-    ask, tell = Asking.ask, Asking.tell
+    ask, tell = Calls.ask, Calls.tell
 
     def restless(
         self: InstanceManager[Agent],
@@ -71,7 +71,7 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         make(self, runtime, name, spec, policy)
 
     async def asked(
-        self: Asking,
+        self: Calls,
         ref: AgentRef[object],
         message: Message[object],
         seconds: float | None,
@@ -82,7 +82,7 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         return await ask(self, ref, message, seconds, priority, delivery)
 
     def told(
-        self: Asking,
+        self: Calls,
         ref: AgentRef[object],
         message: Message[object],
         priority: Priority | None,
@@ -94,8 +94,8 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr("supervision.host.runtime.Idle", Restless)
     patch.setattr(InstanceManager, "__init__", restless)
-    patch.setattr(Asking, "ask", asked)
-    patch.setattr(Asking, "tell", told)
+    patch.setattr(Calls, "ask", asked)
+    patch.setattr(Calls, "tell", told)
 
 
 def _before(ref: AgentRef[object]) -> None:

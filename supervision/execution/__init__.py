@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .commit import Endings
+from .commit import Committer
 from .dispatcher import Dispatcher
 from .offload import Offloader, OffloadPolicy, Seats
 from .snapshot import save_unit, unsaved
@@ -10,7 +10,7 @@ from .turns import Turns
 
 __all__ = [
     "Dispatcher",
-    "Endings",
+    "Committer",
     "OffloadPolicy",
     "Offloader",
     "Seats",

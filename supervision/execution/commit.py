@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from ..agents import Envelope, Instance
     from .turn import Hooks, Turn
 
-__all__ = ["Endings"]
+__all__ = ["Committer"]
 
 
 @attrs.define(eq=False)
-class Endings:
+class Committer:
     """Ends the turns of one host."""
 
     writer: Writer

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..agents import Instance
 
 __all__ = [
-    "Mark",
+    "Snapshot",
     "keep",
     "landed",
     "mark",
@@ -29,11 +29,11 @@ __all__ = [
 
 _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
-Mark: TypeAlias = object
+Snapshot: TypeAlias = object
 """What ``AgentSpec.glance`` saw; of fields that change in place the encoded form."""
 
 
-def mark(instance: Instance) -> Mark:
+def mark(instance: Instance) -> Snapshot:
     """Note what the fields hold."""
     spec, agent = instance.kind.spec, instance.agent
     if agent is None:
@@ -45,7 +45,7 @@ def mark(instance: Instance) -> Mark:
     return instance.body
 
 
-def restore(instance: Instance, before: Mark) -> BaseException | None:
+def restore(instance: Instance, before: Snapshot) -> BaseException | None:
     """Put back what the fields held.
 
     Returns:
@@ -68,7 +68,7 @@ def restore(instance: Instance, before: Mark) -> BaseException | None:
     return None
 
 
-def keep(instance: Instance, before: Mark) -> bool:
+def keep(instance: Instance, before: Snapshot) -> bool:
     """Take what the fields hold now as the new state; say whether it is another one.
 
     Raises:

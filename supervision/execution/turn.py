@@ -8,7 +8,7 @@ import attrs
 
 from persistence import Address, Claim, Operation, PodsError, Unit
 
-from .snapshot import Mark, save_unit
+from .snapshot import Snapshot, save_unit
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,7 +71,7 @@ class Turn:
     """
 
     instance: Instance
-    start: Mark
+    start: Snapshot
     start_dirty: bool
     answers: list[tuple[Envelope, object]] = attrs.field(factory=_nothing)
     outbox: list[tuple[Address, Envelope]] | None = None

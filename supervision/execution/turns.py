@@ -20,7 +20,7 @@ from persistence import (
 from ..agents import RUNNING
 from ..errors import MailboxFull, MailroomFull, Overloaded, UnstorableMessage, as_told
 from ..telemetry import STAMP
-from .snapshot import Mark, keep, mark, restore
+from .snapshot import Snapshot, keep, mark, restore
 from .turn import Hooks, Turn
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..declaration import HandlerSpec
     from ..loop import Meter
     from ..telemetry import Telemetry
-    from .commit import Endings
+    from .commit import Committer
 
 __all__ = ["Turns"]
 
@@ -49,7 +49,7 @@ class Turns:
 
     def __init__(
         self,
-        endings: Endings,
+        endings: Committer,
         telemetry: Telemetry,
         clock: Clock,
         meter: Meter,
@@ -299,7 +299,7 @@ class Turns:
             return self._failed(turn, before, spec, error)  # noqa: ASYNC104  the pool sees to a real cancellation
         return self._succeeded(turn, envelope, value)
 
-    def _interrupted(self, instance: Instance, before: Mark) -> None:
+    def _interrupted(self, instance: Instance, before: Snapshot) -> None:
         """Undo what a key press has cut off, and let the instance go on."""
         self._undo(Turn(instance, before, instance.dirty), before)
         self._endings.over(instance)
@@ -340,7 +340,7 @@ class Turns:
         return value
 
     def _failed(
-        self, turn: Turn, before: Mark, spec: HandlerSpec, error: BaseException
+        self, turn: Turn, before: Snapshot, spec: HandlerSpec, error: BaseException
     ) -> BaseException:
         """Undo the message; say what its asker is told."""
         instance = turn.instance
@@ -357,7 +357,7 @@ class Turns:
             envelope.delivery.failed(error, answered=answered)
         return as_told(error, instance.address, spec.name)
 
-    def _undo(self, turn: Turn, before: Mark) -> None:
+    def _undo(self, turn: Turn, before: Snapshot) -> None:
         """Put an instance back to where it was, and what it wanted sent away."""
         instance = turn.instance
         for target, _ in instance.outbox or ():

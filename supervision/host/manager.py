@@ -24,7 +24,7 @@ from persistence import (
 from ..agents import IDLE, PLAIN, STARTING, STOPPED, Durability, Kind, Phase
 from ..errors import NotPicklable, check_limit
 from ..lifecycle import Registry
-from ..messaging import Asking
+from ..messaging import Calls
 
 if TYPE_CHECKING:
     from ..agents import AgentRef, AgentSpec, Instance, ManagerPolicy, Referable
@@ -55,7 +55,7 @@ class ManagerStatistics:
     queued: int
 
 
-class InstanceManager(Asking, Generic[A_co]):
+class InstanceManager(Calls, Generic[A_co]):
     """A named home for the instances of one agent class; ``host.manager`` makes it."""
 
     def __init__(

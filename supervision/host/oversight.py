@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..execution import Offloader, Seats
-from ..limits import Offences, Pinning
+from ..limits import BlockedLoopResponse, PolicyUpdates
 from ..loop import Meter, Watchdog
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Oversight:
     ) -> None:
         self._set_share: Callable[[str, Share], None] | None = None
         self.tenants = tenants
-        self.pinning = Pinning(
+        self.pinning = PolicyUpdates(
             directory=tenants,
             partitions=partitions,
             clock=clock,
@@ -52,7 +52,7 @@ class Oversight:
             set_share=self._reshare,
         )
         self.offloader = Offloader(policy.offload)
-        offences = Offences(
+        offences = BlockedLoopResponse(
             clock, policy.watchdog.blocking, self.pinning.lower, self.offloader.move
         )
         self.meter = Meter(clock.monotonic, policy.watchdog.warn_after, offences.ended)

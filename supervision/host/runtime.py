@@ -21,18 +21,18 @@ from persistence import (
 
 from ..agents import SETTLED, attach_child
 from ..errors import HostClosed
-from ..execution import Dispatcher, Endings, Turns
+from ..execution import Dispatcher, Committer, Turns
 from ..lifecycle import (
-    Departures,
-    Finding,
-    Homes,
+    Removal,
+    Catalog,
+    Reattachment,
     Idle,
-    Lifecycle,
+    Activation,
     Stopping,
     Supervisor,
 )
 from ..loop import BackgroundTasks, WorkerPool, finish
-from ..messaging import IdempotentRequests, Mailroom, Post
+from ..messaging import IdempotentRequests, Mailroom, Delivery
 from ..monitoring import Metrics
 from ..placement import Claims
 from ..telemetry import Telemetry
@@ -53,7 +53,7 @@ __all__ = ["Runtime"]
 T = TypeVar("T")
 
 
-class Runtime(Finding):
+class Runtime(Catalog):
     """The parts of one host. Two hosts share none of them."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Runtime(Finding):
             policy, tenants, self.partitions, clock, self.telemetry
         )
         self.claims = Claims(self.writer, policy.serves, self._taken)
-        self.endings = Endings(self.writer, self.reader, clock, self)
+        self.endings = Committer(self.writer, self.reader, clock, self)
         self.meter = self.oversight.meter
         self.turns = Turns(self.endings, self.telemetry, clock, self.meter, self)
         self.dispatcher = Dispatcher(
@@ -84,9 +84,9 @@ class Runtime(Finding):
         )
         self.oversight.bind(self.dispatcher, self.dispatcher.set_share)
         self.idle = Idle(clock, self._stop)
-        self.departures = Departures(self, self._stop, self.idle.forget)
+        self.departures = Removal(self, self._stop, self.idle.forget)
         self.lifecycle = self._starting()
-        self.post = Post(self)
+        self.post = Delivery(self)
         self.mailroom = Mailroom(self)
         self.requests = IdempotentRequests(self)
         self.remedies = OperatorActions(self)
@@ -98,9 +98,9 @@ class Runtime(Finding):
         self._storage: set[asyncio.Task[None]] = set()
         self.open = False
 
-    def _starting(self) -> Lifecycle:
-        self.homes = Homes(self)
-        return Lifecycle(
+    def _starting(self) -> Activation:
+        self.homes = Reattachment(self)
+        return Activation(
             turns=self.turns,
             workers=self.workers,
             claims=self.claims,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from .activation import Lifecycle
-from .catalog import Finding
+from .activation import Activation
+from .catalog import Catalog
 from .idle import Idle
-from .reattachment import Homes
+from .reattachment import Reattachment
 from .registry import Registry
-from .removal import Departures, refuse_mail, release_waiters
+from .removal import Removal, refuse_mail, release_waiters
 from .stopping import Stopping
 from .supervisor import Supervisor
 
 __all__ = [
-    "Departures",
-    "Finding",
-    "Homes",
+    "Removal",
+    "Catalog",
+    "Reattachment",
     "Idle",
-    "Lifecycle",
+    "Activation",
     "Registry",
     "Stopping",
     "Supervisor",

@@ -29,19 +29,19 @@ from persistence import (
 
 from ..agents import IDLE, Durability, OnParentStop, Phase
 from ..errors import Quarantined, StartFailed, describe_error
-from .removal import Departures, extended_ancestor, release_waiters, report
+from .removal import Removal, extended_ancestor, release_waiters, report
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ..agents import Instance
-    from ..execution import Endings, Turns
+    from ..execution import Committer, Turns
     from ..loop import WorkerPool
     from ..placement import Claims
     from ..telemetry import Telemetry
 
-__all__ = ["Lifecycle"]
+__all__ = ["Activation"]
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
 
 @attrs.define(eq=False)
-class Lifecycle:
+class Activation:
     """Starts the instances of one host and keeps them going.
 
     ``crashed`` and ``quarantine`` belong to the supervisor, ``watch`` to the idle
@@ -60,11 +60,11 @@ class Lifecycle:
     turns: Turns
     workers: WorkerPool
     claims: Claims
-    endings: Endings
+    endings: Committer
     reader: Reader
     clock: Clock
     telemetry: Telemetry
-    departures: Departures
+    departures: Removal
     crashed: Callable[[Instance, BaseException, str], None]
     quarantine: Callable[[Instance, str], None]
     submit: Callable[[Instance], None]

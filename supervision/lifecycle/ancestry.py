@@ -10,12 +10,12 @@ from ..errors import LineageRefused
 
 if TYPE_CHECKING:
     from ..agents import Instance
-    from .catalog import Finding
+    from .catalog import Catalog
 
 __all__ = ["ancestry", "refuse_circle"]
 
 
-async def refuse_circle(runtime: Finding, parent: Instance, child: Address) -> None:
+async def refuse_circle(runtime: Catalog, parent: Instance, child: Address) -> None:
     """Raise if an instance stands above its own parent, in memory or in the store.
 
     Raises:
@@ -32,7 +32,7 @@ async def refuse_circle(runtime: Finding, parent: Instance, child: Address) -> N
         above = await _above(runtime, above)
 
 
-async def ancestry(runtime: Finding, address: Address) -> tuple[Address, ...]:
+async def ancestry(runtime: Catalog, address: Address) -> tuple[Address, ...]:
     """Return an address and all that stand above it, the nearest first.
 
     Raises:
@@ -46,7 +46,7 @@ async def ancestry(runtime: Finding, address: Address) -> tuple[Address, ...]:
     return tuple(found)
 
 
-async def _above(runtime: Finding, address: Address) -> Address | None:
+async def _above(runtime: Catalog, address: Address) -> Address | None:
     instance = runtime.find(address)
     if instance is not None and instance.live:
         return instance.parent_address

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from ..execution import Dispatcher
     from ..host import InstanceManager, Oversight
     from ..placement import Claims
-    from .activation import Lifecycle
-    from .reattachment import Homes
+    from .activation import Activation
+    from .reattachment import Reattachment
     from .registry import Registry
     from .stopping import Stopping
 
-__all__ = ["Finding"]
+__all__ = ["Catalog"]
 
 
-class Finding:
+class Catalog:
     """The half of a runtime that finds what is named; the other makes the parts.
 
     Attributes:
@@ -48,8 +48,8 @@ class Finding:
     reader: Reader
     claims: Claims
     dispatcher: Dispatcher
-    homes: Homes
-    lifecycle: Lifecycle
+    homes: Reattachment
+    lifecycle: Activation
     oversight: Oversight
     stopping: Stopping
 

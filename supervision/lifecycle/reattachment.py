@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from ..agents import Extension, Instance
     from ..host import Runtime
 
-__all__ = ["Homes"]
+__all__ = ["Reattachment"]
 
 _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
 
-class Homes:
+class Reattachment:
     """Finds the families of one host's instances."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..agents import Extension, Instance
 
 __all__ = [
-    "Departures",
+    "Removal",
     "Registrar",
     "extended_ancestor",
     "refuse_mail",
@@ -48,7 +48,7 @@ class Registrar(Protocol):
 
 
 @attrs.define(eq=False)
-class Departures:
+class Removal:
     """The ways out. ``stop`` asks an instance to stop, ``unwatch`` ends its timers."""
 
     registrar: Registrar

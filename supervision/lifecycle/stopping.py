@@ -14,13 +14,13 @@ from ..agents import Envelope, OnParentStop, Phase, detach_child
 from ..declaration import ParentStopped
 from ..errors import AgentNotFound, HostClosed, StopTimeout
 from ..execution import unsaved
-from .removal import Departures, refuse_mail, release_waiters, report, settle_stoppers
+from .removal import Removal, refuse_mail, release_waiters, report, settle_stoppers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..agents import Instance
-    from ..execution import Endings, Turns
+    from ..execution import Committer, Turns
     from ..loop import BackgroundTasks
     from ..telemetry import Telemetry
 
@@ -42,10 +42,10 @@ class Stopping:
 
     turns: Turns
     crew: BackgroundTasks
-    endings: Endings
+    endings: Committer
     clock: Clock
     telemetry: Telemetry
-    departures: Departures
+    departures: Removal
     revive: Callable[[Instance], None]
     cancel: Callable[[Instance], bool]
     hand_in: Callable[[Instance, Envelope], None]

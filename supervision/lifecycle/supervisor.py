@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ..agents import Instance
-    from .activation import Lifecycle
+    from .activation import Activation
 
 __all__ = ["Supervisor"]
 
@@ -42,7 +42,7 @@ _HOOKS = frozenset({"construction", "on_start"})
 class Supervisor:
     """Decides about crashed instances of one host."""
 
-    def __init__(self, lifecycle: Lifecycle, writer: Writer, clock: Clock) -> None:
+    def __init__(self, lifecycle: Activation, writer: Writer, clock: Clock) -> None:
         self._lifecycle = lifecycle
         self._writer = writer
         self._clock = clock

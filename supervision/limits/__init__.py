@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .blocked_loop import Offences
-from .policy_updates import Pinning
+from .blocked_loop import BlockedLoopResponse
+from .policy_updates import PolicyUpdates
 
-__all__ = ["Offences", "Pinning"]
+__all__ = ["BlockedLoopResponse", "PolicyUpdates"]

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ..agents import Instance, Partition
     from ..loop import LoopTime
 
-__all__ = ["Offences"]
+__all__ = ["BlockedLoopResponse"]
 
 log = logging.getLogger("podvisor.watchdog")
 
 
 @attrs.define(eq=False)
-class Offences:
+class BlockedLoopResponse:
     """Counts the blocks of each handler of each partition, and acts on them.
 
     ``lower`` halves the weight of a partition for so many seconds; ``move`` lets a

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..telemetry import Telemetry
     from ..tenants import PolicyChange, TenantDirectory, TenantPolicy
 
-__all__ = ["Pinning"]
+__all__ = ["PolicyUpdates"]
 
 log = logging.getLogger("podvisor.tenants")
 
@@ -31,7 +31,7 @@ _MAX_HALVINGS = 4
 
 
 @attrs.define(eq=False)
-class Pinning:
+class PolicyUpdates:
     """Keeps the policies of one host's partitions up to date.
 
     ``default`` is what a partition is due where its policy says nothing; ``set_share``

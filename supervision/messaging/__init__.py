@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from .calls import Asking
-from .delivery import Post
+from .calls import Calls
+from .delivery import Delivery
 from .idempotency import IdempotentRequests
 from .mailroom import Mailroom
 from .partition_letters import PartitionLetters
 from .policy import MailPolicy
 
 __all__ = [
-    "Asking",
+    "Calls",
     "IdempotentRequests",
     "MailPolicy",
     "Mailroom",
     "PartitionLetters",
-    "Post",
+    "Delivery",
 ]

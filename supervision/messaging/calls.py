@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ..host import Runtime
     from ..tenants import RequestContext
 
-__all__ = ["Asking"]
+__all__ = ["Calls"]
 
 _LATER = object()
 """Stands for the reply to an ask that has to wait for its turn."""
 
 
-class Asking:
+class Calls:
     """The half of a manager that its refs call; the other half makes the fields."""
 
     _runtime: Runtime

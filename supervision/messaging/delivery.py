@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from ..host import Runtime
     from .staged_letters import OutgoingLetter
 
-__all__ = ["Post"]
+__all__ = ["Delivery"]
 
 log = logging.getLogger("podvisor.post")
 
 
-class Post:
+class Delivery:
     """Carries the messages of one host."""
 
     def __init__(self, runtime: Runtime) -> None:

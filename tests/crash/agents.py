@@ -12,7 +12,7 @@ __all__ = [
     "Arrive",
     "Bump",
     "Count",
-    "Homes",
+    "Reattachment",
     "Look",
     "Mail",
     "Meter",
@@ -179,7 +179,7 @@ class Receiver(Agent):
 
 
 @attrs.frozen
-class Homes:
+class Reattachment:
     """The managers of a host."""
 
     meters: InstanceManager[Meter]
@@ -188,9 +188,9 @@ class Homes:
     receivers: InstanceManager[Receiver]
 
 
-def homes(host: Host) -> Homes:
+def homes(host: Host) -> Reattachment:
     """Declare the managers on a host."""
-    return Homes(
+    return Reattachment(
         host.manager("meters", Meter),
         host.manager("teams", Team),
         host.manager("senders", Sender),

@@ -16,7 +16,7 @@ from persistence.sqlite import transactions
 from supervision import AskTimeout
 from supervision.agents.instance import Instance
 from supervision.execution.turns import Turns
-from supervision.messaging.delivery import Post
+from supervision.messaging.delivery import Delivery
 from supervision.messaging.mailroom import Mailroom
 from tests.simulation.plan import Plan
 from tests.simulation.runs import run
@@ -126,12 +126,12 @@ def test_mail_that_is_lost_on_the_way_to_a_successor_is_found(
 ) -> None:
     """Row 1: who asks an instance that hibernates gets an answer."""
 
-    def lose(_: Post, instance: Instance) -> None:
+    def lose(_: Delivery, instance: Instance) -> None:
         while instance.mail:
             instance.mail.take()
         instance.waiters = None
 
-    monkeypatch.setattr(Post, "rehome", lose)
+    monkeypatch.setattr(Delivery, "rehome", lose)
 
     assert found_by(range(SEEDS))
 
