@@ -192,7 +192,7 @@ class PodRef(AgentRef[P_co]):
 
     def _is_a(self, pod: type[Pod]) -> bool:
         """Say whether the pod is of a class."""
-        return issubclass(self._port.kind.spec.agent, pod)
+        return issubclass(self._port.info.spec.agent, pod)
 
     async def _state(self) -> PodState:
         """Return what the reconciler knows of the pod, thawed if need be."""
@@ -208,9 +208,9 @@ class PodRef(AgentRef[P_co]):
 
     def _reconciler(self) -> Reconciler:
         self._here()
-        extension = self._port.kind.extension
+        extension = self._port.info.extension
         if not isinstance(extension, Reconciler):
-            msg = f"{self._port.kind.name!r} hosts no pods"
+            msg = f"{self._port.info.name!r} hosts no pods"
             raise TypeError(msg)
         return extension
 
@@ -297,7 +297,7 @@ class Pod(Agent):
     def __ref__(self) -> PodRef[Self]:
         """Return a ref to this very pod."""
         live = self._podvisor_live()
-        return PodRef(live.kind.port, live.address, live, caller=live)
+        return PodRef(live.manager.port, live.address, live, caller=live)
 
     @property
     def context(self) -> PodContext:
@@ -375,7 +375,7 @@ def _check_hosts(pod: type[Pod], manager: object) -> None:
     # Takes an object: it is for callers without a type checker.
     if not isinstance(manager, InstanceManager):
         raise PodMismatch(pod.__name__, f"{shorten(manager)}, which is no manager")
-    found = manager.kind.spec.agent
+    found = manager.info.spec.agent
     if not issubclass(found, pod):
         given = f"manager {manager.name!r}, which hosts {found.__name__}"
         raise PodMismatch(pod.__name__, given)

@@ -42,7 +42,7 @@ class Restless(Idle):
         """Let the family of an instance hibernate now if it may."""
         while instance.parent is not None:
             instance = instance.parent
-        if instance.kind.policy.idle_timeout == 0:
+        if instance.manager.policy.idle_timeout == 0:
             self._next_look(instance, self._clock.monotonic())
 
 

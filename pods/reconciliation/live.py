@@ -205,7 +205,7 @@ class NodeLookup:
                 continue
             if manager.name == home or (
                 stands_in(pod, instance.parent_address)
-                and issubclass(manager.kind.spec.agent, agent)
+                and issubclass(manager.info.spec.agent, agent)
             ):
                 return instance
         return None
@@ -257,7 +257,7 @@ class NodeLookup:
     def agent_of(self, manager: str) -> type[object] | None:
         """Return the class that a manager runs; ``None`` for an unknown manager."""
         found = self._runtime.managers.get(manager)
-        return None if found is None else found.kind.spec.agent
+        return None if found is None else found.info.spec.agent
 
 
 def _is_name(text: object) -> bool:

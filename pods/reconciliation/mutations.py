@@ -277,7 +277,7 @@ class Mutations:
         operations: Iterable[Operation] = (),
     ) -> None:
         pod = state.pod
-        if not pod.kind.stored:
+        if not pod.manager.stored:
             state.stored = stored
             return
         record = topology_record(state, stored, state.rev + 1)

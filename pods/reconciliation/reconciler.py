@@ -151,7 +151,7 @@ class Reconciler:
         return self._shape(pod, by_kind.get(RecordKind.TOPOLOGY))
 
     def _shape(self, pod: Address, record: Record | None) -> EffectiveTopology:
-        declared = _declared(self._runtime.manager(pod.manager).kind.spec.agent)
+        declared = _declared(self._runtime.manager(pod.manager).info.spec.agent)
         return EffectiveTopology.of(pod, declared, record, self._look.agent_of)
 
     def busy(self, instance: Instance) -> bool:
@@ -216,7 +216,7 @@ class Reconciler:
         state = None if instance is None else self._states.get(instance)
         if state is not None:
             return self._look.live(state, state.topology.resolve(node, at=pod))
-        agent = self._runtime.manager(pod.manager).kind.spec.agent
+        agent = self._runtime.manager(pod.manager).info.spec.agent
         return self._look.awake(pod, _declared(agent), node)
 
     async def reconcile(
@@ -230,7 +230,7 @@ class Reconciler:
         )
         partition = state.pod.address.partition
         with self._runtime.telemetry.working(
-            "reconcile", state.pod.kind.name, partition
+            "reconcile", state.pod.manager.name, partition
         ):
             report = await self._startup.bring_up(state, wanted)
         if names is None:

@@ -48,7 +48,7 @@ class StagedMutation:
     def operations(self) -> tuple[Operation, ...]:
         """Store the topology, a revision after the one before it."""
         state = self.state
-        if not state.pod.kind.stored:
+        if not state.pod.manager.stored:
             return ()
         self.rev = state.rev + state.staged.index(self) + 1
         return (Save(topology_record(state, self.plan.stored, self.rev)),)
@@ -56,7 +56,7 @@ class StagedMutation:
     def committed(self) -> None:
         """Take the topology as the present one; the last of a turn carries it out."""
         state = self.state
-        if state.pod.kind.stored:
+        if state.pod.manager.stored:
             state.rev = self.rev
         state.stored = self.plan.stored
         adopt(state, self.plan, self.look)

@@ -104,7 +104,7 @@ class Startup:
             await self._runtime.live_child(instance, parent, policy)
 
     def _check_manager(self, spec: NodeSpec) -> None:
-        found = self._runtime.manager(spec.manager).kind.spec.agent
+        found = self._runtime.manager(spec.manager).info.spec.agent
         if not issubclass(found, spec.agent):
             declared = spec.agent.__name__
             raise ManagerMismatch(spec.name, spec.manager, declared, found.__name__)

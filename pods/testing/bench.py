@@ -159,5 +159,5 @@ class HostBench:
 
 
 def _declare(host: Host, name: str, manager: InstanceManager[Agent]) -> None:
-    kind = manager.kind
-    host.manager(name, kind.spec.agent, policy=kind.policy)
+    info = manager.info
+    host.manager(name, info.spec.agent, policy=info.policy)

@@ -8,7 +8,7 @@ from .extension import Extension, Traits
 from .family import attach_child, detach_child, family_used, is_busy
 from .instance import Instance, Seeker
 from .mailbox import Envelope
-from .manager_info import Kind
+from .manager_info import ManagerInfo
 from .partition import Partition
 from .phases import (
     COMMITTING,
@@ -48,7 +48,7 @@ __all__ = [
     "Extension",
     "GiveUp",
     "Instance",
-    "Kind",
+    "ManagerInfo",
     "ManagerPolicy",
     "OnParentStop",
     "Partition",

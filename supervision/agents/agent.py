@@ -64,7 +64,7 @@ class Agent:
     def __ref__(self) -> AgentRef[Self]:
         """Return a ref to this very instance."""
         live = self._podvisor_live()
-        return AgentRef(live.kind.port, live.address, live, caller=live)
+        return AgentRef(live.manager.port, live.address, live, caller=live)
 
     @property
     def context(self) -> AgentContext:

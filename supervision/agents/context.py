@@ -73,7 +73,7 @@ class AgentContext:
     @property
     def policy(self) -> TenantPolicy:
         """What this tenant may use; the same from the begin of a turn to its end."""
-        return self._instance.pinned()
+        return self._instance.policy_in_force()
 
     @property
     def incarnation(self) -> int:

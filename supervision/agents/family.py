@@ -34,15 +34,15 @@ def attach_child(child: Instance, parent: Instance, policy: OnParentStop) -> Non
         LineageRefused: another live parent has it, or the tree would be a circle.
     """
     refuse_adoption(child, parent)
-    family = child.kin()
+    family = child.ensure_family()
     known = child.parent_address
     if known != parent.address or family.on_parent_stop is not policy:
-        child.dirty = child.dirty or (child.rev > 0 and child.kind.stored)
+        child.dirty = child.dirty or (child.rev > 0 and child.manager.stored)
     family.parent = parent
     family.lost_parent = None
     family.above = ()
     family.on_parent_stop = policy
-    parent.kin().children[child.address] = child
+    parent.ensure_family().children[child.address] = child
 
 
 def refuse_adoption(child: Instance, parent: Instance) -> None:
@@ -116,7 +116,10 @@ def is_busy(instance: Instance) -> bool:
         member.address in member.partition.attached
         or member.queued > 0
         or member.running is not None
-        or (member.kind.extension is not None and member.kind.extension.busy(member))
+        or (
+            member.manager.extension is not None
+            and member.manager.extension.busy(member)
+        )
         for member in _downwards(instance)
     )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..tenants import RequestContext, TenantPolicy
     from .agent import Agent
     from .context import AgentContext
-    from .manager_info import Kind
+    from .manager_info import ManagerInfo
     from .partition import Partition
     from .ref import AgentRef
     from .staging import Staged
@@ -61,7 +61,7 @@ class Instance:
 
     Attributes:
         address: who it is.
-        kind: what it shares with the others of its manager.
+        manager: what it shares with the others of its manager.
         partition: what it shares with the others of its partition.
         phase: where it stands; only ``turns``, ``lifecycle`` and ``supervisor`` set it.
         agent: the user's object; ``None`` while there is none.
@@ -94,7 +94,7 @@ class Instance:
     """
 
     address: Address
-    kind: Kind
+    manager: ManagerInfo
     partition: Partition
     phase: Phase = Phase.STARTING
     agent: Agent | None = None
@@ -154,13 +154,13 @@ class Instance:
             return self.family.parent.address
         return self.family.lost_parent
 
-    def pinned(self) -> TenantPolicy:
+    def policy_in_force(self) -> TenantPolicy:
         """Return the policy of the turn that runs, or the present one between turns."""
         if self.running is not None and self.policy is not None:
             return self.policy
         return self.partition.policy
 
-    def kin(self) -> Family:
+    def ensure_family(self) -> Family:
         """Return the family, made on first use."""
         if self.family is None:
             self.family = Family()
@@ -182,17 +182,17 @@ class Instance:
             OutOfRuntime: it has none; a bug in the runtime.
         """
         if self.agent is None:
-            raise OutOfRuntime(self.kind.spec.agent.__qualname__)
+            raise OutOfRuntime(self.manager.spec.agent.__qualname__)
         return self.agent
 
-    def dress(self, agent: Agent) -> None:
+    def bind_agent(self, agent: Agent) -> None:
         """Take an agent object as this instance's own."""
         object.__setattr__(agent, "_podvisor_instance", self)
         self.agent = agent
         self.partition.births += 1
         self.incarnation = self.partition.births
 
-    def undress(self) -> None:
+    def unbind_agent(self) -> None:
         """Let go of the agent object; its context ends."""
         if self.agent is not None:
             object.__setattr__(self.agent, "_podvisor_instance", None)
@@ -206,8 +206,8 @@ class Instance:
         old = self.the_agent()
         fresh = object.__new__(type(old))
         vars(fresh).update(vars(old))
-        self.undress()
-        self.dress(fresh)
+        self.unbind_agent()
+        self.bind_agent(fresh)
 
     def ref(
         self,
@@ -218,10 +218,10 @@ class Instance:
         """Make a ref to this instance, for the handlers of ``caller`` if given."""
         if request is None and caller is not None and caller.current is not None:
             request = caller.current.request
-        return self.kind.ref(
-            self.kind.port, self.address, self, caller=caller, request=request
+        return self.manager.ref(
+            self.manager.port, self.address, self, caller=caller, request=request
         )
 
     def context(self) -> AgentContext:
         """Make the view that the agent has of itself."""
-        return self.kind.view(self)
+        return self.manager.view(self)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .ref import AgentRef, Port
     from .spec import AgentSpec
 
-__all__ = ["Kind"]
+__all__ = ["ManagerInfo"]
 
 
 @attrs.frozen(eq=False)
-class Kind:
+class ManagerInfo:
     """A manager as its instances see it.
 
     Attributes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..loop import Meter
     from ..tenants import RequestContext
     from .instance import Instance
-    from .manager_info import Kind
+    from .manager_info import ManagerInfo
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]
 
@@ -53,7 +53,7 @@ class Port(Protocol):
     meter: Meter
 
     @property
-    def kind(self) -> Kind:
+    def info(self) -> ManagerInfo:
         """What the instances of the manager have in common."""
         ...
 

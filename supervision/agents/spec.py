@@ -179,7 +179,7 @@ class AgentSpec:
                 if base is not kind:
                     self.handlers[kind] = found
                 if (moved := instance.partition.moved) is not None:
-                    return moved.get((instance.kind.name, found.name), found)
+                    return moved.get((instance.manager.name, found.name), found)
                 return found
         raise NotHandled(
             instance.address,
@@ -194,7 +194,7 @@ def offloaded(spec: HandlerSpec, offload: Offload) -> HandlerSpec:
 
     async def run(agent: Agent, message: object) -> object:
         live = agent._podvisor_live()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  the class above
-        return await live.kind.offloader.run(live, agent, moved, message)
+        return await live.manager.offloader.run(live, agent, moved, message)
 
     moved = attrs.evolve(spec, coroutine=run, offload=offload)
     return moved

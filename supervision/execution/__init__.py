@@ -9,8 +9,8 @@ from .snapshot import save_unit, unsaved
 from .turns import Turns
 
 __all__ = [
-    "Dispatcher",
     "Committer",
+    "Dispatcher",
     "OffloadPolicy",
     "Offloader",
     "Seats",

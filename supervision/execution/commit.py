@@ -54,7 +54,7 @@ class Committer:
         instance.current = instance.running = None
         instance.used = self.clock.monotonic()
         if turn.changed:
-            instance.dirty = instance.kind.stored
+            instance.dirty = instance.manager.stored
         if not turn.must_commit:
             self._release(turn)
             return
@@ -81,7 +81,7 @@ class Committer:
         instance.current = instance.running = None
         instance.used = now
         if changed:
-            instance.dirty = instance.kind.stored
+            instance.dirty = instance.manager.stored
         mail = instance.mail
         if (
             (mail is None or not mail.waiting)
@@ -179,7 +179,7 @@ class Committer:
         """
         instance = turn.instance
         if turn.changed:
-            instance.dirty = instance.kind.stored
+            instance.dirty = instance.manager.stored
         if turn.must_commit:
             if instance.partition.claim is None:
                 await asyncio.wait([self.hooks.claiming(instance.partition)])

@@ -332,7 +332,7 @@ class Dispatcher:
         """Let a worker run a turn."""
         instance.phase = RUNNING
         seat = self._seats[instance] = _Seat(ticket, ticket.needs)
-        self._pace.hand(instance.partition.step_of(instance.kind.name, ticket.kind))
+        self._pace.hand(instance.partition.step_of(instance.manager.name, ticket.kind))
         seat.task = self._workers.run(functools.partial(self._work, instance, seat))
         if self._accrual is None:
             self._accrue_later()
@@ -388,5 +388,5 @@ def _name(resource: Resource[Seeker] | None) -> str | None:
 def _handler(instance: Instance) -> HandlerSpec:
     """Find the handler of the message that is next."""
     message = None if not instance.mail else instance.mail.head().message
-    spec = instance.kind.spec
+    spec = instance.manager.spec
     return spec.handlers.get(type(message)) or spec.handler_for(message, instance)

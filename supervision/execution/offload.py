@@ -111,7 +111,7 @@ class Offloader:
         Returns:
             Whether that is so; an ``async def`` handler cannot be moved.
         """
-        kind, partition = instance.kind, instance.partition
+        kind, partition = instance.manager, instance.partition
         for spec in kind.spec.handlers.values():
             if spec.name == handler and spec.coroutine is None:
                 if partition.moved is None:
@@ -156,7 +156,7 @@ class Offloader:
     async def _permit(self, instance: Instance) -> None:
         """Wait until the partition may run one more; its turn waits without a seat."""
         name = instance.partition.name
-        limit = instance.pinned().offload_limit or self._policy.partition_limit
+        limit = instance.policy_in_force().offload_limit or self._policy.partition_limit
         if self._permits.take_now(name, limit):
             return
         parked = self._seats is not None and self._seats.park(instance)

@@ -35,7 +35,7 @@ Snapshot: TypeAlias = object
 
 def mark(instance: Instance) -> Snapshot:
     """Note what the fields hold."""
-    spec, agent = instance.kind.spec, instance.agent
+    spec, agent = instance.manager.spec, instance.agent
     if agent is None:
         raise OutOfRuntime(spec.agent.__qualname__)
     if spec.codec.simple:
@@ -52,7 +52,7 @@ def restore(instance: Instance, before: Snapshot) -> BaseException | None:
         What the agent's class raised as it was asked to build the values; its object
         cannot be used any more then, while ``instance.body`` is what is put back.
     """
-    spec = instance.kind.spec
+    spec = instance.manager.spec
     if not spec.codec.simple and isinstance(before, bytes):
         instance.body = before
         try:
@@ -74,7 +74,7 @@ def keep(instance: Instance, before: Snapshot) -> bool:
     Raises:
         UnstorableState: a field is no longer of its declared type.
     """
-    spec, agent = instance.kind.spec, instance.agent
+    spec, agent = instance.manager.spec, instance.agent
     if agent is None:
         raise OutOfRuntime(spec.agent.__qualname__)
     if not spec.codec.simple:
@@ -83,7 +83,7 @@ def keep(instance: Instance, before: Snapshot) -> bool:
     now = spec.glance(agent)
     if now is before or now == before:
         return False
-    if instance.kind.stored:
+    if instance.manager.stored:
         instance.body = spec.codec.encode(agent)
     return True
 
@@ -94,7 +94,7 @@ def save_unit(instance: Instance, *others: Operation) -> Unit:
     Raises:
         UnstorableState: a field is not of its declared type.
     """
-    spec = instance.kind.spec
+    spec = instance.manager.spec
     body = instance.body
     if body is None:
         body = spec.codec.encode(instance.the_agent())
@@ -117,7 +117,7 @@ def stored(instance: Instance) -> None:
     instance.rev += 1
     instance.dirty = False
     instance.partition.counters.saves += 1
-    if instance.kind.spec.codec.simple:
+    if instance.manager.spec.codec.simple:
         instance.body = None
 
 
@@ -136,6 +136,6 @@ def stored_revision(rows: tuple[Record, ...]) -> int:
 
 def unsaved(instance: Instance) -> bool:
     """Say whether hibernating an instance has something to write."""
-    if instance.discard or instance.agent is None or not instance.kind.stored:
+    if instance.discard or instance.agent is None or not instance.manager.stored:
         return False
     return instance.dirty or instance.rev == 0

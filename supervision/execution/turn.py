@@ -85,7 +85,7 @@ class Turn:
         """Whether nothing may leave before a commit."""
         if self.staged:
             return True
-        return (self.changed or self.start_dirty) and self.instance.kind.each_turn
+        return (self.changed or self.start_dirty) and self.instance.manager.each_turn
 
     def take(self) -> None:
         """Keep what the message that was just handled wants sent and committed."""

@@ -101,7 +101,7 @@ class Turns:
         tally.owed += self._meter.ended - began
         if failure is not None:
             raise self._failed_inline(Turn(instance, start, was_dirty), spec, failure)
-        commits = (changed or was_dirty) and instance.kind.each_turn
+        commits = (changed or was_dirty) and instance.manager.each_turn
         if commits or instance.staged is not None or instance.outbox is not None:
             turn = Turn(instance, start, was_dirty, changed=changed)
             return self._finish_inline(turn, envelope, value, ask=ask)
@@ -140,7 +140,7 @@ class Turns:
         if not instance.mail:
             return True
         message = instance.mail.head().message
-        return instance.kind.spec.handler_for(message, instance).coroutine is None
+        return instance.manager.spec.handler_for(message, instance).coroutine is None
 
     def run_sync(self, instance: Instance, until: float, needs: str | None) -> None:
         """Handle the mail at the head whose handlers are ``def``.
@@ -149,7 +149,7 @@ class Turns:
         whose handler does not need exactly what the turn has.
         """
         turn = self._begin(instance)
-        for _ in range(instance.kind.policy.batch):
+        for _ in range(instance.manager.policy.batch):
             if (found := self._next(turn, needs, only_sync=True)) is None:
                 break
             envelope, spec = found
@@ -169,7 +169,7 @@ class Turns:
         turn = self._begin(instance)
         STAMP.set(instance.partition.name)  # the worker takes it off again
         try:
-            for _ in range(instance.kind.policy.batch):
+            for _ in range(instance.manager.policy.batch):
                 if (found := self._next(turn, needs)) is None:
                     break
                 envelope, spec = found
@@ -233,7 +233,7 @@ class Turns:
                 delivery = envelope.delivery
                 if staged and delivery is not None and delivery.waits_for(staged):
                     return None
-                spec = instance.kind.spec.handler_for(envelope.message, instance)
+                spec = instance.manager.spec.handler_for(envelope.message, instance)
                 if spec.needs != needs or (only_sync and spec.coroutine is not None):
                     return None
             instance.mail.take()
@@ -311,7 +311,7 @@ class Turns:
 
         def handle(agent: object, message: object) -> object:
             with self._telemetry.processing(
-                instance.kind.name,
+                instance.manager.name,
                 instance.address.partition,
                 envelope.span,
                 ask=ask,
@@ -324,7 +324,7 @@ class Turns:
         self, coroutine: Coroutine, instance: Instance, envelope: Envelope
     ) -> object:
         with self._telemetry.processing(
-            instance.kind.name,
+            instance.manager.name,
             instance.address.partition,
             envelope.span,
             ask=envelope.reply is not None,

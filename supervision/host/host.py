@@ -175,7 +175,7 @@ class Host:
         _check_agent(agent)
         runtime = self._runtime
         if name in runtime.managers:
-            taken = runtime.managers[name].kind.spec.agent.__qualname__
+            taken = runtime.managers[name].info.spec.agent.__qualname__
             raise DuplicateManager(name, taken)
         if policy is None:
             policy = ManagerPolicy(

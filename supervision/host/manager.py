@@ -21,7 +21,7 @@ from persistence import (
     key_to_text,
 )
 
-from ..agents import IDLE, PLAIN, STARTING, STOPPED, Durability, Kind, Phase
+from ..agents import IDLE, PLAIN, STARTING, STOPPED, Durability, ManagerInfo, Phase
 from ..errors import NotPicklable, check_limit
 from ..lifecycle import Registry
 from ..messaging import Calls
@@ -66,7 +66,7 @@ class InstanceManager(Calls, Generic[A_co]):
         self.meter = runtime.meter  # for its refs
         self._registry = runtime.registries.setdefault(name, Registry())
         self._deadlines = runtime.post.deadlines(policy.ask_timeout)
-        self._kind = Kind(
+        self._info = ManagerInfo(
             name=name,
             spec=spec,
             policy=policy,
@@ -80,8 +80,8 @@ class InstanceManager(Calls, Generic[A_co]):
         )
 
     def __repr__(self) -> str:
-        agent = self._kind.spec.agent.__qualname__
-        return f"<InstanceManager {self._kind.name!r} of {agent}>"
+        agent = self._info.spec.agent.__qualname__
+        return f"<InstanceManager {self._info.name!r} of {agent}>"
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklable("InstanceManager")
@@ -89,7 +89,7 @@ class InstanceManager(Calls, Generic[A_co]):
     @property
     def name(self) -> str:
         """The name under which the host and every address know it."""
-        return self._kind.name
+        return self._info.name
 
     @property
     def runtime(self) -> Runtime:
@@ -97,9 +97,9 @@ class InstanceManager(Calls, Generic[A_co]):
         return self._runtime
 
     @property
-    def kind(self) -> Kind:
+    def info(self) -> ManagerInfo:
         """What its instances have in common."""
-        return self._kind
+        return self._info
 
     async def get(
         self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
@@ -121,13 +121,13 @@ class InstanceManager(Calls, Generic[A_co]):
             HostClosed: the host is not running.
             StoreError: the store could not be read.
         """
-        runtime, kind = self._runtime, self._kind
+        runtime, info = self._runtime, self._info
         self._check(key, partition)
         instance = self._registry.find(partition, key)
         if instance is None or instance.phase is STOPPED:
-            address = Address(partition, kind.name, key)
-            instance = runtime.publish(address, kind)
-        if kind.extension is not None:
+            address = Address(partition, info.name, key)
+            instance = runtime.publish(address, info)
+        if info.extension is not None:
             instance = await runtime.live(instance)
         elif instance.phase is STARTING:
             await runtime.started(instance)
@@ -136,7 +136,7 @@ class InstanceManager(Calls, Generic[A_co]):
             instance = await runtime.live(instance)
         instance.used = runtime.clock.monotonic()
         # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
-        return kind.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return info.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def lookup(
         self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
@@ -313,7 +313,7 @@ class InstanceManager(Calls, Generic[A_co]):
 
     def _address(self, key: Key, partition: str) -> Address:
         self._check(key, partition)
-        return Address(partition, self._kind.name, key)
+        return Address(partition, self._info.name, key)
 
     def _check(self, key: Key, partition: str) -> None:
         if type(partition) is not str or partition not in self._runtime.partitions:
@@ -322,4 +322,4 @@ class InstanceManager(Calls, Generic[A_co]):
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
         # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
-        return self._kind.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self._info.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]

@@ -153,7 +153,7 @@ class OperatorActions:
         except InvalidKey:
             raise LetterNotFound(dead.stamp) from None
         packed = EncodedMessage(dead.message, dead.version, dead.body)
-        message = runtime.manager(dead.manager).kind.spec.wire.unpack(packed, target)
+        message = runtime.manager(dead.manager).info.spec.wire.unpack(packed, target)
         letter = Letter(target, "", "", packed.message, packed.version, packed.body)
         return runtime.mailroom.stamped(partition, letter), message
 

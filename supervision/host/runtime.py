@@ -21,18 +21,18 @@ from persistence import (
 
 from ..agents import SETTLED, attach_child
 from ..errors import HostClosed
-from ..execution import Dispatcher, Committer, Turns
+from ..execution import Committer, Dispatcher, Turns
 from ..lifecycle import (
-    Removal,
-    Catalog,
-    Reattachment,
-    Idle,
     Activation,
+    Catalog,
+    Idle,
+    Reattachment,
+    Removal,
     Stopping,
     Supervisor,
 )
 from ..loop import BackgroundTasks, WorkerPool, finish
-from ..messaging import IdempotentRequests, Mailroom, Delivery
+from ..messaging import Delivery, IdempotentRequests, Mailroom
 from ..monitoring import Metrics
 from ..placement import Claims
 from ..telemetry import Telemetry
@@ -202,7 +202,7 @@ class Runtime(Catalog):
 
     def forget(self, instance: Instance) -> None:
         """Take an instance out of its registry, if it still is the one there."""
-        self.registries[instance.kind.name].remove(instance.address, instance)
+        self.registries[instance.manager.name].remove(instance.address, instance)
 
     def rehome(self, instance: Instance) -> None:
         """Give what came for a stopped instance to its successor."""

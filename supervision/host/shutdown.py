@@ -83,12 +83,13 @@ class Shutdown:
 
     def _has_news(self, instance: Instance) -> bool:
         """Say whether memory holds something of an instance that its row does not."""
-        if not instance.kind.stored or instance.agent is None:
+        if not instance.manager.stored or instance.agent is None:
             return False
         if instance.phase is Phase.COMMITTING:
             return True
         return instance.dirty or (
-            instance.rev == 0 and instance.kind.policy.durability is not Durability.TURN
+            instance.rev == 0
+            and instance.manager.policy.durability is not Durability.TURN
         )
 
     def _why(self, instance: Instance) -> str:

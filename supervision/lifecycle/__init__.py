@@ -12,12 +12,12 @@ from .stopping import Stopping
 from .supervisor import Supervisor
 
 __all__ = [
-    "Removal",
-    "Catalog",
-    "Reattachment",
-    "Idle",
     "Activation",
+    "Catalog",
+    "Idle",
+    "Reattachment",
     "Registry",
+    "Removal",
     "Stopping",
     "Supervisor",
     "refuse_mail",

@@ -78,7 +78,7 @@ class Activation:
         partition = instance.partition
         if partition.lost:
             self.departures.drop(instance, StaleOwner(partition.name, partition.epoch))
-        elif instance.kind.stored and partition.claim is None:
+        elif instance.manager.stored and partition.claim is None:
             self._then(instance, self.claims.take(partition), self._claimed)
         else:
             self._load(instance)
@@ -87,14 +87,14 @@ class Activation:
         """Activate an instance once more, from the state of its last turn."""
         instance.timer = None
         instance.phase = Phase.STARTING
-        spec = instance.kind.spec
+        spec = instance.manager.spec
         if instance.agent is None:
             self.begin(instance)
             return
         try:
             values = spec.values_of(instance.agent, instance.body, instance.address)
-            instance.undress()
-            instance.dress(spec.build(values))
+            instance.unbind_agent()
+            instance.bind_agent(spec.build(values))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
@@ -104,7 +104,7 @@ class Activation:
 
     def reload(self, instance: Instance) -> None:
         """Start an instance again from what is stored; its mail waits meanwhile."""
-        instance.undress()
+        instance.unbind_agent()
         instance.body = None
         instance.dirty = False
         instance.rev = 0
@@ -127,11 +127,11 @@ class Activation:
             self._load(instance)
 
     def _load(self, instance: Instance) -> None:
-        marks, name = instance.partition.quarantined, instance.kind.name
+        marks, name = instance.partition.quarantined, instance.manager.name
         mark = marks.get((name, instance.address.key)) if marks else None
         if mark is not None:
             self.departures.drop(instance, Quarantined(mark.address, mark.reason))
-        elif instance.kind.stored:
+        elif instance.manager.stored:
             found = functools.partial(self._loaded, instance)
             self.reader.fetch(instance.address, found, instance.partition.context)
         else:
@@ -163,11 +163,11 @@ class Activation:
 
     def _thaw(self, instance: Instance, records: tuple[Record, ...]) -> None:
         state, topology = _halves(records) if records else (None, None)
-        spec = instance.kind.spec
+        spec = instance.manager.spec
         try:
             agent = spec.fresh() if state is None else spec.thaw(state)
-            if instance.kind.extension is not None:
-                instance.kind.extension.thawed(instance, topology)
+            if instance.manager.extension is not None:
+                instance.manager.extension.thawed(instance, topology)
             if state is not None and state.parent is not None:
                 self._recall_parent(instance, state, state.parent)
         except RecordError as error:
@@ -182,15 +182,15 @@ class Activation:
             instance.rev = state.rev
             instance.dirty = instance.dirty or _moved(instance, state)
         self._count_start(instance, thawed=state is not None)
-        instance.dress(agent)
+        instance.bind_agent(agent)
         self._wake(instance)
 
     def _recall_parent(
         self, instance: Instance, state: Record, parent: Address
     ) -> None:
         if instance.parent is None:
-            instance.kin().lost_parent = parent
-            instance.kin().on_parent_stop = _policy_of(state)
+            instance.ensure_family().lost_parent = parent
+            instance.ensure_family().on_parent_stop = _policy_of(state)
             self.departures.registrar.family(instance)
 
     def _count_start(self, instance: Instance, *, thawed: bool) -> None:
@@ -202,20 +202,20 @@ class Activation:
         if self.telemetry.refresh():
             self.telemetry.mark(
                 "thaw" if thawed else "start",
-                instance.kind.name,
+                instance.manager.name,
                 instance.address.partition,
                 seconds=self.clock.monotonic() - instance.used,
             )
 
     def _wake(self, instance: Instance) -> None:
-        if instance.kind.spec.has_on_start:
+        if instance.manager.spec.has_on_start:
             self.workers.start(functools.partial(self._on_start, instance))
         else:
             self._live(instance)
 
     async def _on_start(self, instance: Instance) -> None:
         agent = instance.the_agent()
-        timeout = instance.kind.policy.start_timeout
+        timeout = instance.manager.policy.start_timeout
         error = await self.turns.hook(instance, agent.on_start, "on_start", timeout)
         if isinstance(error, StaleRevision | StaleOwner):
             self.departures.stale(instance, error)
@@ -230,8 +230,8 @@ class Activation:
         if not instance.watched:
             instance.watched = True
             self.watch(instance)
-        if instance.kind.extension is not None:
-            instance.kind.extension.started(instance)
+        if instance.manager.extension is not None:
+            instance.manager.extension.started(instance)
         if instance.waiters is not None:
             release_waiters(instance, None)
         if (above := extended_ancestor(instance)) is not None:
@@ -254,7 +254,7 @@ class Activation:
                 self._save_later(instance)
 
     def _save_later(self, instance: Instance) -> None:
-        policy = instance.kind.policy
+        policy = instance.manager.policy
         if policy.durability is Durability.INTERVAL and instance.timer is None:
             instance.timer = self.clock.call_later(
                 policy.interval, functools.partial(self._save_now, instance)

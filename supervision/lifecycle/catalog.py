@@ -18,7 +18,7 @@ from ..errors import (
 from .ancestry import refuse_circle
 
 if TYPE_CHECKING:
-    from ..agents import Agent, AgentRef, Kind
+    from ..agents import Agent, AgentRef, ManagerInfo
     from ..execution import Dispatcher
     from ..host import InstanceManager, Oversight
     from ..placement import Claims
@@ -88,8 +88,8 @@ class Catalog:
         # A text that is known has been checked; what only looks like one is no key.
         found = self.partitions.get(name) if type(name) is str else None
         if found is None:
-            pinned = self.oversight.tenants.policy(check_partition(name))
-            found = Partition(name, self.dispatcher.tally(name), pinned)
+            policy_in_force = self.oversight.tenants.policy(check_partition(name))
+            found = Partition(name, self.dispatcher.tally(name), policy_in_force)
             self.partitions[name] = found
         return found
 
@@ -104,12 +104,12 @@ class Catalog:
         self, address: Address, *, caller: Instance | None = None
     ) -> AgentRef[Agent]:
         """Make a ref to an address, for the use of a handler if ``caller`` is given."""
-        kind = self.manager(address.manager).kind
+        info = self.manager(address.manager).info
         request = None
         if caller is not None and caller.current is not None:
             request = caller.current.request
-        return kind.ref(
-            kind.port, address, self.find(address), caller=caller, request=request
+        return info.ref(
+            info.port, address, self.find(address), caller=caller, request=request
         )
 
     def resolve(
@@ -133,14 +133,14 @@ class Catalog:
             if parent is not None and instance.parent is not parent and not leaving:
                 attach_child(instance, parent, on_parent_stop)
             return instance
-        kind = self.manager(address.manager).kind
+        info = self.manager(address.manager).info
         check_key(address.key)  # an address made by hand has not been looked at yet
-        return self.publish(address, kind, parent, on_parent_stop)
+        return self.publish(address, info, parent, on_parent_stop)
 
     def publish(
         self,
         address: Address,
-        kind: Kind,
+        info: ManagerInfo,
         parent: Instance | None = None,
         on_parent_stop: OnParentStop = OnParentStop.STOP,
     ) -> Instance:
@@ -148,7 +148,7 @@ class Catalog:
 
         Args:
             address: a valid one.
-            kind: that of its manager.
+            info: that of its manager.
             parent: whose child it is to be.
             on_parent_stop: what becomes of it when that one stops.
 
@@ -157,9 +157,9 @@ class Catalog:
         """
         partition = self.partition(address.partition)
         self.may_start(partition, address)
-        instance = Instance(address, kind, partition)
+        instance = Instance(address, info, partition)
         if partition.crashed:
-            instance.crashes = partition.crashed.pop((kind.name, address.key), None)
+            instance.crashes = partition.crashed.pop((info.name, address.key), None)
         home = (parent, on_parent_stop) if parent else self.homes.at_once(address)
         if home is not None:
             attach_child(instance, *home)
@@ -199,8 +199,8 @@ class Catalog:
             await self.started(instance)
             instance = self.find(instance.address) or instance
         instance.used = self.clock.monotonic()
-        if instance.kind.extension is not None:
-            await instance.kind.extension.ready(instance)
+        if instance.manager.extension is not None:
+            await instance.manager.extension.ready(instance)
         return instance
 
     def started(self, instance: Instance) -> asyncio.Future[None]:

@@ -46,14 +46,14 @@ class Idle:
 
     def watch(self, instance: Instance) -> None:
         """Begin to look after an instance that has just become live."""
-        timeout = instance.kind.policy.idle_timeout
+        timeout = instance.manager.policy.idle_timeout
         if timeout is not None and not self._closed:
             due = self._clock.monotonic() + timeout
             self._enter(instance, max(due, instance.stays_until))
 
     def forget(self, instance: Instance) -> None:
         """Note that an instance is gone; the next clean-up drops its entry."""
-        if instance.kind.policy.idle_timeout is None:
+        if instance.manager.policy.idle_timeout is None:
             return
         self._gone += 1
         if self._gone > _CLEAN_FROM and self._gone * 2 > len(self._due):
@@ -97,7 +97,7 @@ class Idle:
 
     def _next_look(self, instance: Instance, now: float) -> float | None:
         """Hibernate an instance that is due; else say when to look again."""
-        timeout = instance.kind.policy.idle_timeout
+        timeout = instance.manager.policy.idle_timeout
         if timeout is None or not instance.live or instance.phase is Phase.STOPPING:
             instance.watched = False
             return None

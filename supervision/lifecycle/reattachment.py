@@ -88,7 +88,7 @@ class Reattachment:
             if parent is not None and not self._is_up(parent):
                 above = await ancestry(self._runtime, parent)
                 if instance.parent is None:  # nobody has adopted it meanwhile
-                    instance.kin().above = above
+                    instance.ensure_family().above = above
         except Exception as error:  # noqa: BLE001  it belongs to whoever waits
             found.set_exception(error)
         else:
@@ -117,7 +117,7 @@ class Reattachment:
             return parent
         if parent is not None or place is None:
             return parent
-        family = instance.kin()
+        family = instance.ensure_family()
         family.lost_parent, family.on_parent_stop = place
         self._runtime.family(instance)
         return place[0]
@@ -128,7 +128,7 @@ class Reattachment:
             return None
         match address.key:
             case (str(manager), pod_key, str()) if manager in self._runtime.managers:
-                extension = self._runtime.managers[manager].kind.extension
+                extension = self._runtime.managers[manager].info.extension
             case _:
                 return None
         if extension is None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..agents import Extension, Instance
 
 __all__ = [
-    "Removal",
     "Registrar",
+    "Removal",
     "extended_ancestor",
     "refuse_mail",
     "release_waiters",
@@ -61,7 +61,7 @@ class Removal:
             instance.timer.cancel()
             instance.timer = None
         instance.phase = Phase.STOPPED
-        instance.undress()
+        instance.unbind_agent()
         instance.body = None
         if instance.crashes and not instance.discard:
             instance.partition.remember(instance.address, instance.crashes)
@@ -70,14 +70,14 @@ class Removal:
             detach_child(child)
         detach_child(instance)
         self.registrar.forget(instance)
-        if instance.kind.extension is not None:
-            instance.kind.extension.stopped(instance)
+        if instance.manager.extension is not None:
+            instance.manager.extension.stopped(instance)
 
     def drop(self, instance: Instance, error: BaseException) -> None:
         """End an instance that cannot be; tell everybody who waits for it why."""
         above = extended_ancestor(instance)
         for child in instance.children:
-            if child.kin().on_parent_stop is OnParentStop.STOP:
+            if child.ensure_family().on_parent_stop is OnParentStop.STOP:
                 self.stop(child)
         self.leave(instance)
         release_waiters(instance, error)
@@ -100,8 +100,8 @@ def extended_ancestor(instance: Instance) -> tuple[Instance, Extension] | None:
         return None
     ancestor = instance.family.parent
     while ancestor is not None:
-        if ancestor.kind.extension is not None:
-            return ancestor, ancestor.kind.extension
+        if ancestor.manager.extension is not None:
+            return ancestor, ancestor.manager.extension
         ancestor = ancestor.parent
     return None
 
@@ -144,7 +144,7 @@ def report(instance: Instance, event: str, error: BaseException) -> None:
     code = {"code": error.code} if isinstance(error, PodsError) else {}
     extra = partition_extra(
         instance.address.partition,
-        manager=instance.kind.name,
+        manager=instance.manager.name,
         key=str(instance.address.key),
         error=type(error).__qualname__,
         **code,

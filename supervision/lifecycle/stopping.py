@@ -97,7 +97,9 @@ class Stopping:
         crashed = instance.phase is Phase.BACKING_OFF
         instance.phase = Phase.STOPPING
         instance.used = self.clock.monotonic()
-        quiet = instance.agent is None or crashed or not instance.kind.spec.has_on_stop
+        quiet = (
+            instance.agent is None or crashed or not instance.manager.spec.has_on_stop
+        )
         if quiet and not instance.children and not unsaved(instance):
             self._gone(instance, None)
             return
@@ -109,7 +111,7 @@ class Stopping:
 
     def _limit(self, instance: Instance) -> None:
         """Cancel the turn of an instance that takes too long to stop, then name it."""
-        timeout = instance.kind.policy.stop_timeout
+        timeout = instance.manager.policy.stop_timeout
 
         def overdue() -> None:
             if instance.live and instance.draining is not None:
@@ -128,7 +130,7 @@ class Stopping:
         errors = await self._stop_children(instance)
         if not quiet:
             agent = instance.the_agent()
-            timeout = instance.kind.policy.stop_timeout
+            timeout = instance.manager.policy.stop_timeout
             error = await self.turns.hook(instance, agent.on_stop, "on_stop", timeout)
             if isinstance(error, StaleRevision | StaleOwner):
                 settle_stoppers(instance, error)
@@ -155,7 +157,7 @@ class Stopping:
     async def _stop_children(self, instance: Instance) -> list[BaseException]:
         stopping: list[asyncio.Future[None]] = []
         for child in instance.children:
-            policy = child.kin().on_parent_stop
+            policy = child.ensure_family().on_parent_stop
             if policy is OnParentStop.STOP:
                 stopping.append(self.stop(child, discard=instance.discard))
                 continue
@@ -168,8 +170,8 @@ class Stopping:
         return [e for future in stopping if (e := future.exception()) is not None]
 
     def _notify(self, child: Instance, parent: Instance) -> None:
-        if ParentStopped in child.kind.spec.handlers:
-            message = ParentStopped(parent.kind.name, parent.address.key)
+        if ParentStopped in child.manager.spec.handlers:
+            message = ParentStopped(parent.manager.name, parent.address.key)
             self.hand_in(child, Envelope(message))
 
     def _stay(self, instance: Instance, error: BaseException) -> None:
@@ -188,7 +190,7 @@ class Stopping:
             return
         if instance.agent is not None and not instance.discard:
             instance.partition.counters.hibernations += 1
-            name, partition = instance.kind.name, instance.address.partition
+            name, partition = instance.manager.name, instance.address.partition
             took = self.clock.monotonic() - instance.used
             self.telemetry.mark("hibernate", name, partition, seconds=took)
         self._end_limit(instance)

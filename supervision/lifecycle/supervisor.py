@@ -50,7 +50,7 @@ class Supervisor:
     def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
         """Deal with a crash; the fields hold what the last good turn left."""
         now = self._clock.monotonic()
-        policy = instance.kind.policy.restart
+        policy = instance.manager.policy.restart
         history = [*(instance.crashes or ()), now][-(policy.max_restarts + 1) :]
         instance.crashes = history
         instance.partition.counters.crashes += 1
@@ -63,7 +63,10 @@ class Supervisor:
         match decide(policy, history, now):
             case RestartAfter(delay):
                 self._lifecycle.telemetry.mark(
-                    "restart", instance.kind.name, instance.partition.name, error=error
+                    "restart",
+                    instance.manager.name,
+                    instance.partition.name,
+                    error=error,
                 )
                 self._restart(instance, delay)
             case StayDown():
@@ -101,7 +104,7 @@ class Supervisor:
         if partition.claim is None:
             return
         unit = Unit(partition.name, partition.epoch, (PutQuarantine(mark),))
-        if instance.dirty and instance.kind.stored and instance.agent is not None:
+        if instance.dirty and instance.manager.stored and instance.agent is not None:
             try:
                 state = save_unit(instance)
                 unit = Unit(
@@ -140,7 +143,7 @@ class Supervisor:
     def _report(self, instance: Instance, error: BaseException, where: str) -> None:
         extra = partition_extra(
             instance.address.partition,
-            manager=instance.kind.name,
+            manager=instance.manager.name,
             key=str(instance.address.key),
             where=where,
             error=type(error).__qualname__,

@@ -61,8 +61,8 @@ class BlockedLoopResponse:
                 "handler.blocked",
                 extra=partition_extra(
                     partition.name,
-                    manager=instance.kind.name,
-                    agent=instance.kind.spec.agent.__qualname__,
+                    manager=instance.manager.name,
+                    agent=instance.manager.spec.agent.__qualname__,
                     key=str(instance.address.key),
                     handler=handler,
                     seconds=round(seconds, 3),
@@ -71,8 +71,8 @@ class BlockedLoopResponse:
             )
 
     def _policy(self, instance: Instance) -> BlockingPolicy:
-        tenant = instance.pinned().blocking
-        return tenant or instance.kind.policy.blocking or self.default
+        tenant = instance.policy_in_force().blocking
+        return tenant or instance.manager.policy.blocking or self.default
 
     def _act(
         self,

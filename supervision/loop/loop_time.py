@@ -154,9 +154,9 @@ class Meter:
             loop = partition.loop
             if loop is None:
                 loop = partition.loop = {}
-            time = loop.get((instance.kind.name, handler))
+            time = loop.get((instance.manager.name, handler))
             if time is None:
-                time = loop[instance.kind.name, handler] = LoopTime()
+                time = loop[instance.manager.name, handler] = LoopTime()
             time.steps += 1
             time.seconds += own
             if own > time.longest:  # noqa: PLR1730  a call of max costs more than all of it

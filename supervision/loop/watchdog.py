@@ -155,8 +155,8 @@ def _name(running: Running, held: float, stack: str) -> None:
             "loop.blocked",
             extra=partition_extra(
                 instance.address.partition,
-                manager=instance.kind.name,
-                agent=instance.kind.spec.agent.__qualname__,
+                manager=instance.manager.name,
+                agent=instance.manager.spec.agent.__qualname__,
                 key=str(instance.address.key),
                 handler=handler,
                 seconds=round(held, 3),

@@ -11,9 +11,9 @@ from .policy import MailPolicy
 
 __all__ = [
     "Calls",
+    "Delivery",
     "IdempotentRequests",
     "MailPolicy",
     "Mailroom",
     "PartitionLetters",
-    "Delivery",
 ]

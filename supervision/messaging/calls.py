@@ -13,7 +13,7 @@ from ..errors import AskCycle, check_seconds
 from .deadlines import Deadlines, expire
 
 if TYPE_CHECKING:
-    from ..agents import Acknowledgement, AgentRef, Instance, Kind
+    from ..agents import Acknowledgement, AgentRef, Instance, ManagerInfo
     from ..declaration import HandlerSpec, Message
     from ..fairness import Priority
     from ..host import Runtime
@@ -29,7 +29,7 @@ class Calls:
     """The half of a manager that its refs call; the other half makes the fields."""
 
     _runtime: Runtime
-    _kind: Kind
+    _info: ManagerInfo
     _deadlines: Deadlines
 
     async def ask(
@@ -53,7 +53,7 @@ class Calls:
         if telemetry.tracing and (
             telemetry.samples() if caller is None else runtime.post.traces(caller)
         ):
-            name, tenant = self._kind.name, instance.address.partition
+            name, tenant = self._info.name, instance.address.partition
             with telemetry.asking(name, tenant) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
                 if value is _LATER or envelope.reply is not None:
@@ -93,9 +93,9 @@ class Calls:
             instance = ref.instance
             if instance is None or instance.phase is STOPPED:
                 instance = ref.instance = self._runtime.resolve(ref.address)
-            spec = instance.kind.spec.handlers.get(type(message))
+            spec = instance.manager.spec.handlers.get(type(message))
             if spec is None or instance.partition.moved is not None:
-                spec = instance.kind.spec.handler_for(message, instance)
+                spec = instance.manager.spec.handler_for(message, instance)
         except PodsError:
             if delivery is not None:
                 delivery.returned()
@@ -112,7 +112,7 @@ class Calls:
     ) -> object:
         """Deliver a message that is handled once, and wait for the reply."""
         if seconds is None:
-            seconds = self._kind.policy.ask_timeout
+            seconds = self._info.policy.ask_timeout
         return await self._runtime.requests.ask(
             ref.address,
             message,

@@ -59,7 +59,7 @@ class Delivery:
             NotHandled: no handler takes it.
             MailboxFull: there is no room.
         """
-        spec = instance.kind.spec
+        spec = instance.manager.spec
         if type(message) not in spec.handlers:
             spec.handler_for(message, instance)
         mail, reserved = instance.mail, instance.partition.reserved
@@ -68,9 +68,9 @@ class Delivery:
         waiting = 0 if mail is None else len(mail)
         if reserved:
             waiting += reserved.get(instance.address, 0)
-        if waiting >= instance.kind.policy.mailbox:
+        if waiting >= instance.manager.policy.mailbox:
             instance.partition.counters.rejected += 1
-            raise MailboxFull(instance.address, instance.kind.policy.mailbox)
+            raise MailboxFull(instance.address, instance.manager.policy.mailbox)
 
     def admit(self, instance: Instance, sender: Instance | None) -> None:
         """Check that one more message may wait, before anything changes.
@@ -184,9 +184,9 @@ class Delivery:
         target = self._runtime.find(address)
         if target is not None and target.live:
             return target
-        kind = self._runtime.manager(address.manager).kind
+        info = self._runtime.manager(address.manager).info
         partition = self._runtime.partition(address.partition)
-        return Instance(address, kind, partition, phase=Phase.STOPPED)
+        return Instance(address, info, partition, phase=Phase.STOPPED)
 
     def traces(self, sender: Instance | None) -> bool:
         """Say whether a message gets spans, sent by a handler or from outside."""
@@ -199,7 +199,7 @@ class Delivery:
 
     def sending(self, target: Instance) -> SpanContext:
         """Record that a tell leaves for an instance; return the span's identity."""
-        name, partition = target.kind.name, target.address.partition
+        name, partition = target.manager.name, target.address.partition
         span = self._runtime.telemetry.sending(name, partition, ask=False)
         end_span(span)
         return span.get_span_context()

@@ -124,7 +124,7 @@ class IdempotentRequests:
     def _read(self, target: Address, message: object, key: str) -> _Asked:
         if not isinstance(check_key(key), str):
             raise InvalidArgument("idempotency_key", key, "a text")
-        wire = self._runtime.manager(target.manager).kind.spec.wire
+        wire = self._runtime.manager(target.manager).info.spec.wire
         packed = wire.pack(message, target)
         wire.reply_codec(message, target)  # better now than after the work
         return _Asked(target, key, _digest(packed), wire, message)

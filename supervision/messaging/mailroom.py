@@ -88,8 +88,8 @@ class Mailroom:
             UnstorableMessage: it has no stored form.
             MailroomFull: the partition has too many letters.
         """
-        target.kind.spec.handler_for(envelope.message, target)
-        packed = target.kind.spec.wire.pack(envelope.message, target.address)
+        target.manager.spec.handler_for(envelope.message, target)
+        packed = target.manager.spec.wire.pack(envelope.message, target.address)
         box = box_of(target.partition)
         if box.letters + box.staged >= self._policy.max_letters:
             target.partition.counters.rejected += 1
@@ -184,7 +184,7 @@ class Mailroom:
             instance = self._runtime.resolve(letter.target)
         except PodsError:  # it may not start now, or has no manager here
             return self._hold(partition, letter.target)
-        if instance.queued >= instance.kind.policy.mailbox:
+        if instance.queued >= instance.manager.policy.mailbox:
             return self._hold(partition, letter.target)
         envelope.delivery = IncomingLetter(self, partition, letter)
         box.out[letter.target, letter.id] = envelope
@@ -214,7 +214,7 @@ class Mailroom:
         instance = self._runtime.find(target)
         if instance is None:
             return True
-        return instance.queued <= instance.kind.policy.mailbox // 2
+        return instance.queued <= instance.manager.policy.mailbox // 2
 
     def returned(self, partition: Partition, letter: Letter) -> None:
         """Take back a letter that was not handled; it is delivered again later."""
@@ -350,9 +350,9 @@ class Mailroom:
                 still.add(letter.target)
 
     def _unpack(self, letter: Letter) -> object:
-        kind = self._runtime.manager(letter.target.manager).kind
+        info = self._runtime.manager(letter.target.manager).info
         packed = EncodedMessage(letter.message, letter.version, letter.body)
-        return kind.spec.wire.unpack(packed, letter.target)
+        return info.spec.wire.unpack(packed, letter.target)
 
     def _bury_spoiled(self, partition: Partition, letter: SpoiledLetter) -> None:
         if letter.lost:

@@ -79,7 +79,7 @@ class World:
     def victims(self) -> dict[Address, tuple[int, int, object]]:
         """Note which instances the victims have, in which incarnation and state."""
         return {
-            i.address: (id(i), i.incarnation, i.kind.spec.read(i.the_agent()))
+            i.address: (id(i), i.incarnation, i.manager.spec.read(i.the_agent()))
             for i in self.host.runtime.instances()
             if i.address.partition in VICTIMS
         }

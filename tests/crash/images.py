@@ -21,7 +21,7 @@ import attrs
 from persistence import SystemClock
 from pods import Host, PodsError, add_node, lazy
 
-from .agents import Arrange, Bump, Count, Reattachment, Look, Meter, Team, homes
+from .agents import Arrange, Bump, Count, Look, Meter, Reattachment, Team, homes
 
 __all__ = ["PARTITIONS", "Outcome", "Seen", "build", "see"]
 

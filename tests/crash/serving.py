@@ -24,12 +24,12 @@ from .agents import (
     TIMERS,
     Bump,
     Count,
-    Reattachment,
     Look,
     Mail,
     Meter,
     PartitionBacklog,
     Post,
+    Reattachment,
     Team,
     homes,
 )

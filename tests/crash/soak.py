@@ -15,7 +15,7 @@ import attrs
 
 from pods import Host, add_node, lazy, remove_node
 
-from .agents import Bump, Reattachment, Meter, Team, homes
+from .agents import Bump, Meter, Reattachment, Team, homes
 
 __all__ = ["SoakReport", "soak"]
 

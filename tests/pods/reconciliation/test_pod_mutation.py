@@ -315,7 +315,7 @@ async def test_a_pod_answers_while_it_mutates(medium: Medium) -> None:
                 pod.mutate([add_node("slow", eager(Slow, manager="slow"))])
             )
             await eventually(
-                lambda: any(i.kind.name == "slow" for i in host.runtime.instances())
+                lambda: any(i.manager.name == "slow" for i in host.runtime.instances())
             )
 
             assert await pod.ask(Count()) == len("untitled")

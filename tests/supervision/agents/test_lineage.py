@@ -80,7 +80,7 @@ class Parent(Agent):
         return self.n
 
     @handler
-    def kin(self, message: Kin) -> tuple[Key, ...]:
+    def ensure_family(self, message: Kin) -> tuple[Key, ...]:
         return tuple(ref.key for ref in self.context.children)
 
     @handler
