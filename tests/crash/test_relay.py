@@ -25,7 +25,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[list[str]]:
 def test_processes_take_partitions_from_each_other_and_nothing_is_lost(
     store: list[str],
 ) -> None:
-    """B5, row 7: a stale process stops after one refused write of each partition."""
+    """Holds 5, row 7: a stale process stops after one refused write per partition."""
     figures = crash(*store, "relay", "--size", "10")
 
     wrong = [figures[name] for name in ("lost", "extra", "stale", "insisted", "hung")]

@@ -83,7 +83,7 @@ def test_an_answer_before_the_commit_is_found(monkeypatch: pytest.MonkeyPatch) -
 def test_a_save_that_asks_for_no_owner_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Row 1, B5: without the fence a process that was taken over writes on."""
+    """Row 1, holds 5: without the fence a process that was taken over writes on."""
     for module, name in (
         (writes, "INSERT"),
         (writes, "UPDATE"),
@@ -103,7 +103,7 @@ def test_a_save_that_asks_for_no_owner_is_found(
 
 
 def test_two_processes_on_the_same_rows_lose_nothing() -> None:
-    """Row 1, B5: with the fence, the same runs are clean."""
+    """Row 1, holds 5: with the fence, the same runs are clean."""
     assert not found_by(range(5), CONTESTED)
 
 

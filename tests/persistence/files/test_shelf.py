@@ -91,7 +91,7 @@ async def use(shelf: DatabaseCache, *names: str) -> None:
 
 
 async def test_a_database_stays_open_between_calls() -> None:
-    """B4: opening costs milliseconds, once."""
+    """A3: opening costs milliseconds, once."""
     drawer = Drawer()
     async with shelf_of(drawer) as shelf:
         await use(shelf, "a", "b", "a", "b", "a")

@@ -288,7 +288,7 @@ async def test_a_unit_that_breaks_the_driver_fails_alone() -> None:
 
 
 async def test_a_driver_that_cancels_the_call_does_not_end_the_writer() -> None:
-    """B7: a cancellation that nobody asked for is a failure like any other."""
+    """P1: a cancellation that nobody asked for is a failure like any other."""
     store = FaultyStore(fail=[asyncio.CancelledError()])
     async with writing(store, "acme") as writer:
         first = await outcome(writer.submit(save("k")))

@@ -225,7 +225,7 @@ async def test_a_row_that_breaks_the_driver_fails_alone() -> None:
 
 
 async def test_a_driver_that_cancels_the_call_does_not_end_the_reader() -> None:
-    """B7: a cancellation that nobody asked for is a failure like any other."""
+    """P1: a cancellation that nobody asked for is a failure like any other."""
     store = FaultyStore(fail=[asyncio.CancelledError(), asyncio.CancelledError()])
     async with reading(store, "acme", policy=ReadPolicy(listings=1)) as reader:
         loaded = await outcome(reader.load(worker("k")))

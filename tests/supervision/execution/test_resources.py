@@ -340,7 +340,7 @@ def test_a_resource_has_a_plain_name(name: object) -> None:
 
 
 def test_a_policy_keeps_the_resources_that_it_was_given() -> None:
-    """Rule 5: settings are frozen, whatever becomes of the dict."""
+    """A7: settings are frozen, whatever becomes of the dict."""
     given = {"ocr": 4}
     policy = DispatchPolicy(resources=given)
 

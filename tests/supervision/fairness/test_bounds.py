@@ -427,7 +427,7 @@ CAUGHT = [
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda b: b.__name__)
 def test_the_bound_holds(bound: Callable[[Make, settings], Callable[[], None]]) -> None:
-    """O3: bounds T1 to T7 and T9, with a virtual clock."""
+    """O3, T1 to T7, T9: with a virtual clock."""
     assert counterexample(bound(World, thorough)) is None
 
 
