@@ -15,6 +15,13 @@ from pods import PackageConflict, PodsError
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"\| (PV-E\d{3}) \| `(\w+)` \| (`\w+`(?:, `\w+`)*) \|")
 OURS = ("pods", "supervision", "persistence")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+)
+FILE = re.compile(r"`((?:pods|supervision|persistence|tests|examples|docs)/[\w/.-]*)")
+CLASS_IN_FILE = re.compile(r"`(\w+)` in `([\w/]+\.py)`")
 
 
 def test_every_error_is_in_the_table_of_errors_once() -> None:
@@ -46,15 +53,29 @@ def test_the_trees_in_the_modules_name_the_same_codes() -> None:
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_file_that_the_documents_name_exists() -> None:
+    for document in DOCUMENTS:
+        for named in FILE.findall(document.read_text("utf-8")):
+            assert (ROOT / named).exists(), f"{document.name}: {named}"
+
+
+def test_every_class_stands_in_the_file_that_the_glossary_says() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+
+    for name, file in CLASS_IN_FILE.findall(glossary):
+        source = (ROOT / file).read_text("utf-8")
+        assert re.search(rf"^(class )?{name}\b", source, re.MULTILINE), name
 
 
 def test_the_documents_name_only_errors_that_exist() -> None:
     known = {e.code for e in _errors()}
 
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for document in DOCUMENTS:
         assert set(re.findall(r"PV-E\d{3}", document.read_text("utf-8"))) <= known
 
 
