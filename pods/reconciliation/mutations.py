@@ -72,7 +72,7 @@ class Mutations:
         """Do something to a pod when everything of the kind before it is done."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         before, state.queue = state.queue, asyncio.get_running_loop().create_future()
-        task = self._runtime.crew.hold(
+        task = self._runtime.background.hold(
             functools.partial(_in_turn, work, done, before),
             f"mutate {state.pod.address}",
             state.pod.address.partition,
@@ -157,7 +157,7 @@ class Mutations:
         """Start and stop what a turn's rewirings have decided, beside everything."""
         added = [name for one in state.done for name in one.plan.added]
         state.staged, state.done = [], []
-        self._runtime.crew.start(
+        self._runtime.background.start(
             functools.partial(self._carried_out, state, added, place),
             f"mutate {state.pod.address}",
             state.pod.address.partition,
@@ -288,7 +288,7 @@ class Mutations:
         try:
             await self._runtime.writer.submit(unit)
         except (StaleRevision, StaleOwner) as error:
-            self._runtime.departures.stale(pod, error)
+            self._runtime.removal.stale(pod, error)
             raise
         except StoreUnavailable as error:
             lost = error

@@ -167,7 +167,7 @@ class Reconciler:
         else:
             state.settled.set()
         if instance.rev or state.rev:  # who begins has left nothing behind
-            self._runtime.crew.start(
+            self._runtime.background.start(
                 functools.partial(self._leftovers.report, state),
                 f"leftovers of {instance.address}",
                 instance.address.partition,
@@ -310,7 +310,7 @@ class Reconciler:
             state.again = True
             return
         state.healing = asyncio.Event()
-        self._runtime.crew.start(
+        self._runtime.background.start(
             functools.partial(self._healed, state),
             f"reconcile {state.pod.address}",
             state.pod.address.partition,

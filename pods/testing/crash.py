@@ -34,12 +34,12 @@ async def abandon(host: Host) -> None:
         _ = runtime.stopping.stop(instance, discard=True)  # or it would be restarted
     await _end_tasks(host)
     for instance in runtime.instances():
-        runtime.departures.drop(instance, StoreClosed())
+        runtime.removal.drop(instance, StoreClosed())
     await _end_tasks(host)
 
 
 async def _end_tasks(host: Host) -> None:
     await host.runtime.workers.end(_GRACE)
-    await host.runtime.crew.end(_GRACE)
+    await host.runtime.background.end(_GRACE)
     for _ in range(_PASSES):
         await asyncio.sleep(0)

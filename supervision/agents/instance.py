@@ -172,7 +172,7 @@ class Instance:
         The sender has checked the bound.
         """
         if self.mail is None:
-            self.mail = Mailbox(self.partition.tally)
+            self.mail = Mailbox(self.partition.backlog)
         return self.mail.put(envelope)
 
     def the_agent(self) -> Agent:

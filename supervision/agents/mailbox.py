@@ -96,9 +96,9 @@ class Mailbox:
 
     __slots__ = ("_lanes", "_normal", "_tally", "waiting")
 
-    def __init__(self, tally: PartitionBacklog) -> None:
+    def __init__(self, backlog: PartitionBacklog) -> None:
         self.waiting = 0
-        self._tally = tally
+        self._tally = backlog
         self._normal: deque[Envelope] = deque()
         self._lanes: dict[Priority, deque[Envelope]] | None = None
 

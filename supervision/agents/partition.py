@@ -57,7 +57,7 @@ class Partition:
     """
 
     name: str
-    tally: PartitionBacklog
+    backlog: PartitionBacklog
     policy: TenantPolicy
     context: contextvars.Context = attrs.field(init=False)
     counters: Counters = attrs.field(factory=Counters)
@@ -71,7 +71,7 @@ class Partition:
     )
     box: PartitionLetters | None = None
     births: int = 0
-    pulse: LatencyWindow = attrs.field(factory=LatencyWindow)
+    latency: LatencyWindow = attrs.field(factory=LatencyWindow)
     halvings: int = 0
     refused: bool = False
     moved: dict[tuple[str, str], HandlerSpec] | None = None

@@ -107,7 +107,7 @@ class Dispatcher:
 
     # What others look at.
 
-    def tally(self, partition: str) -> PartitionBacklog:
+    def backlog(self, partition: str) -> PartitionBacklog:
         """Make the counts of a partition."""
         return PartitionBacklog(partition, self.admission)
 
@@ -154,52 +154,52 @@ class Dispatcher:
 
     # Turns in their callers' steps.
 
-    def may_inline(self, tally: PartitionBacklog) -> bool:
+    def may_inline(self, backlog: PartitionBacklog) -> bool:
         """Say whether a turn may run in its caller's step, and note that it begins.
 
         It may when it would be the next anyway: nothing of its partition waits, and no
         other that is behind it. What it takes is charged after this pass of the loop.
         """
         fair = self._fair
-        if (fair.waiting or fair.free < self._all_seats) and not self._is_next(tally):
+        if (fair.waiting or fair.free < self._all_seats) and not self._is_next(backlog):
             return False
-        if tally.tick != self._tick:
-            self._begin_tick(tally)
-        tally.inline += 1
-        tally.began = self._now()
-        return tally.inline <= self._inline and tally.owed < self._quantum
+        if backlog.tick != self._tick:
+            self._begin_tick(backlog)
+        backlog.inline += 1
+        backlog.began = self._now()
+        return backlog.inline <= self._inline and backlog.owed < self._quantum
 
-    def spent(self, tally: PartitionBacklog) -> bool:
+    def spent(self, backlog: PartitionBacklog) -> bool:
         """Say whether only its share of this pass of the loop keeps a turn waiting."""
-        had_enough = 0 < self._inline < tally.inline or tally.owed >= self._quantum
-        return had_enough and tally.tick == self._tick and not self._fair.waiting
+        had_enough = 0 < self._inline < backlog.inline or backlog.owed >= self._quantum
+        return had_enough and backlog.tick == self._tick and not self._fair.waiting
 
-    def _is_next(self, tally: PartitionBacklog) -> bool:
+    def _is_next(self, backlog: PartitionBacklog) -> bool:
         fair = self._fair
-        account = fair.accounts.get(tally.partition)
+        account = fair.accounts.get(backlog.partition)
         if account is None:
             return True
         if account.waiting or account.seats >= account.share.cap:
             return False
         return not fair.contending or account.tag <= fair.tags.virtual
 
-    def _begin_tick(self, tally: PartitionBacklog) -> None:
-        tally.tick = self._tick
-        tally.inline = 0
+    def _begin_tick(self, backlog: PartitionBacklog) -> None:
+        backlog.tick = self._tick
+        backlog.inline = 0
         if not self._inlined:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._end_tick, context=self._context)
-        self._inlined.append(tally)
+        self._inlined.append(backlog)
 
     def _end_tick(self) -> None:
         self._tick += 1
         inlined, self._inlined = self._inlined, []
         now = self._now()
-        for tally in inlined:
-            if tally.owed > 0.0:
-                account = self._fair.account(tally.partition, now)
-                self._fair.spend(account, tally.owed, now)
-                tally.owed = 0.0
+        for backlog in inlined:
+            if backlog.owed > 0.0:
+                account = self._fair.account(backlog.partition, now)
+                self._fair.spend(account, backlog.owed, now)
+                backlog.owed = 0.0
 
     # Turns that queue.
 

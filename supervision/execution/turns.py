@@ -49,13 +49,13 @@ class Turns:
 
     def __init__(
         self,
-        endings: Committer,
+        committer: Committer,
         telemetry: Telemetry,
         clock: Clock,
         meter: Meter,
         hooks: Hooks,
     ) -> None:
-        self._endings = endings
+        self._committer = committer
         self._meter = meter
         self._telemetry = telemetry
         self._clock = clock
@@ -76,10 +76,10 @@ class Turns:
             commit.
         """
         partition = instance.partition
-        tally = partition.tally
+        backlog = partition.backlog
         instance.phase = RUNNING
         instance.policy = partition.policy
-        envelope.enqueued = began = tally.began
+        envelope.enqueued = began = backlog.began
         start, was_dirty = mark(instance), instance.dirty
         changed, failure, call = False, None, spec.function
         if envelope.span is not None or self._telemetry.traces_all:
@@ -98,14 +98,14 @@ class Turns:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a turn's promise: no handler harms the loop
             value, failure = None, error  # noqa: ASYNC104  nothing is awaited here
-        tally.owed += self._meter.ended - began
+        backlog.owed += self._meter.ended - began
         if failure is not None:
             raise self._failed_inline(Turn(instance, start, was_dirty), spec, failure)
         commits = (changed or was_dirty) and instance.manager.each_turn
         if commits or instance.staged is not None or instance.outbox is not None:
             turn = Turn(instance, start, was_dirty, changed=changed)
             return self._finish_inline(turn, envelope, value, ask=ask)
-        self._endings.close(instance, envelope, self._meter.ended, changed=changed)
+        self._committer.close(instance, envelope, self._meter.ended, changed=changed)
         return value
 
     def inline_tell(
@@ -125,14 +125,14 @@ class Turns:
         self._succeeded(turn, envelope, value)
         if ask and turn.must_commit:
             value = envelope.reply = asyncio.get_running_loop().create_future()
-        self._endings.finish(turn)
+        self._committer.finish(turn)
         return value
 
     def _failed_inline(
         self, turn: Turn, spec: HandlerSpec, error: BaseException
     ) -> BaseException:
         told = self._failed(turn, turn.start, spec, error)
-        self._endings.finish(turn)
+        self._committer.finish(turn)
         return told
 
     def begins_sync(self, instance: Instance) -> bool:
@@ -156,7 +156,7 @@ class Turns:
             self._refuse_or_go_on(turn, envelope, self._step(turn, spec, envelope))
             if turn.crash is not None or self._used_up(instance, until):
                 break
-        self._endings.finish(turn)
+        self._committer.finish(turn)
 
     async def run_async(
         self, instance: Instance, until: float, needs: str | None
@@ -184,7 +184,7 @@ class Turns:
                 if self._used_up(instance, until):
                     break
         finally:
-            self._endings.finish(turn)
+            self._committer.finish(turn)
 
     async def hook(
         self,
@@ -205,12 +205,12 @@ class Turns:
                 await self._meter.drive(instance, name, hook())
             turn.changed |= keep(instance, turn.start)
             turn.take()
-            await self._endings.hook(turn)
+            await self._committer.hook(turn)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a hook harms its own instance only
             self._undo(turn, turn.start)
-            self._endings.withdraw(turn)
+            self._committer.withdraw(turn)
             instance.dirty = turn.start_dirty
             return error  # noqa: ASYNC104  the pool sees to a real cancellation
         finally:
@@ -302,7 +302,7 @@ class Turns:
     def _interrupted(self, instance: Instance, before: Snapshot) -> None:
         """Undo what a key press has cut off, and let the instance go on."""
         self._undo(Turn(instance, before, instance.dirty), before)
-        self._endings.over(instance)
+        self._committer.over(instance)
 
     def _traced(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope, *, ask: bool
@@ -349,7 +349,7 @@ class Turns:
         partition, now = instance.partition, self._clock.monotonic()
         partition.counters.failed += 1
         if envelope is not None:
-            partition.pulse.note(partition, now - envelope.enqueued, now)
+            partition.latency.note(partition, now - envelope.enqueued, now)
         answered = isinstance(error, (*spec.raises, *_REFUSALS))
         if not answered:
             turn.crash = (error, spec.name)

@@ -74,33 +74,37 @@ class Admission:
         room = self.policy.backlog
         return f"<Admission {self.queued}/{room} refused={self.refused}>"
 
-    def look(self, tally: PartitionBacklog, *, exempt: bool = False) -> Refusal | None:
+    def look(
+        self, backlog: PartitionBacklog, *, exempt: bool = False
+    ) -> Refusal | None:
         """Say why one more message of a partition may not wait, or ``None``.
 
         Args:
-            tally: the partition's.
+            backlog: the partition's.
             exempt: it may use the reserve too, and no threshold applies.
         """
         room = self.policy.backlog
         if exempt or self.queued >= room:
             if exempt and self.queued < self._hard_room:
                 return None
-            return self._refuse("host", self.queued - room, tally)
-        if not tally.queued:
+            return self._refuse("host", self.queued - room, backlog)
+        if not backlog.queued:
             return None
-        excess = tally.queued - self.limit(tally)
-        return None if excess < 0 else self._refuse("partition", excess, tally)
+        excess = backlog.queued - self.limit(backlog)
+        return None if excess < 0 else self._refuse("partition", excess, backlog)
 
-    def limit(self, tally: PartitionBacklog) -> float:
+    def limit(self, backlog: PartitionBacklog) -> float:
         """Return how many messages of a partition may wait at this moment."""
-        share = self._share_of(tally.partition)
+        share = self._share_of(backlog.partition)
         left = self.policy.backlog - self.queued
         limit = self.policy.backlog_share * share.weight * left
         return limit if share.backlog is None else min(limit, share.backlog)
 
-    def _refuse(self, scope: Scope, excess: float, tally: PartitionBacklog) -> Refusal:
+    def _refuse(
+        self, scope: Scope, excess: float, backlog: PartitionBacklog
+    ) -> Refusal:
         self.refused += 1
-        seconds = (excess + 1.0) * self._pace_of(tally.partition)
+        seconds = (excess + 1.0) * self._pace_of(backlog.partition)
         return Refusal(scope, min(_LATEST, max(_SOONEST, seconds)))
 
 

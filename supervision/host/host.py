@@ -187,7 +187,7 @@ class Host:
         check_needs(spec.handlers.values(), runtime.policy.dispatch.resources)
         made: InstanceManager[A] = InstanceManager(runtime, name, spec, policy)
         runtime.managers[name] = made
-        runtime.mailroom.rounds.look_again()
+        runtime.mailroom.due_letters.look_again()
         return made
 
     def manager_named(self, name: str) -> InstanceManager[Agent]:

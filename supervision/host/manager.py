@@ -258,7 +258,7 @@ class InstanceManager(Calls, Generic[A_co]):
             Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
-        await self._runtime.remedies.release(address, actor=actor, reason=reason)
+        await self._runtime.operator.release(address, actor=actor, reason=reason)
 
     async def inspect(self, key: Key, *, partition: str) -> tuple[StoredBytes, ...]:
         """Return the stored rows of an instance as they are, readable or not.
@@ -270,7 +270,7 @@ class InstanceManager(Calls, Generic[A_co]):
             InvalidKey: not a valid key.
             InvalidPartition: not a valid partition id.
         """
-        return await self._runtime.remedies.inspect(self._address(key, partition))
+        return await self._runtime.operator.inspect(self._address(key, partition))
 
     async def discard(
         self, key: Key, *, partition: str, actor: str, reason: str
@@ -290,7 +290,7 @@ class InstanceManager(Calls, Generic[A_co]):
             Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
-        await self._runtime.remedies.discard(address, actor=actor, reason=reason)
+        await self._runtime.operator.discard(address, actor=actor, reason=reason)
 
     # The port of the refs.
 

@@ -133,7 +133,7 @@ class OperatorActions:
     def _lifted(self, partition: Partition, address: Address) -> None:
         partition.quarantined.pop((address.manager, address.key), None)
         if partition.box is not None:
-            self._runtime.mailroom.rounds.look(partition)
+            self._runtime.mailroom.due_letters.look(partition)
 
     async def _dead(
         self, name: str, stamp: str, *, actor: str, reason: str

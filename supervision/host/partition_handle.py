@@ -158,7 +158,7 @@ class PartitionHandle:
         """
         self._same(partition)
         check_limit(limit)
-        return await self._runtime.remedies.dead_letters(
+        return await self._runtime.operator.dead_letters(
             self._partition, after=check_stamp("after", after), limit=limit
         )
 
@@ -181,7 +181,7 @@ class PartitionHandle:
             Unaccounted: actor or reason is empty.
         """
         self._same(partition)
-        await self._runtime.remedies.redeliver(
+        await self._runtime.operator.redeliver(
             self._partition, stamp, actor=actor, reason=reason
         )
 
@@ -190,7 +190,7 @@ class PartitionHandle:
     ) -> None:
         """Remove a dead letter for good; arguments and errors as for ``redeliver``."""
         self._same(partition)
-        await self._runtime.remedies.drop(
+        await self._runtime.operator.drop(
             self._partition, stamp, actor=actor, reason=reason
         )
 

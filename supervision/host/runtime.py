@@ -34,7 +34,7 @@ from ..lifecycle import (
 from ..loop import BackgroundTasks, WorkerPool, finish
 from ..messaging import Delivery, IdempotentRequests, Mailroom
 from ..monitoring import Metrics
-from ..placement import Claims
+from ..placement import Ownership
 from ..telemetry import Telemetry
 from .operator import OperatorActions
 from .oversight import Oversight
@@ -65,16 +65,16 @@ class Runtime(Catalog):
         self.telemetry = Telemetry(policy.telemetry)
         self.writer = Writer(store, policy=policy.commits)
         self.reader = Reader(store, policy=policy.reads)
-        self.crew = BackgroundTasks()
+        self.background = BackgroundTasks()
         self.workers = WorkerPool()
         self.partitions: dict[str, Partition] = {}
         self.oversight = Oversight(
             policy, tenants, self.partitions, clock, self.telemetry
         )
-        self.claims = Claims(self.writer, policy.serves, self._taken)
-        self.endings = Committer(self.writer, self.reader, clock, self)
+        self.ownership = Ownership(self.writer, policy.serves, self._taken)
+        self.committer = Committer(self.writer, self.reader, clock, self)
         self.meter = self.oversight.meter
-        self.turns = Turns(self.endings, self.telemetry, clock, self.meter, self)
+        self.turns = Turns(self.committer, self.telemetry, clock, self.meter, self)
         self.dispatcher = Dispatcher(
             policy.dispatch,
             self.turns,
@@ -84,14 +84,14 @@ class Runtime(Catalog):
         )
         self.oversight.bind(self.dispatcher, self.dispatcher.set_share)
         self.idle = Idle(clock, self._stop)
-        self.departures = Removal(self, self._stop, self.idle.forget)
-        self.lifecycle = self._starting()
+        self.removal = Removal(self, self._stop, self.idle.forget)
+        self.activation = self._starting()
         self.post = Delivery(self)
         self.mailroom = Mailroom(self)
         self.requests = IdempotentRequests(self)
-        self.remedies = OperatorActions(self)
+        self.operator = OperatorActions(self)
         self.stopping = self._ending()
-        self.supervisor = Supervisor(self.lifecycle, self.writer, clock)
+        self.supervisor = Supervisor(self.activation, self.writer, clock)
         self.managers: dict[str, InstanceManager[Agent]] = {}
         self.registries: dict[str, Registry] = {}
         self._extensions: dict[Callable[[Runtime], Extension], Extension] = {}
@@ -99,33 +99,33 @@ class Runtime(Catalog):
         self.open = False
 
     def _starting(self) -> Activation:
-        self.homes = Reattachment(self)
+        self.reattachment = Reattachment(self)
         return Activation(
             turns=self.turns,
             workers=self.workers,
-            claims=self.claims,
-            endings=self.endings,
+            ownership=self.ownership,
+            committer=self.committer,
             reader=self.reader,
             clock=self.clock,
             telemetry=self.telemetry,
-            departures=self.departures,
+            removal=self.removal,
             crashed=self.crashed,
             quarantine=self._quarantine,
             submit=self.dispatcher.submit,
             begin_stop=self._begin_stop,
             watch=self.idle.watch,
-            home=self.homes.look,
+            home=self.reattachment.look,
         )
 
     def _ending(self) -> Stopping:
         return Stopping(
             turns=self.turns,
-            crew=self.crew,
-            endings=self.endings,
+            background=self.background,
+            committer=self.committer,
             clock=self.clock,
             telemetry=self.telemetry,
-            departures=self.departures,
-            revive=self.lifecycle.begin_again,
+            removal=self.removal,
+            revive=self.activation.begin_again,
             cancel=self.dispatcher.cancel,
             hand_in=self.post.hand_in,
         )
@@ -156,7 +156,7 @@ class Runtime(Catalog):
         if not self.open:
             raise HostClosed
         partition = self.partition(name)
-        await self.claims.owned(partition)
+        await self.ownership.owned(partition)
         return partition
 
     async def read(self, call: Callable[[Store], Awaitable[T]], *, partition: str) -> T:
@@ -174,11 +174,11 @@ class Runtime(Catalog):
 
     def stale(self, instance: Instance, error: PodsError) -> None:
         """Deal with an instance that somebody else's save has fenced."""
-        self.departures.stale(instance, error)
+        self.removal.stale(instance, error)
 
     def settled(self, instance: Instance) -> None:
         """Go on with an instance whose turn is over."""
-        self.lifecycle.settled(instance)
+        self.activation.settled(instance)
 
     def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
         """Deal with a crash."""
@@ -186,7 +186,7 @@ class Runtime(Catalog):
 
     def reload(self, instance: Instance) -> None:
         """Start an instance again from what is stored."""
-        self.lifecycle.reload(instance)
+        self.activation.reload(instance)
 
     def deliver(self, target: Address, envelope: Envelope) -> None:
         """Let a committed send leave."""
@@ -198,7 +198,7 @@ class Runtime(Catalog):
 
     def claiming(self, partition: Partition) -> asyncio.Future[Claim]:
         """Take a partition over; to be waited for, never cancelled."""
-        return self.claims.take(partition)
+        return self.ownership.take(partition)
 
     def forget(self, instance: Instance) -> None:
         """Take an instance out of its registry, if it still is the one there."""
@@ -222,7 +222,7 @@ class Runtime(Catalog):
         return [i for registry in self.registries.values() for i in registry]
 
     def _taken(self, partition: Partition) -> None:
-        self.mailroom.rounds.claimed(partition)
+        self.mailroom.due_letters.claimed(partition)
 
     def _quarantine(self, instance: Instance, reason: str) -> None:
         self.supervisor.quarantine(instance, reason)
@@ -248,10 +248,10 @@ class Runtime(Catalog):
         self.oversight.start()
         Metrics(self).register()
         if self.policy.mail.wake:
-            self.mailroom.rounds.start()
+            self.mailroom.due_letters.start()
 
     def _serve(self, part: Writer | Reader, name: str) -> None:
-        task = self.crew.hold(part.run, name)
+        task = self.background.hold(part.run, name)
         # A task that is cancelled before its first step would answer nobody.
         task.add_done_callback(lambda _: part.abandon())
         self._storage.add(task)
@@ -261,13 +261,13 @@ class Runtime(Catalog):
         self.open = False
         self.oversight.close()
         self.idle.close()
-        self.mailroom.rounds.close()
+        self.mailroom.due_letters.close()
         self.writer.close()
         self.reader.close()
         if self._storage:
             await asyncio.wait(self._storage, timeout=self.policy.shutdown_timeout)
         await self.oversight.offloader.end(self.policy.shutdown_grace)
-        await self.crew.end(self.policy.shutdown_grace)
+        await self.background.end(self.policy.shutdown_grace)
         self.post.close()
         for instance in self.instances():  # those that could not be saved
             if instance.timer is not None:

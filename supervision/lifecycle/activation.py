@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..agents import Instance
     from ..execution import Committer, Turns
     from ..loop import WorkerPool
-    from ..placement import Claims
+    from ..placement import Ownership
     from ..telemetry import Telemetry
 
 __all__ = ["Activation"]
@@ -59,12 +59,12 @@ class Activation:
 
     turns: Turns
     workers: WorkerPool
-    claims: Claims
-    endings: Committer
+    ownership: Ownership
+    committer: Committer
     reader: Reader
     clock: Clock
     telemetry: Telemetry
-    departures: Removal
+    removal: Removal
     crashed: Callable[[Instance, BaseException, str], None]
     quarantine: Callable[[Instance, str], None]
     submit: Callable[[Instance], None]
@@ -77,9 +77,9 @@ class Activation:
         instance.used = self.clock.monotonic()
         partition = instance.partition
         if partition.lost:
-            self.departures.drop(instance, StaleOwner(partition.name, partition.epoch))
+            self.removal.drop(instance, StaleOwner(partition.name, partition.epoch))
         elif instance.manager.stored and partition.claim is None:
-            self._then(instance, self.claims.take(partition), self._claimed)
+            self._then(instance, self.ownership.take(partition), self._claimed)
         else:
             self._load(instance)
 
@@ -122,7 +122,7 @@ class Activation:
 
     def _claimed(self, instance: Instance, future: asyncio.Future[Claim]) -> None:
         if (error := future.exception()) is not None:
-            self.departures.drop(instance, error)
+            self.removal.drop(instance, error)
         else:
             self._load(instance)
 
@@ -130,7 +130,7 @@ class Activation:
         marks, name = instance.partition.quarantined, instance.manager.name
         mark = marks.get((name, instance.address.key)) if marks else None
         if mark is not None:
-            self.departures.drop(instance, Quarantined(mark.address, mark.reason))
+            self.removal.drop(instance, Quarantined(mark.address, mark.reason))
         elif instance.manager.stored:
             found = functools.partial(self._loaded, instance)
             self.reader.fetch(instance.address, found, instance.partition.context)
@@ -145,7 +145,7 @@ class Activation:
         elif isinstance(found, RecordError):
             self.quarantine(instance, found.reason)
         else:
-            self.departures.drop(instance, found)
+            self.removal.drop(instance, found)
 
     def _go_home(self, instance: Instance, records: tuple[Record, ...]) -> None:
         """Thaw an instance when it is known where it belongs."""
@@ -155,7 +155,7 @@ class Activation:
 
         def found(instance: Instance, home: asyncio.Future[None]) -> None:
             if (error := home.exception()) is not None:
-                self.departures.drop(instance, error)
+                self.removal.drop(instance, error)
             else:
                 self._thaw(instance, records)
 
@@ -191,7 +191,7 @@ class Activation:
         if instance.parent is None:
             instance.ensure_family().lost_parent = parent
             instance.ensure_family().on_parent_stop = _policy_of(state)
-            self.departures.registrar.family(instance)
+            self.removal.registrar.family(instance)
 
     def _count_start(self, instance: Instance, *, thawed: bool) -> None:
         counters = instance.partition.counters
@@ -218,7 +218,7 @@ class Activation:
         timeout = instance.manager.policy.start_timeout
         error = await self.turns.hook(instance, agent.on_start, "on_start", timeout)
         if isinstance(error, StaleRevision | StaleOwner):
-            self.departures.stale(instance, error)
+            self.removal.stale(instance, error)
         elif error is not None:
             self.crashed(instance, error, "on_start")
         else:
@@ -275,7 +275,7 @@ class Activation:
 
     def _save(self, instance: Instance) -> None:
         instance.phase = Phase.COMMITTING
-        self.endings.save(instance).add_done_callback(
+        self.committer.save(instance).add_done_callback(
             functools.partial(self._saved, instance),
             context=instance.partition.context,
         )
@@ -283,7 +283,7 @@ class Activation:
     def _saved(self, instance: Instance, saved: asyncio.Future[None]) -> None:
         error = saved.exception()
         if isinstance(error, StaleRevision | StaleOwner):
-            self.departures.stale(instance, error)
+            self.removal.stale(instance, error)
             return
         if error is not None:
             instance.partition.counters.save_failures += 1

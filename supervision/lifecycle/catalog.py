@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..agents import Agent, AgentRef, ManagerInfo
     from ..execution import Dispatcher
     from ..host import InstanceManager, Oversight
-    from ..placement import Claims
+    from ..placement import Ownership
     from .activation import Activation
     from .reattachment import Reattachment
     from .registry import Registry
@@ -46,10 +46,10 @@ class Catalog:
     open: bool
     clock: Clock
     reader: Reader
-    claims: Claims
+    ownership: Ownership
     dispatcher: Dispatcher
-    homes: Reattachment
-    lifecycle: Activation
+    reattachment: Reattachment
+    activation: Activation
     oversight: Oversight
     stopping: Stopping
 
@@ -89,7 +89,7 @@ class Catalog:
         found = self.partitions.get(name) if type(name) is str else None
         if found is None:
             policy_in_force = self.oversight.tenants.policy(check_partition(name))
-            found = Partition(name, self.dispatcher.tally(name), policy_in_force)
+            found = Partition(name, self.dispatcher.backlog(name), policy_in_force)
             self.partitions[name] = found
         return found
 
@@ -160,11 +160,13 @@ class Catalog:
         instance = Instance(address, info, partition)
         if partition.crashed:
             instance.crashes = partition.crashed.pop((info.name, address.key), None)
-        home = (parent, on_parent_stop) if parent else self.homes.at_once(address)
+        home = (
+            (parent, on_parent_stop) if parent else self.reattachment.at_once(address)
+        )
         if home is not None:
             attach_child(instance, *home)
         self.registries[address.manager].add(instance)
-        self.lifecycle.begin(instance)
+        self.activation.begin(instance)
         return instance
 
     def may_start(self, partition: Partition, address: Address) -> None:
@@ -181,7 +183,7 @@ class Catalog:
             raise HostClosed
         if partition.refused:
             raise UnknownTenant(partition.name)
-        self.claims.check(partition)
+        self.ownership.check(partition)
         if partition.quarantined:
             mark = partition.quarantined.get((address.manager, address.key))
             if mark is not None:
@@ -223,7 +225,7 @@ class Catalog:
         await refuse_circle(self, parent, address)
         instance = self.resolve(address, parent, on_parent_stop)
         instance = await self.live_child(instance, parent, on_parent_stop)
-        self.lifecycle.flush(instance)
+        self.activation.flush(instance)
         return instance
 
     async def live_child(

@@ -72,7 +72,7 @@ class Reattachment:
         if pod is None and (parent is None or self._is_up(parent)):
             return None
         found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = self._runtime.crew.hold(
+        task = self._runtime.background.hold(
             functools.partial(self._find, instance, parent, found),
             f"home of {instance.address}",
             instance.address.partition,

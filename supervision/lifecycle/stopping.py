@@ -41,11 +41,11 @@ class Stopping:
     """
 
     turns: Turns
-    crew: BackgroundTasks
-    endings: Committer
+    background: BackgroundTasks
+    committer: Committer
     clock: Clock
     telemetry: Telemetry
-    departures: Removal
+    removal: Removal
     revive: Callable[[Instance], None]
     cancel: Callable[[Instance], bool]
     hand_in: Callable[[Instance, Envelope], None]
@@ -103,7 +103,7 @@ class Stopping:
         if quiet and not instance.children and not unsaved(instance):
             self._gone(instance, None)
             return
-        self.crew.start(
+        self.background.start(
             functools.partial(self._stop, instance, quiet=quiet),
             f"stop {instance.address}",
             instance.address.partition,
@@ -134,7 +134,7 @@ class Stopping:
             error = await self.turns.hook(instance, agent.on_stop, "on_stop", timeout)
             if isinstance(error, StaleRevision | StaleOwner):
                 settle_stoppers(instance, error)
-                self.departures.stale(instance, error)
+                self.removal.stale(instance, error)
                 return
             if isinstance(error, StoreError):
                 self._stay(instance, error)
@@ -144,10 +144,10 @@ class Stopping:
                 report(instance, "instance.stop_hook_failed", error)
         try:
             while unsaved(instance):
-                await self.endings.save(instance)
+                await self.committer.save(instance)
         except (StaleRevision, StaleOwner) as error:
             settle_stoppers(instance, error)
-            self.departures.stale(instance, error)
+            self.removal.stale(instance, error)
             return
         except Exception as error:  # noqa: BLE001  whatever it was, the state must not be dropped
             self._stay(instance, error)
@@ -194,10 +194,10 @@ class Stopping:
             took = self.clock.monotonic() - instance.used
             self.telemetry.mark("hibernate", name, partition, seconds=took)
         self._end_limit(instance)
-        self.departures.leave(instance)
+        self.removal.leave(instance)
         settle_stoppers(instance, error)
         if not (self.closing or instance.discard):
-            self.departures.registrar.rehome(instance)
+            self.removal.registrar.rehome(instance)
             return
         why = _absent(instance) if instance.discard else HostClosed()
         refuse_mail(instance, why)

@@ -42,8 +42,8 @@ _HOOKS = frozenset({"construction", "on_start"})
 class Supervisor:
     """Decides about crashed instances of one host."""
 
-    def __init__(self, lifecycle: Activation, writer: Writer, clock: Clock) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, activation: Activation, writer: Writer, clock: Clock) -> None:
+        self._activation = activation
         self._writer = writer
         self._clock = clock
 
@@ -56,13 +56,13 @@ class Supervisor:
         instance.partition.counters.crashes += 1
         self._report(instance, error, where)
         if where in _HOOKS:
-            self._lifecycle.failed(instance, error, where)
+            self._activation.failed(instance, error, where)
         if instance.draining is not None:
             self._go_down(instance, error, where)
             return
         match decide(policy, history, now):
             case RestartAfter(delay):
-                self._lifecycle.telemetry.mark(
+                self._activation.telemetry.mark(
                     "restart",
                     instance.manager.name,
                     instance.partition.name,
@@ -85,7 +85,7 @@ class Supervisor:
         mark = Quarantine(address, reason, self._clock.wall())
         partition.quarantined[address.manager, address.key] = mark
         partition.counters.quarantines += 1
-        self._lifecycle.telemetry.mark("quarantine", address.manager, partition.name)
+        self._activation.telemetry.mark("quarantine", address.manager, partition.name)
         log.error(
             "instance.quarantined",
             extra=partition_extra(
@@ -97,7 +97,7 @@ class Supervisor:
         )
         self._store(instance, mark)
         instance.crashes = None  # who releases it gives it a new budget
-        self._lifecycle.departures.drop(instance, Quarantined(address, reason))
+        self._activation.removal.drop(instance, Quarantined(address, reason))
 
     def _store(self, instance: Instance, mark: Quarantine) -> None:
         partition = instance.partition
@@ -125,7 +125,7 @@ class Supervisor:
         if instance.timer is not None:
             instance.timer.cancel()
             instance.timer = None
-        again = functools.partial(self._lifecycle.begin_again, instance)
+        again = functools.partial(self._activation.begin_again, instance)
         if delay <= 0:
             again()
         else:
@@ -138,7 +138,7 @@ class Supervisor:
         refuse_mail(instance, AgentCrashed(instance.address, where, kind))
         instance.phase = Phase.BACKING_OFF
         instance.draining = 0
-        self._lifecycle.settled(instance)
+        self._activation.settled(instance)
 
     def _report(self, instance: Instance, error: BaseException, where: str) -> None:
         extra = partition_extra(

@@ -63,7 +63,7 @@ class Calls:
         if (  # as ``_at_once`` has it, with a call less
             instance.phase is IDLE
             and spec.direct
-            and runtime.dispatcher.may_inline(partition.tally)
+            and runtime.dispatcher.may_inline(partition.backlog)
         ):
             partition.counters.asks += 1
             value = runtime.turns.inline(instance, spec, envelope)
@@ -77,8 +77,8 @@ class Calls:
         Its partition has had its part of this one, and nobody waits: the next pass is
         cheaper to wait for than a seat.
         """
-        tally = instance.partition.tally
-        return envelope.delivery is None and self._runtime.dispatcher.spent(tally)
+        backlog = instance.partition.backlog
+        return envelope.delivery is None and self._runtime.dispatcher.spent(backlog)
 
     def _target(
         self, ref: AgentRef[object], message: object, delivery: Acknowledgement | None
@@ -140,7 +140,7 @@ class Calls:
         """
         if instance.phase is IDLE and spec.direct:
             runtime, partition = self._runtime, instance.partition
-            if runtime.dispatcher.may_inline(partition.tally):
+            if runtime.dispatcher.may_inline(partition.backlog):
                 partition.counters.asks += 1
                 return runtime.turns.inline(instance, spec, envelope)
         return _LATER
@@ -202,12 +202,12 @@ class Calls:
             instance.phase is IDLE
             and spec.direct
             and not instance.partition.reserved
-            and runtime.dispatcher.may_inline(instance.partition.tally)
+            and runtime.dispatcher.may_inline(instance.partition.backlog)
         ):
             instance.partition.counters.tells += 1
             runtime.turns.inline_tell(instance, spec, envelope)
             return True
-        elif not hurry and runtime.dispatcher.spent(instance.partition.tally):
+        elif not hurry and runtime.dispatcher.spent(instance.partition.backlog):
             return False
         runtime.post.accept(instance, message)
         runtime.post.admit(instance, None)

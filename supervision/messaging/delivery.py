@@ -84,12 +84,12 @@ class Delivery:
         Raises:
             Overloaded: there is no room for its partition, or on the host.
         """
-        tally = instance.partition.tally
-        admission = tally.admission
-        if not tally.queued and admission.queued < admission.policy.backlog:
+        backlog = instance.partition.backlog
+        admission = backlog.admission
+        if not backlog.queued and admission.queued < admission.policy.backlog:
             return
         own = sender is not None and instance.parent is sender
-        refusal = admission.look(tally, exempt=own)
+        refusal = admission.look(backlog, exempt=own)
         if refusal is not None:
             instance.partition.counters.rejected += 1
             raise Overloaded(instance.address, refusal.scope, refusal.retry_after)

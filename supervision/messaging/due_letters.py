@@ -77,7 +77,7 @@ class DueLetters:
 
     def _wake_again(self) -> None:
         if self._runtime.open and not self._runtime.stopping.closing:
-            self._runtime.crew.start(self._wake, "wake", NO_PARTITION)
+            self._runtime.background.start(self._wake, "wake", NO_PARTITION)
 
     async def _find(self) -> None:
         after: str | None = None
@@ -110,7 +110,7 @@ class DueLetters:
 
     def _serves(self, partition: Partition) -> bool:
         try:
-            self._runtime.claims.check(partition)
+            self._runtime.ownership.check(partition)
         except PodsError:
             return False
         return True
@@ -149,7 +149,7 @@ class DueLetters:
             box.again = True
             return
         box.begin_reading()
-        self._runtime.crew.start(
+        self._runtime.background.start(
             functools.partial(self._read, partition, box),
             f"letters of {partition.name}",
             partition.name,

@@ -57,7 +57,7 @@ class Mailroom:
         self._runtime = runtime
         self._policy = runtime.policy.mail
         self._clock = runtime.clock
-        self.rounds = DueLetters(runtime, self._deliver)
+        self.due_letters = DueLetters(runtime, self._deliver)
 
     def __repr__(self) -> str:
         boxes = [p.box for p in self._runtime.partitions.values() if p.box]
@@ -129,7 +129,7 @@ class Mailroom:
             box.named[place] = letter.stamp
             box.overtake(place, letter.stamp)
         if letter.due > self._clock.wall():
-            self.rounds.watch(partition, letter.due)
+            self.due_letters.watch(partition, letter.due)
         elif box.keeps(letter.target):
             box.again = True  # it waits behind others, for which a look is due anyway
         else:
@@ -193,7 +193,7 @@ class Mailroom:
 
     def _hold(self, partition: Partition, target: Address) -> bool:
         box_of(partition).held.add(target)
-        self.rounds.retry(partition)
+        self.due_letters.retry(partition)
         return False
 
     def settled(self, partition: Partition, letter: Letter, again: float) -> None:
@@ -204,11 +204,11 @@ class Mailroom:
         if again < math.inf:
             if box.settled is not None:
                 box.settled.add(letter.stamp)
-            self.rounds.watch(partition, again)
+            self.due_letters.watch(partition, again)
         else:
             box.forget(place, letter.stamp)
         if letter.target in box.held and self._has_room(letter.target):
-            self.rounds.look(partition)
+            self.due_letters.look(partition)
 
     def _has_room(self, target: Address) -> bool:
         instance = self._runtime.find(target)
@@ -258,7 +258,7 @@ class Mailroom:
                 box = box_of(partition)
                 box.letters += 1
                 box.named[place] = following.stamp
-                self.rounds.watch(partition, following.due)
+                self.due_letters.watch(partition, following.due)
 
         bury = Bury(
             partition=partition.name,

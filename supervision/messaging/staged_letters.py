@@ -48,7 +48,7 @@ class OutgoingLetter:
         """Forget it; look for it all the same if its commit may have happened."""
         self._end()
         if self.letter.stamp:  # it was on its way, and a broken medium says nothing
-            self.mailroom.rounds.doubt(self.partition)
+            self.mailroom.due_letters.doubt(self.partition)
 
     def _end(self) -> None:
         box = box_of(self.partition)

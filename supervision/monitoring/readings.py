@@ -65,9 +65,9 @@ def glance(runtime: Runtime) -> int | None:
     """
     policy, now, in_use = runtime.policy.health, runtime.clock.monotonic(), 0
     for partition in runtime.partitions.values():
-        gained = partition.pulse.gains(partition, now)
+        gained = partition.latency.gains(partition, now)
         answered, failed, rejected, refused, _, _ = gained
-        queued = partition.tally.queued
+        queued = partition.backlog.queued
         if not (answered or failed or rejected or refused or queued):
             continue
         in_use += 1
@@ -75,7 +75,7 @@ def glance(runtime: Runtime) -> int | None:
         if rejected or refused or silent or failed >= policy.errors:
             return None
         target = partition.policy.response_target
-        if partition.pulse.exceeds(
+        if partition.latency.exceeds(
             policy.response_target if target is None else target
         ):
             return None
@@ -88,10 +88,10 @@ def _load(
     recent: Usage,
     now: float,
 ) -> PartitionLoad:
-    vitals = partition.pulse.vitals(partition, now)
+    vitals = partition.latency.vitals(partition, now)
     account = runtime.dispatcher.account(partition.name)
     target = partition.policy.response_target
-    queued = partition.tally.queued
+    queued = partition.backlog.queued
     if account is None:
         share = runtime.oversight.pinning.share_of(partition.name)
         return PartitionLoad(

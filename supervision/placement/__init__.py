@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .ownership import Claims
+from .ownership import Ownership
 
-__all__ = ["Claims"]
+__all__ = ["Ownership"]

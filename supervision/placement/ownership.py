@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ..agents import Partition
 
-__all__ = ["Claims"]
+__all__ = ["Ownership"]
 
 
 @attrs.define(eq=False)
-class Claims:
+class Ownership:
     """Claims the partitions of one host.
 
     Attributes:

@@ -171,7 +171,7 @@ async def test_no_repr_names_a_partition(host: Host) -> None:
         repr(host.runtime.registries["shown"]),
         repr(host.runtime.dispatcher),
         repr(host.runtime.workers),
-        repr(host.runtime.crew),
+        repr(host.runtime.background),
         *(await ref.ask(Seen())),
     ]
 

@@ -380,7 +380,7 @@ async def test_who_waits_for_a_commit_is_answered_although_the_instance_was_drop
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(answer(ref.ask(Add())))
             await eventually(lambda: instance.phase is Phase.COMMITTING)
-            host.runtime.departures.drop(instance, StaleOwner("acme", 1))
+            host.runtime.removal.drop(instance, StaleOwner("acme", 1))
             gate.set()
         phase, store.until = instance.phase, None
         after = await ref.ask(Add())

@@ -137,7 +137,7 @@ async def test_a_letter_that_is_lost_is_said_once_and_delays_no_other(
         await eventually(lambda: store.was_read(1))
 
         await book.tell(Note("one"), durable=True)
-        host.runtime.mailroom.rounds.look(host.runtime.partition("acme"))
+        host.runtime.mailroom.due_letters.look(host.runtime.partition("acme"))
         await eventually(lambda: store.was_read(2))
         await eventually(lambda: host.runtime.partition("acme").counters.handled)
         notes = await book.ask(Notes())
@@ -156,7 +156,7 @@ async def test_a_letter_that_can_be_neither_read_nor_buried_is_said_once(
     async with Host(store=store, clock=clock) as host:
         book = await host.manager("books", Book).get("b", partition="acme")
         for readings in (1, 2, 3):
-            host.runtime.mailroom.rounds.look(host.runtime.partition("acme"))
+            host.runtime.mailroom.due_letters.look(host.runtime.partition("acme"))
             await eventually(functools.partial(store.was_read, readings))
         await eventually(lambda: host.runtime.writer.statistics().refused >= 2)
         await book.ask(Notes())

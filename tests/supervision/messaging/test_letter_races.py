@@ -149,7 +149,7 @@ async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
         box = box_of(partition)
 
         async def read() -> None:
-            host.runtime.mailroom.rounds.look(partition)
+            host.runtime.mailroom.due_letters.look(partition)
             await eventually(lambda: box.settled is None)
             waiting.append(len(box.out))
 
@@ -176,7 +176,7 @@ async def test_a_letter_whose_sender_is_told_late_is_handled_once(
             raise offline()
 
         async def read_and_handle() -> None:
-            host.runtime.mailroom.rounds.look(partition)
+            host.runtime.mailroom.due_letters.look(partition)
             await eventually(lambda: box.settled is None)
             await eventually(lambda: not box.out)
 
@@ -209,7 +209,7 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
             await eventually(lambda: box.settled is None)
 
         async def read_again() -> None:
-            host.runtime.mailroom.rounds.look(partition)
+            host.runtime.mailroom.due_letters.look(partition)
             await eventually(lambda: box.settled is None)
             instance = host.runtime.find(other.address)
             waiting.append(-1 if instance is None else instance.queued)

@@ -213,9 +213,9 @@ async def crash(host: Host) -> None:
     runtime = host.runtime
     runtime.open = False
     runtime.idle.close()
-    runtime.mailroom.rounds.close()
+    runtime.mailroom.due_letters.close()
     await runtime.workers.end(0)
-    await runtime.crew.end(0)
+    await runtime.background.end(0)
     await runtime.store.close()
 
 

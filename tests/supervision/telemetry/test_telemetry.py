@@ -401,14 +401,14 @@ async def test_a_task_that_fails_names_the_partition_it_worked_for(sink: Sink) -
     async def doomed() -> None:
         raise RuntimeError("a bug")
 
-    crew, workers = BackgroundTasks(), WorkerPool()
-    crew.start(doomed, "stop something", "acme")
-    _ = crew.hold(doomed, "podvisor-writer")
+    background, workers = BackgroundTasks(), WorkerPool()
+    background.start(doomed, "stop something", "acme")
+    _ = background.hold(doomed, "podvisor-writer")
     first = workers.run(broken)
     await eventually(lambda: len(sink.records) == 3)
     second = workers.run(doomed)
     await eventually(lambda: len(sink.records) == 4)
-    await crew.end(1)
+    await background.end(1)
     await workers.end(1)
 
     stamps = [named(vars(record)) for record in sink.records]
