@@ -131,6 +131,11 @@ class Instance:
         return 0 if self.mail is None else len(self.mail)
 
     @property
+    def agent_name(self) -> str:
+        """Qualified name of its agent class, for logs and errors."""
+        return self.manager.spec.agent.__qualname__
+
+    @property
     def live(self) -> bool:
         """Whether it is in memory and will answer without being thawed again."""
         return self.phase is not STOPPED

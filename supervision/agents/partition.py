@@ -71,7 +71,7 @@ class Partition:
     )
     box: PartitionLetters | None = None
     births: int = 0
-    latency: LatencyWindow = attrs.field(factory=LatencyWindow)
+    latency: LatencyWindow = attrs.field(init=False)
     halvings: int = 0
     refused: bool = False
     moved: dict[tuple[str, str], HandlerSpec] | None = None
@@ -83,6 +83,7 @@ class Partition:
     def __attrs_post_init__(self) -> None:
         self.context = contextvars.Context()
         self.context.run(STAMP.set, self.name)
+        self.latency = LatencyWindow(self.counters, self.loop_seconds)
 
     def step_of(self, manager: str, handler: object) -> float:
         """Return the seconds of the loop that one step of a handler takes, about."""
@@ -101,9 +102,8 @@ class Partition:
         if len(self.crashed) > REMEMBERED:
             del self.crashed[next(iter(self.crashed))]
 
-    @property
     def loop_seconds(self) -> float:
-        """What its handlers have used of the loop."""
+        """Return the seconds for which its handlers have held the event loop."""
         return sum(time.seconds for time in list((self.loop or {}).values()))
 
     @property

@@ -50,7 +50,7 @@ class Port(Protocol):
         meter: knows whose handler holds the loop. It is no property: every ask looks.
     """
 
-    meter: Meter
+    meter: Meter[Instance]
 
     @property
     def info(self) -> ManagerInfo:

@@ -77,7 +77,7 @@ class Committer:
         if seconds < INSTANT and now < latency.ends:
             latency.instant += 1
         else:
-            latency.note(partition, seconds, now)
+            latency.note(seconds, now)
         instance.current = instance.running = None
         instance.used = now
         if changed:
@@ -168,7 +168,7 @@ class Committer:
         self.withdraw(turn)
         partition, now = instance.partition, self.clock.monotonic()
         for envelope, _ in turn.answers:
-            partition.latency.note(partition, now - envelope.enqueued, now)
+            partition.latency.note(now - envelope.enqueued, now)
             envelope.fail(error)
 
     async def hook(self, turn: Turn) -> None:
@@ -243,7 +243,7 @@ class Committer:
     def _release(self, turn: Turn) -> None:
         partition, now = turn.instance.partition, self.clock.monotonic()
         for envelope, value in turn.answers:
-            partition.latency.note(partition, now - envelope.enqueued, now)
+            partition.latency.note(now - envelope.enqueued, now)
             envelope.answer(value)
         if turn.outbox:
             self.send(turn)

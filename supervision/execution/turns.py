@@ -52,7 +52,7 @@ class Turns:
         committer: Committer,
         telemetry: Telemetry,
         clock: Clock,
-        meter: Meter,
+        meter: Meter[Instance],
         hooks: Hooks,
     ) -> None:
         self._committer = committer
@@ -349,7 +349,7 @@ class Turns:
         partition, now = instance.partition, self._clock.monotonic()
         partition.counters.failed += 1
         if envelope is not None:
-            partition.latency.note(partition, now - envelope.enqueued, now)
+            partition.latency.note(now - envelope.enqueued, now)
         answered = isinstance(error, (*spec.raises, *_REFUSALS))
         if not answered:
             turn.crash = (error, spec.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..agents import Instance
 from ..execution import Offloader, Seats
 from ..limits import BlockedLoopResponse, PolicyUpdates
 from ..loop import Meter, Watchdog
@@ -55,7 +56,8 @@ class Oversight:
         offences = BlockedLoopResponse(
             clock, policy.watchdog.blocking, self.pinning.lower, self.offloader.move
         )
-        self.meter = Meter(clock.monotonic, policy.watchdog.warn_after, offences.ended)
+        self.meter = Meter[Instance](clock.monotonic, policy.watchdog.warn_after)
+        self.meter.on_block = offences.ended
         self.watchdog = Watchdog(self.meter, policy.watchdog, clock.monotonic)
 
     def __repr__(self) -> str:

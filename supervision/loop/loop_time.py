@@ -11,24 +11,22 @@ by the watchdog's thread, so the look is consistent without a lock.
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
-    from ..agents import Instance
+    from persistence import Address
 
-__all__ = ["HandlerTime", "LoopTime", "Meter", "Running", "handler_times"]
+__all__ = ["HandlerTime", "LoopTime", "Meter", "Metered", "Running", "handler_times"]
 
 T = TypeVar("T")
+M = TypeVar("M", bound="Metered")
 
-Running: TypeAlias = "tuple[Instance, str, float]"
-"""Whose step holds the loop, in which handler, and since when the loop is held."""
-
-Blocked: TypeAlias = "Callable[[Instance, str, float, LoopTime], None]"
-"""Is told whose step has blocked the loop, in which handler, for how many seconds."""
+Times: TypeAlias = "dict[tuple[str, str], LoopTime]"
+"""Loop times by manager name and handler."""
 
 
 @attrs.define(eq=False)
@@ -89,39 +87,83 @@ def handler_times(
     return tuple(sorted(found, key=lambda time: -time.seconds))
 
 
-class Meter:
+class MeteredPartition(Protocol):
+    """The account that the steps of a partition are charged to."""
+
+    loop: Times | None
+
+
+class MeteredManager(Protocol):
+    """The manager whose handlers are timed."""
+
+    @property
+    def name(self) -> str:
+        """Its name, by which loop times are kept."""
+        ...
+
+
+class Metered(Protocol):
+    """What the meter needs to know of an instance whose steps it times."""
+
+    @property
+    def address(self) -> Address:
+        """Its identity."""
+        ...
+
+    @property
+    def partition(self) -> MeteredPartition:
+        """The partition that is charged."""
+        ...
+
+    @property
+    def manager(self) -> MeteredManager:
+        """The manager of the instance."""
+        ...
+
+    @property
+    def agent_name(self) -> str:
+        """Qualified name of its agent class."""
+        ...
+
+
+Running: TypeAlias = tuple[M, str, float]
+"""An instance, its handler that holds the loop, and the time since which it does."""
+
+BlockListener: TypeAlias = "Callable[[M, str, float, LoopTime], None]"
+"""Is given the instance whose step blocked the loop, its handler, and the seconds."""
+
+
+class Meter(Generic[M]):
     """Times the steps of one host's handlers.
 
     Args:
         now: monotonic seconds.
         limit: seconds from which on a step blocks the loop.
-        blocked: what is told of such a step once it is over.
 
     Attributes:
         running: the step that holds the loop now.
         ended: monotonic time at which the last one let go of it.
+        on_block: called with each step that blocked the loop, once the step is over.
     """
 
     __slots__ = (
         "__weakref__",
-        "_blocked",
         "_limit",
         "_named",
         "_nested",
         "_now",
         "ended",
+        "on_block",
         "running",
     )
 
-    def __init__(
-        self, now: Callable[[], float], limit: float, blocked: Blocked
-    ) -> None:
+    def __init__(self, now: Callable[[], float], limit: float) -> None:
         self._now = now
         self._limit = limit
-        self._blocked = blocked
+        self.on_block: BlockListener[M] | None = None
         self._nested = 0.0  # seconds of the steps inside the one that runs
         self._named = False  # one of those has blocked the loop, and was told of
-        self.running: Running | None = None
+        self.running: Running[M] | None = None
         self.ended = 0.0
 
     def __repr__(self) -> str:
@@ -129,7 +171,7 @@ class Meter:
 
     def run(
         self,
-        instance: Instance,
+        instance: M,
         handler: str,
         began: float,
         call: Callable[..., T],
@@ -166,7 +208,7 @@ class Meter:
 
     @types.coroutine
     def drive(
-        self, instance: Instance, handler: str, call: Awaitable[T]
+        self, instance: M, handler: str, call: Awaitable[T]
     ) -> Generator[object, object, T]:
         """Await something in the running task, and time its steps.
 
@@ -194,13 +236,15 @@ class Meter:
                 step, given = inner.throw, error
 
     def _judge(
-        self, instance: Instance, handler: str, took: float, own: float, time: LoopTime
+        self, instance: M, handler: str, took: float, own: float, time: LoopTime
     ) -> None:
         """Find out whether this handler has blocked the loop, or one inside it."""
         outermost = self.running is None
         if own >= self._limit or (outermost and not self._named):
             time.blocks += 1
             self._named = not outermost
-            self._blocked(instance, handler, own if own >= self._limit else took, time)
+            if self.on_block is not None:
+                seconds = own if own >= self._limit else took
+                self.on_block(instance, handler, seconds, time)
         elif outermost:
             self._named = False

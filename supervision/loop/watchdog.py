@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 from attrs import validators
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from .loop_time import Meter, Running
+    from .loop_time import Meter, Metered, Running
 
 __all__ = ["Watch", "Watchdog", "WatchdogPolicy"]
+
+M = TypeVar("M", bound="Metered")
 
 log = logging.getLogger("podvisor.watchdog")
 
@@ -81,7 +83,7 @@ class Watch:
         return held
 
 
-class Watchdog:
+class Watchdog(Generic[M]):
     """The thread. It ends with the host, or with the process; nothing waits for it.
 
     Args:
@@ -91,7 +93,7 @@ class Watchdog:
     """
 
     def __init__(
-        self, meter: Meter, policy: WatchdogPolicy, now: Callable[[], float]
+        self, meter: Meter[M], policy: WatchdogPolicy, now: Callable[[], float]
     ) -> None:
         self._meter = weakref.ref(meter)
         self._policy = policy
@@ -148,7 +150,7 @@ class Watchdog:
         return "".join(traceback.format_list(innermost))
 
 
-def _name(running: Running, held: float, stack: str) -> None:
+def _name(running: Running[M], held: float, stack: str) -> None:
     instance, handler, _ = running
     with contextlib.suppress(Exception):  # the application's log handler
         log.warning(
@@ -156,7 +158,7 @@ def _name(running: Running, held: float, stack: str) -> None:
             extra=partition_extra(
                 instance.address.partition,
                 manager=instance.manager.name,
-                agent=instance.manager.spec.agent.__qualname__,
+                agent=instance.agent_name,
                 key=str(instance.address.key),
                 handler=handler,
                 seconds=round(held, 3),

@@ -165,7 +165,7 @@ def _counted(field: str, runtime: Runtime) -> Mapping[str, int]:
 
 
 def _loop_time(runtime: Runtime) -> Mapping[str, float]:
-    return {p.name: p.loop_seconds for p in list(runtime.partitions.values())}
+    return {p.name: p.loop_seconds() for p in list(runtime.partitions.values())}
 
 
 def _live(runtime: Runtime) -> Mapping[str, int]:

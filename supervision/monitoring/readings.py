@@ -65,7 +65,7 @@ def glance(runtime: Runtime) -> int | None:
     """
     policy, now, in_use = runtime.policy.health, runtime.clock.monotonic(), 0
     for partition in runtime.partitions.values():
-        gained = partition.latency.gains(partition, now)
+        gained = partition.latency.gains(now)
         answered, failed, rejected, refused, _, _ = gained
         queued = partition.backlog.queued
         if not (answered or failed or rejected or refused or queued):
@@ -88,7 +88,7 @@ def _load(
     recent: Usage,
     now: float,
 ) -> PartitionLoad:
-    vitals = partition.latency.vitals(partition, now)
+    vitals = partition.latency.vitals(now)
     account = runtime.dispatcher.account(partition.name)
     target = partition.policy.response_target
     queued = partition.backlog.queued

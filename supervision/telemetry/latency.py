@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ..agents import Partition
+    from .counters import Counters
 
 __all__ = ["INSTANT", "PERIOD", "LatencyWindow", "Vitals", "percentiles"]
 
@@ -84,15 +84,30 @@ _NOTHING: Marks = (0, 0, 0, 0, 0, 0.0)
 class LatencyWindow:
     """The response times of one partition, and its counters as they lately were.
 
+    Args:
+        counters: what the partition has done since its host started.
+        loop_seconds: returns the seconds for which its handlers held the event loop.
+
     Attributes:
         ends: monotonic seconds at which the present period does.
         instant: messages of the present period that took less than ``INSTANT`` and are
             in no bucket yet; who answers one may count it here before ``ends``.
     """
 
-    __slots__ = ("_marks", "_past", "_past_marks", "_present", "ends", "instant")
+    __slots__ = (
+        "_counters",
+        "_loop_seconds",
+        "_marks",
+        "_past",
+        "_past_marks",
+        "_present",
+        "ends",
+        "instant",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters, loop_seconds: Callable[[], float]) -> None:
+        self._counters = counters
+        self._loop_seconds = loop_seconds
         self.ends = -math.inf
         self.instant = 0
         self._present: array[int] | None = None
@@ -100,12 +115,12 @@ class LatencyWindow:
         self._marks = self._past_marks = _NOTHING  # as each period began
 
     def __repr__(self) -> str:
-        return f"<Pulse messages={sum(self._present or ()) + self.instant}>"
+        return f"<LatencyWindow messages={sum(self._present or ()) + self.instant}>"
 
-    def note(self, partition: Partition, seconds: float, now: float) -> None:
+    def note(self, seconds: float, now: float) -> None:
         """Count a message that was answered, well or badly, after so many seconds."""
         if now >= self.ends:
-            self._turn_over(partition, now)
+            self._begin_period(now)
         counts = self._present
         if counts is None:
             counts = self._present = _EMPTY[:]
@@ -134,11 +149,11 @@ class LatencyWindow:
             instant //= 2
         counts[0] += instant
 
-    def gains(self, partition: Partition, now: float) -> Marks:
+    def gains(self, now: float) -> Marks:
         """Return what the counters gained in the present period and the last one."""
         if now >= self.ends:
-            self._turn_over(partition, now)
-        a, b = _marks(partition), self._past_marks
+            self._begin_period(now)
+        a, b = self._read_counters(), self._past_marks
         return (
             a[0] - b[0],
             a[1] - b[1],
@@ -159,9 +174,9 @@ class LatencyWindow:
         total = sum(map(sum, kept))
         return total - slow < _P95 * total
 
-    def vitals(self, partition: Partition, now: float) -> Vitals:
+    def vitals(self, now: float) -> Vitals:
         """Sum the present period and the last one up."""
-        gained = self.gains(partition, now)
+        gained = self.gains(now)
         self._sort_instant()
         counts, first = _merged(self._past, self._present)
         p50, p95, p99 = percentiles(counts, _PARTS, first)
@@ -177,7 +192,7 @@ class LatencyWindow:
             loop_seconds=gained[5],
         )
 
-    def _turn_over(self, partition: Partition, now: float) -> None:
+    def _begin_period(self, now: float) -> None:
         # Times from a period that ended long ago are dropped. Counters are not: what
         # they have gained since the last message may have happened just now.
         self._sort_instant()
@@ -185,26 +200,25 @@ class LatencyWindow:
         self._past = self._present if recent else None
         self._past_marks = self._marks
         if self.ends > -math.inf:
-            self._marks = _marks(partition)
+            self._marks = self._read_counters()
         self._present, self.ends = None, now + PERIOD
+
+    def _read_counters(self) -> Marks:
+        c = self._counters
+        return (
+            c.handled,
+            c.failed,
+            c.rejected,
+            c.save_failures,
+            c.blocks,
+            self._loop_seconds(),
+        )
 
 
 def _halve(counts: array[int]) -> None:
     """Make room; the proportions stay, which is all that percentiles need."""
     for i, count in enumerate(counts):
         counts[i] = count // 2
-
-
-def _marks(partition: Partition) -> Marks:
-    c = partition.counters
-    return (
-        c.handled,
-        c.failed,
-        c.rejected,
-        c.save_failures,
-        c.blocks,
-        partition.loop_seconds,
-    )
 
 
 def _merged(

@@ -12,12 +12,12 @@ __all__ = [
     "Arrive",
     "Bump",
     "Count",
+    "Homes",
     "Look",
     "Mail",
     "Meter",
     "PartitionBacklog",
     "Post",
-    "Reattachment",
     "Receiver",
     "Sender",
     "Sight",
@@ -179,7 +179,7 @@ class Receiver(Agent):
 
 
 @attrs.frozen
-class Reattachment:
+class Homes:
     """The managers of a host."""
 
     meters: InstanceManager[Meter]
@@ -188,9 +188,9 @@ class Reattachment:
     receivers: InstanceManager[Receiver]
 
 
-def homes(host: Host) -> Reattachment:
+def homes(host: Host) -> Homes:
     """Declare the managers on a host."""
-    return Reattachment(
+    return Homes(
         host.manager("meters", Meter),
         host.manager("teams", Team),
         host.manager("senders", Sender),

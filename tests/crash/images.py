@@ -21,7 +21,7 @@ import attrs
 from persistence import SystemClock
 from pods import Host, PodsError, add_node, lazy
 
-from .agents import Arrange, Bump, Count, Look, Meter, Reattachment, Team, homes
+from .agents import Arrange, Bump, Count, Homes, Look, Meter, Team, homes
 
 __all__ = ["PARTITIONS", "Outcome", "Seen", "build", "see"]
 
@@ -150,7 +150,7 @@ class _Look:
     """What is asked of a host on one image."""
 
     host: Host
-    here: Reattachment
+    here: Homes
     told: _Told
     seen: Seen
 

@@ -24,12 +24,12 @@ from .agents import (
     TIMERS,
     Bump,
     Count,
+    Homes,
     Look,
     Mail,
     Meter,
     PartitionBacklog,
     Post,
-    Reattachment,
     Team,
     homes,
 )
@@ -82,7 +82,7 @@ async def serve(url: str, store: Store | None, say: Say, seed: int) -> None:
 class _Work:
     """What is looked at and asked; each instance has one customer at a time."""
 
-    homes: Reattachment
+    homes: Homes
     say: Say
     dice: random.Random
     totals: dict[tuple[str, str], int] = attrs.field(factory=dict[tuple[str, str], int])

@@ -15,7 +15,7 @@ import attrs
 
 from pods import Host, add_node, lazy, remove_node
 
-from .agents import Bump, Meter, Reattachment, Team, homes
+from .agents import Bump, Homes, Meter, Team, homes
 
 __all__ = ["SoakReport", "soak"]
 
@@ -142,7 +142,7 @@ async def _run(file: Path, cycles: int, progress: Callable[[], None]) -> list[Sa
     return samples
 
 
-async def _cycle(here: Reattachment, numbers: Iterator[int]) -> None:
+async def _cycle(here: Homes, numbers: Iterator[int]) -> None:
     """Start, ask and hibernate an instance; tasks share the numbers."""
     for number in numbers:
         partition = _PARTITIONS[number % len(_PARTITIONS)]
@@ -152,7 +152,7 @@ async def _cycle(here: Reattachment, numbers: Iterator[int]) -> None:
         await here.meters.stop(key, partition=partition)
 
 
-async def _grow_and_shrink(here: Reattachment) -> None:
+async def _grow_and_shrink(here: Homes) -> None:
     """Take a pod through its life: a node more, a node less, hibernation."""
     for partition in _PARTITIONS:
         team = await Team.get(here.teams, "team", partition=partition)

@@ -151,7 +151,7 @@ async def test_the_time_of_a_handler_is_counted_by_partition_and_name(
     assert round(time.longest, 6) == 0.03
     assert round(_times(host, "umbrella")["Worker.work"].seconds, 6) == 0.005
     assert host.loop_times(partition="nobody") == ()
-    assert round(host.runtime.partitions["acme"].loop_seconds, 6) == 0.04
+    assert round(host.runtime.partitions["acme"].loop_seconds(), 6) == 0.04
 
 
 async def test_a_step_that_fails_is_paid_for(host: Host, clock: ManualClock) -> None:
@@ -193,7 +193,7 @@ async def test_a_handler_that_runs_inside_another_pays_for_itself(
     times = _times(host)
     assert round(times["Worker.delegate"].seconds, 6) == 0.02
     assert round(times["Worker.work"].seconds, 6) == 0.03
-    assert round(host.runtime.partitions["acme"].loop_seconds, 6) == 0.05
+    assert round(host.runtime.partitions["acme"].loop_seconds(), 6) == 0.05
     assert host.runtime.oversight.meter.running is None
 
 

@@ -14,6 +14,7 @@ from supervision import (
     BlockingPolicy,
     Host,
     HostPolicy,
+    Instance,
     ManagerPolicy,
     Message,
     OnBlock,
@@ -169,7 +170,7 @@ async def test_a_host_that_is_not_to_be_watched_has_no_thread() -> None:
 
 async def test_the_thread_holds_no_host() -> None:
     """O13: a host that was dropped without being closed is not watched for ever."""
-    meter = Meter(lambda: 0.0, 0.05, lambda _, __, ___, ____: None)
+    meter = Meter[Instance](lambda: 0.0, 0.05)
     watchdog = Watchdog(meter, WatchdogPolicy(), lambda: 0.0)
     assert watchdog.look()
 

@@ -54,14 +54,14 @@ def test_a_glance_and_a_percentile_agree(
 ) -> None:
     """P7: who is slow by one is slow by the other."""
     partition = ANYBODY
-    partition.latency = LatencyWindow()
+    partition.latency = LatencyWindow(partition.counters, partition.loop_seconds)
     for now, seconds in ((1.0, past), (62.0, present)):
         for value in seconds:
-            partition.latency.note(partition, value, now)
+            partition.latency.note(value, now)
 
     exceeds = partition.latency.exceeds(target)
 
-    assert exceeds is (partition.latency.vitals(partition, 62.0).p95 > target)
+    assert exceeds is (partition.latency.vitals(62.0).p95 > target)
 
 
 Trouble = Callable[[Partition], None]
@@ -79,7 +79,7 @@ def _answered(seconds: float, times: int) -> Trouble:
     def trouble(partition: Partition) -> None:
         for _ in range(times):
             partition.counters.handled += 1
-            partition.latency.note(partition, seconds, 1_000.0)
+            partition.latency.note(seconds, 1_000.0)
 
     return trouble
 
@@ -187,7 +187,7 @@ async def test_health_gives_each_partitions_numbers(clock: ManualClock) -> None:
             partition = host.runtime.partition(name)
             for n in range(100):
                 seconds = slow if n >= 90 else quick
-                partition.latency.note(partition, seconds, clock.monotonic())
+                partition.latency.note(seconds, clock.monotonic())
 
         report, verdict = host.health(), host.affected()
         gate.set()

@@ -282,8 +282,8 @@ def test_a_percentile_is_right_within_an_eighth(seconds: list[float]) -> None:
     partition = _partition()
 
     for value in seconds:
-        partition.latency.note(partition, value, 1.0)
-    vitals = partition.latency.vitals(partition, 1.0)
+        partition.latency.note(value, 1.0)
+    vitals = partition.latency.vitals(1.0)
 
     ordered = sorted(seconds)
     for found, part in ((vitals.p50, 50), (vitals.p95, 95), (vitals.p99, 99)):
@@ -300,8 +300,8 @@ def test_times_beyond_the_scale_are_counted_at_its_ends() -> None:
     partition = _partition()
 
     for value in (-1.0, 0.0, 1e-9, 1e9):
-        partition.latency.note(partition, value, 1.0)
-    vitals = partition.latency.vitals(partition, 1.0)
+        partition.latency.note(value, 1.0)
+    vitals = partition.latency.vitals(1.0)
 
     assert 0 < vitals.p50 < 0.001
     assert vitals.p99 > 900
@@ -315,8 +315,8 @@ def test_what_is_long_past_is_forgotten() -> None:
     for now in (0.0, PERIOD + 1, 2 * PERIOD + 2, 9 * PERIOD):
         if now == 0.0:
             partition.counters.handled += 1
-            partition.latency.note(partition, 60.0, now)
-        vitals = partition.latency.vitals(partition, now)
+            partition.latency.note(60.0, now)
+        vitals = partition.latency.vitals(now)
         seen.append((round(vitals.p50), vitals.answered))
 
     assert seen == [(60, 1), (60, 1), (0, 0), (0, 0)]
@@ -327,9 +327,9 @@ def test_a_partition_that_nobody_looked_at_starts_afresh() -> None:
     partition = _partition()
     for now, seconds in ((0.0, 60.0), (60 * PERIOD, 60.0), (120 * PERIOD, 0.01)):
         partition.counters.failed += 1
-        partition.latency.note(partition, seconds, now)
+        partition.latency.note(seconds, now)
 
-    vitals = partition.latency.vitals(partition, 120 * PERIOD)
+    vitals = partition.latency.vitals(120 * PERIOD)
 
     assert vitals.p99 < 0.1
     assert vitals.failed == 1
@@ -339,9 +339,9 @@ def test_a_full_bucket_keeps_the_proportions() -> None:
     """P7: a million messages a minute, in half a kilobyte."""
     partition = _partition()
     for n in range(70_000):
-        partition.latency.note(partition, 8.0 if n % 5 == 0 else 0.001, 1.0)
+        partition.latency.note(8.0 if n % 5 == 0 else 0.001, 1.0)
 
-    vitals = partition.latency.vitals(partition, 1.0)
+    vitals = partition.latency.vitals(1.0)
 
     assert vitals.p50 == pytest.approx(0.001, rel=0.13)
     assert vitals.p95 == pytest.approx(8.0, rel=0.13)
@@ -351,10 +351,10 @@ def test_an_idle_partition_takes_little_memory() -> None:
     """P7: what health keeps of it is allocated when it is used, and let go after."""
     partition = _partition()
     fresh = _size(partition)
-    partition.latency.note(partition, 1.0, 0.0)
-    partition.latency.note(partition, 1.0, PERIOD)
+    partition.latency.note(1.0, 0.0)
+    partition.latency.note(1.0, PERIOD)
     busy = _size(partition)
-    partition.latency.vitals(partition, 10 * PERIOD)
+    partition.latency.vitals(10 * PERIOD)
 
     assert fresh <= 128
     assert busy <= 768
