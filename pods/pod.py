@@ -182,35 +182,21 @@ class PodRef(AgentRef[P_co]):
             StoreError: a state could not be saved; that instance is live again.
             StopTimeout: a turn does not end even when it is cancelled.
         """
-        self._here()
-        runtime = self._port.runtime
-        instance = runtime.find(self.address)
-        if instance is None or not instance.live:
-            return False
-        await runtime.stopping.stop(instance)
-        return True
+        return await self._reconciler().stop(self.address)
 
     def _is_a(self, pod: type[Pod]) -> bool:
         """Say whether the pod is of a class."""
-        return issubclass(self._port.info.spec.agent, pod)
+        return self._reconciler().is_a(self.address, pod)
 
     async def _state(self) -> PodState:
         """Return what the reconciler knows of the pod, thawed if need be."""
-        runtime = self._port.runtime
-        reconciler = self._reconciler()
-        while True:
-            instance = runtime.resolve(self.address)
-            if self.caller is not instance:
-                instance = await runtime.live(instance)
-            state = reconciler.state(instance)
-            if state is not None:
-                return state
+        return await self._reconciler().thawed_state(self.address, self.caller)
 
     def _reconciler(self) -> Reconciler:
         self._here()
-        extension = self._port.info.extension
+        extension = self._port.extension
         if not isinstance(extension, Reconciler):
-            msg = f"{self._port.info.name!r} hosts no pods"
+            msg = f"{self.address.manager!r} hosts no pods"
             raise TypeError(msg)
         return extension
 

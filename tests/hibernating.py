@@ -11,28 +11,32 @@ other processes (``tests/crash``) are what they are without it.
 from __future__ import annotations
 
 import os
+from weakref import WeakKeyDictionary
 
 import attrs
 import pytest
 
 from supervision import (
-    Agent,
     AgentRef,
     Durability,
-    InstanceManager,
     ManagerPolicy,
     Message,
     Priority,
 )
-from supervision.agents.instance import Instance
 from supervision.agents.spec import AgentSpec
 from supervision.agents.staging import Acknowledgement
+from supervision.extending import Instance, ManagerInfo, Traits
 from supervision.host.runtime import Runtime
+from supervision.lifecycle.catalog import Catalog
 from supervision.lifecycle.idle import Idle
 from supervision.messaging.calls import Calls
 from tests.stays_live import STAYS_LIVE
 
 __all__ = ["always_hibernate", "hibernates"]
+
+
+_IDLE: WeakKeyDictionary[Catalog, Idle] = WeakKeyDictionary()
+"""The idle timers of each host, by its catalog."""
 
 
 class Restless(Idle):
@@ -56,19 +60,16 @@ def hibernates(node: pytest.Item) -> bool:
 
 def always_hibernate(patch: pytest.MonkeyPatch) -> None:
     """Make hosts whose instances hibernate whenever they may, until it is undone."""
-    make = InstanceManager.__init__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  of any agent
+    declare = Runtime.declare
     ask, tell = Calls.ask, Calls.tell
 
     def restless(
-        self: InstanceManager[Agent],
-        runtime: Runtime,
-        name: str,
-        spec: AgentSpec,
-        policy: ManagerPolicy,
-    ) -> None:
+        self: Runtime, name: str, spec: AgentSpec, policy: ManagerPolicy, traits: Traits
+    ) -> ManagerInfo:
         if policy.idle_timeout is None and policy.durability is not Durability.NONE:
             policy = attrs.evolve(policy, idle_timeout=0)
-        make(self, runtime, name, spec, policy)
+        _IDLE[self.catalog] = self.idle
+        return declare(self, name, spec, policy, traits)
 
     async def asked(
         self: Calls,
@@ -78,7 +79,7 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         priority: Priority | None,
         delivery: Acknowledgement | None = None,
     ) -> object:
-        _before(ref)
+        _before(self.catalog, ref)
         return await ask(self, ref, message, seconds, priority, delivery)
 
     def told(
@@ -89,17 +90,16 @@ def always_hibernate(patch: pytest.MonkeyPatch) -> None:
         *,
         hurry: bool,
     ) -> bool:
-        _before(ref)
+        _before(self.catalog, ref)
         return tell(self, ref, message, priority, hurry=hurry)
 
     patch.setattr("supervision.host.runtime.Idle", Restless)
-    patch.setattr(InstanceManager, "__init__", restless)
+    patch.setattr(Runtime, "declare", restless)
     patch.setattr(Calls, "ask", asked)
     patch.setattr(Calls, "tell", told)
 
 
-def _before(ref: AgentRef[object]) -> None:
-    runtime = ref._port.runtime  # pyright: ignore[reportPrivateUsage]  a test looks inside
-    instance = runtime.find(ref.address)
-    if isinstance(runtime.idle, Restless) and instance is not None:
-        runtime.idle.ask(instance)
+def _before(catalog: Catalog, ref: AgentRef[object]) -> None:
+    idle, instance = _IDLE.get(catalog), catalog.find(ref.address)
+    if isinstance(idle, Restless) and instance is not None:
+        idle.ask(instance)

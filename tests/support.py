@@ -6,12 +6,12 @@ import asyncio
 import heapq
 from collections.abc import Callable, Coroutine
 from itertools import count
-from typing import TypeGuard, TypeVar
+from typing import TypeVar
 
 import attrs
 
 from persistence import Store, StoreUnavailable
-from supervision import Agent, AgentRef, InstanceManager, Message, handler
+from supervision import Agent, AgentRef, Message, handler
 
 __all__ = [
     "KINDS",
@@ -116,15 +116,9 @@ def offline() -> StoreUnavailable:
     return StoreUnavailable("save", "the disk is full")
 
 
-def home_of(ref: AgentRef[Agent]) -> InstanceManager[Agent]:
-    """Return the manager behind a ref, for agents that spawn."""
-    port: object = ref._port  # pyright: ignore[reportPrivateUsage]  a test looks inside
-    assert _is_manager(port)
-    return port
-
-
-def _is_manager(port: object) -> TypeGuard[InstanceManager[Agent]]:
-    return isinstance(port, InstanceManager)
+def home_of(ref: AgentRef[Agent]) -> str:
+    """Return the name of the manager behind a ref, for agents that spawn."""
+    return ref.address.manager
 
 
 class Odd(BaseException):

@@ -1,4 +1,4 @@
-"""One live pod as the runtime side sees it: its topology, and where its nodes stand."""
+"""One live pod: its topology, and where its nodes stand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from persistence import Address, CorruptRecord, InvalidName, Record, check_name
-from supervision import AgentNotFound, Instance, Phase, Runtime, partition_extra
+from supervision import AgentNotFound
+from supervision.extending import HostServices, Instance, Phase, partition_extra
 
 from ..errors import UnreadableTopology
 from ..topology import (
@@ -157,8 +158,8 @@ class NodeLookup:
     who still holds a ref to one does not bring it back.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
         self._gone: dict[str, dict[Address, None]] = {}
 
     def removed(self, address: Address) -> None:
@@ -178,7 +179,7 @@ class NodeLookup:
 
     def live(self, state: PodState, spec: NodeSpec) -> Instance | None:
         """Return the live instance of a node, if there is one."""
-        instance = self._runtime.find(self.address(state, spec))
+        instance = self._services.find(self.address(state, spec))
         return instance if instance is not None and instance.live else None
 
     def awake(
@@ -199,13 +200,13 @@ class NodeLookup:
         else:
             spec = declared.resolve(node, at=pod)
             name, agent, home = spec.name, spec.agent, spec.manager
-        for manager in self._runtime.managers.values():
-            instance = self._runtime.find(node_address(pod, manager.name, name))
+        for manager in self._services.managers.values():
+            instance = self._services.find(node_address(pod, manager.name, name))
             if instance is None or not instance.live:
                 continue
             if manager.name == home or (
                 stands_in(pod, instance.parent_address)
-                and issubclass(manager.info.spec.agent, agent)
+                and issubclass(manager.spec.agent, agent)
             ):
                 return instance
         return None
@@ -256,8 +257,8 @@ class NodeLookup:
 
     def agent_of(self, manager: str) -> type[object] | None:
         """Return the class that a manager runs; ``None`` for an unknown manager."""
-        found = self._runtime.managers.get(manager)
-        return None if found is None else found.info.spec.agent
+        found = self._services.managers.get(manager)
+        return None if found is None else found.spec.agent
 
 
 def _is_name(text: object) -> bool:

@@ -27,7 +27,7 @@ from persistence import (
     StoreUnavailable,
     Unit,
 )
-from supervision import HostClosed, Runtime
+from supervision import HostClosed
 
 from ..errors import MutationRefused
 from ..topology import Change, MutationPlan, apply_changes, topology_of
@@ -36,6 +36,8 @@ from .reports import Failure, MutationReport, ReconcileReport
 from .staged_mutation import StagedMutation, adopt, topology_record
 
 if TYPE_CHECKING:
+    from supervision.extending import HostServices
+
     from ..topology import Purge, StoredTopology
 
 __all__ = ["Mutations"]
@@ -49,9 +51,9 @@ class Mutations:
     """Adds and removes the nodes of one host's pods; ``reconcile`` starts new ones."""
 
     def __init__(
-        self, runtime: Runtime, look: NodeLookup, reconcile: Reconcile
+        self, services: HostServices, look: NodeLookup, reconcile: Reconcile
     ) -> None:
-        self._runtime = runtime
+        self._services = services
         self._look = look
         self._reconcile = reconcile
 
@@ -72,7 +74,7 @@ class Mutations:
         """Do something to a pod when everything of the kind before it is done."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         before, state.queue = state.queue, asyncio.get_running_loop().create_future()
-        task = self._runtime.background.hold(
+        task = self._services.run_beside(
             functools.partial(_in_turn, work, done, before),
             f"mutate {state.pod.address}",
             state.pod.address.partition,
@@ -142,7 +144,7 @@ class Mutations:
         state.queue = place
         if before is None or before.done():
             return place
-        parked = self._runtime.dispatcher.park(state.pod)
+        parked = self._services.park(state.pod)
         try:
             await asyncio.wait([before])
         except BaseException:
@@ -150,14 +152,14 @@ class Mutations:
             raise
         finally:
             if parked:
-                await self._runtime.dispatcher.unpark(state.pod)  # noqa: ASYNC102  the turn goes on, and needs its seat
+                await self._services.unpark(state.pod)  # noqa: ASYNC102  the turn goes on, and needs its seat
         return place
 
     def _carry_out(self, state: PodState, place: asyncio.Future[None]) -> None:
         """Start and stop what a turn's rewirings have decided, beside everything."""
         added = [name for one in state.done for name in one.plan.added]
         state.staged, state.done = [], []
-        self._runtime.background.start(
+        _ = self._services.run_beside(
             functools.partial(self._carried_out, state, added, place),
             f"mutate {state.pod.address}",
             state.pod.address.partition,
@@ -218,10 +220,10 @@ class Mutations:
         return tuple(stopped)
 
     async def _discard(self, address: Address) -> bool:
-        instance = self._runtime.find(address)
+        instance = self._services.find(address)
         if instance is None or not instance.live:
             return False
-        await self._runtime.stopping.stop(instance, discard=True)
+        await self._services.stop(instance, discard=True)
         return True
 
     async def _deleted(self, state: PodState, nodes: Sequence[Address]) -> None:
@@ -231,7 +233,7 @@ class Mutations:
             operations += await self._deletions(node)
         pod = state.pod
         unit = Unit(pod.address.partition, pod.partition.epoch, tuple(operations))
-        await self._runtime.writer.submit(unit)
+        await self._services.submit(unit)
 
     async def _deletions(self, removed: Address) -> list[Operation]:
         """List the rows of a removed node and, at any depth, of the pods inside it.
@@ -243,7 +245,7 @@ class Mutations:
         todo = [removed]
         while todo:
             address = todo.pop()
-            stored = await self._runtime.read(
+            stored = await self._services.read(
                 functools.partial(_children_of, address), partition=address.partition
             )
             nodes = [child for child in stored if pod_of(child) in gone]
@@ -261,7 +263,7 @@ class Mutations:
             return []
         named = [(spec.manager, spec.name) for spec in declared.nodes]
         try:
-            for record in await self._runtime.reader.load(pod):
+            for record in await self._services.load(pod):
                 if record.kind is RecordKind.TOPOLOGY:
                     delta = read_stored(record)
                     named += [(node.manager, node.name) for node in delta.added]
@@ -286,9 +288,9 @@ class Mutations:
         )
         lost: StoreUnavailable | None = None
         try:
-            await self._runtime.writer.submit(unit)
+            await self._services.submit(unit)
         except (StaleRevision, StaleOwner) as error:
-            self._runtime.removal.stale(pod, error)
+            self._services.fence(pod, error)
             raise
         except StoreUnavailable as error:
             lost = error
@@ -300,7 +302,7 @@ class Mutations:
     async def _landed(self, record: Record) -> bool:
         """Say whether a topology was stored although its commit has failed."""
         try:
-            return record in await self._runtime.reader.load(record.address)
+            return record in await self._services.load(record.address)
         except PodsError:
             return False
 

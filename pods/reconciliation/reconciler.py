@@ -13,7 +13,8 @@ import functools
 from typing import TYPE_CHECKING
 
 from persistence import Address, PodsError, Record, RecordError, RecordKind
-from supervision import AgentNotFound, Instance, OnParentStop, Phase, Runtime
+from supervision import AgentNotFound, OnParentStop
+from supervision.extending import HostServices, Instance, Phase
 
 from ..topology import Observed, Topology, closure, eager_closure, topology_of
 from .live import (
@@ -51,20 +52,20 @@ _STATES = {
 
 
 class Reconciler:
-    """The pods of one host. It is the runtime's extension for pod classes."""
+    """The pods of one host. It is the host's extension for pod classes."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
         self._states: dict[Instance, PodState] = {}
-        self._look = NodeLookup(runtime)
-        self._startup = Startup(runtime, self._look)
-        self._surgery = Mutations(runtime, self._look, self.reconcile)
-        self._leftovers = UndeclaredNodes(runtime, self._surgery)
+        self._look = NodeLookup(services)
+        self._startup = Startup(services, self._look)
+        self._surgery = Mutations(services, self._look, self.reconcile)
+        self._leftovers = UndeclaredNodes(services, self._surgery)
 
     def __repr__(self) -> str:
         return f"<Reconciler pods={len(self._states)}>"
 
-    # What the runtime calls.
+    # What the host calls.
 
     def thawed(self, instance: Instance, record: Record | None) -> None:
         """Lay what is stored of the topology over what the class declares."""
@@ -141,7 +142,7 @@ class Reconciler:
         self, pod: Address, rows: Sequence[Record]
     ) -> EffectiveTopology | None:
         """Return what is known of a pod's topology; ``None``: there is no such pod."""
-        instance = self._runtime.find(pod)
+        instance = self._services.find(pod)
         state = None if instance is None else self._states.get(instance)
         if state is not None:
             return state.shape
@@ -151,7 +152,7 @@ class Reconciler:
         return self._shape(pod, by_kind.get(RecordKind.TOPOLOGY))
 
     def _shape(self, pod: Address, record: Record | None) -> EffectiveTopology:
-        declared = _declared(self._runtime.manager(pod.manager).info.spec.agent)
+        declared = _declared(self._services.manager(pod.manager).spec.agent)
         return EffectiveTopology.of(pod, declared, record, self._look.agent_of)
 
     def busy(self, instance: Instance) -> bool:
@@ -167,7 +168,7 @@ class Reconciler:
         else:
             state.settled.set()
         if instance.rev or state.rev:  # who begins has left nothing behind
-            self._runtime.background.start(
+            _ = self._services.run_beside(
                 functools.partial(self._leftovers.report, state),
                 f"leftovers of {instance.address}",
                 instance.address.partition,
@@ -206,17 +207,44 @@ class Reconciler:
         """Return what is known of a pod; ``None`` when it is not live."""
         return self._states.get(instance)
 
+    async def thawed_state(self, pod: Address, caller: Instance | None) -> PodState:
+        """Return what is known of a pod, thawed if need be.
+
+        Args:
+            pod: its address.
+            caller: the instance that asks; a pod that asks for itself is not waited
+                for.
+        """
+        while True:
+            instance = self._services.resolve(pod)
+            if caller is not instance:
+                instance = await self._services.live(instance)
+            if (state := self._states.get(instance)) is not None:
+                return state
+
+    def is_a(self, pod: Address, cls: type[object]) -> bool:
+        """Return whether the manager of a pod hosts a class, or a subclass of it."""
+        return issubclass(self._services.manager(pod.manager).spec.agent, cls)
+
+    async def stop(self, pod: Address) -> bool:
+        """Hibernate a pod, its nodes first; ``False`` if it was not live."""
+        instance = self._services.find(pod)
+        if instance is None or not instance.live:
+            return False
+        await self._services.stop(instance)
+        return True
+
     def lookup(self, pod: Address, node: Node[object] | str) -> Instance | None:
         """Return the live instance of a node, be the pod live or not.
 
         Raises:
             UnknownNode: the pod is live and has no such node now, or can have none.
         """
-        instance = self._runtime.find(pod)
+        instance = self._services.find(pod)
         state = None if instance is None else self._states.get(instance)
         if state is not None:
             return self._look.live(state, state.topology.resolve(node, at=pod))
-        agent = self._runtime.manager(pod.manager).info.spec.agent
+        agent = self._services.manager(pod.manager).spec.agent
         return self._look.awake(pod, _declared(agent), node)
 
     async def reconcile(
@@ -229,9 +257,7 @@ class Reconciler:
             else closure(state.topology, names)
         )
         partition = state.pod.address.partition
-        with self._runtime.telemetry.working(
-            "reconcile", state.pod.manager.name, partition
-        ):
+        with self._services.span("reconcile", state.pod.manager.name, partition):
             report = await self._startup.bring_up(state, wanted)
         if names is None:
             state.report = report
@@ -252,19 +278,19 @@ class Reconciler:
             PodsError: why it, or what it requires, did not start.
         """
         address = node_address(state.pod.address, spec.manager, spec.name)
-        instance = self._runtime.find(address)
+        instance = self._services.find(address)
         if (
             instance is not None
             and self._look.observe(state, spec) is Observed.ATTACHED
         ):
-            return await self._runtime.live(instance)
+            return await self._services.live(instance)
         errors: dict[str, BaseException] = {}
         await self._startup.bring_up(
             state, closure(state.topology, (spec.name,)), errors
         )
         for error in errors.values():
             raise error
-        return await self._runtime.live(self._runtime.resolve(address))
+        return await self._services.live(self._services.resolve(address))
 
     async def mutate(
         self, state: PodState, changes: Sequence[Change]
@@ -289,7 +315,7 @@ class Reconciler:
     async def snapshots(self, state: PodState) -> tuple[NodeSnapshot, ...]:
         """Say where every node stands; reads the rows of those that are not live."""
         loads = {
-            spec.name: self._runtime.reader.load(self._look.address(state, spec))
+            spec.name: self._services.load(self._look.address(state, spec))
             for spec in state.topology.nodes
             if self._look.live(state, spec) is None
         }
@@ -310,7 +336,7 @@ class Reconciler:
             state.again = True
             return
         state.healing = asyncio.Event()
-        self._runtime.background.start(
+        _ = self._services.run_beside(
             functools.partial(self._healed, state),
             f"reconcile {state.pod.address}",
             state.pod.address.partition,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from persistence import PodsError
-from supervision import Instance, Runtime, StartFailed
+from supervision import StartFailed
 
 from ..errors import ManagerMismatch, NodeMisplaced
 from ..topology import Action, blocked_by, plan
@@ -13,6 +13,8 @@ from .reports import Failure, NodeResult, ReconcileReport, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from supervision.extending import HostServices, Instance
 
     from ..topology import NodeSpec
     from .live import NodeLookup, PodState
@@ -23,8 +25,8 @@ __all__ = ["Startup"]
 class Startup:
     """Starts, keeps and adopts the nodes of one host's pods."""
 
-    def __init__(self, runtime: Runtime, look: NodeLookup) -> None:
-        self._runtime = runtime
+    def __init__(self, services: HostServices, look: NodeLookup) -> None:
+        self._services = services
         self._look = look
 
     async def bring_up(
@@ -84,10 +86,10 @@ class Startup:
         if parent is None:
             raise StartFailed(address, "reconcile", "its parent is not live")
         if action is Action.REFUSE:
-            found = self._runtime.find(address)
+            found = self._services.find(address)
             other = None if found is None else found.parent_address
             raise NodeMisplaced(spec.name, address, other, parent.address)
-        return self._runtime.resolve(address, parent, spec.on_parent_stop)
+        return self._services.resolve(address, parent, spec.on_parent_stop)
 
     async def _arrive(
         self, state: PodState, instance: Instance, spec: NodeSpec
@@ -97,14 +99,14 @@ class Startup:
             # A survivor may hibernate by itself while a node before it is waited for.
             if parent is None or state.topology.get(spec.name) != spec:
                 raise StartFailed(instance.address, "reconcile", "it was stopped again")
-            instance = self._runtime.resolve(instance.address, parent, policy)
+            instance = self._services.resolve(instance.address, parent, policy)
         if parent is None:
-            await self._runtime.live(instance)
+            await self._services.live(instance)
         else:
-            await self._runtime.live_child(instance, parent, policy)
+            await self._services.live_child(instance, parent, policy)
 
     def _check_manager(self, spec: NodeSpec) -> None:
-        found = self._runtime.manager(spec.manager).info.spec.agent
+        found = self._services.manager(spec.manager).spec.agent
         if not issubclass(found, spec.agent):
             declared = spec.agent.__name__
             raise ManagerMismatch(spec.name, spec.manager, declared, found.__name__)

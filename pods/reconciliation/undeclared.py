@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from persistence import Address, Key, PodsError, RecordError, RecordKind, Store
-from supervision import Runtime, check_account
+from supervision.extending import HostServices, check_account
 
 from ..errors import UnknownNode
 from ..topology import Problem, ProblemKind
@@ -33,8 +33,8 @@ _FIRST = "0"
 class UndeclaredNodes:
     """Looks for what the pods of one host have stored beside their topologies."""
 
-    def __init__(self, runtime: Runtime, surgery: Mutations) -> None:
-        self._runtime = runtime
+    def __init__(self, services: HostServices, surgery: Mutations) -> None:
+        self._services = services
         self._surgery = surgery
         self._seen: dict[Address, None] = {}
 
@@ -108,8 +108,8 @@ class UndeclaredNodes:
         key like a node's and no such parent is the user's own, and stays out of this.
         """
         pod = state.pod.address
-        stored = await self._runtime.read(
-            functools.partial(_nodes_of, pod, tuple(self._runtime.managers)),
+        stored = await self._services.read(
+            functools.partial(_nodes_of, pod, tuple(self._services.managers)),
             partition=pod.partition,
         )
         named = sorted((a for a in stored if _is_forgotten(state, a)), key=str)
@@ -117,7 +117,7 @@ class UndeclaredNodes:
 
     async def _was_node(self, pod: Address, address: Address) -> bool:
         try:
-            rows = await self._runtime.reader.load(address)
+            rows = await self._services.load(address)
         except RecordError:  # nobody can tell whose it is: somebody has to look
             return True
         return any(
@@ -131,7 +131,7 @@ class UndeclaredNodes:
         found: dict[Address, None] = {}
         todo = list(above)
         while todo:
-            children = await self._runtime.read(
+            children = await self._services.read(
                 functools.partial(_children_of, todo.pop()),
                 partition=state.pod.address.partition,
             )

@@ -133,7 +133,7 @@ class HostBench:
         end = loop.time() + _PATIENCE
         while busy := [
             str(one)
-            for one in self.host.runtime.instances()
+            for one in self.host.runtime.registries.instances()
             if one.phase in _ON_ITS_WAY
         ]:
             if loop.time() > end:

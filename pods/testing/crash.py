@@ -25,16 +25,16 @@ async def abandon(host: Host) -> None:
     every task of it has ended when this returns, and leaving its block does nothing.
     """
     runtime = host.runtime
-    runtime.open = False
-    runtime.stopping.closing = True
+    runtime.state.open = False
+    runtime.state.closing = True
     runtime.idle.close()
-    for instance in runtime.instances():
+    for instance in runtime.registries.instances():
         while instance.mail:  # before the stop, which would say that nobody is there
             instance.mail.take().refuse(StoreClosed())
         _ = runtime.stopping.stop(instance, discard=True)  # or it would be restarted
     await _end_tasks(host)
-    for instance in runtime.instances():
-        runtime.removal.drop(instance, StoreClosed())
+    for instance in runtime.registries.instances():
+        runtime.removal.fail(instance, StoreClosed())
     await _end_tasks(host)
 
 

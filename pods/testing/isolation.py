@@ -56,7 +56,7 @@ async def check_isolation(host: Host, first: str, second: str) -> None:
 def _agents(host: Host, partition: str) -> list[tuple[Instance, Agent]]:
     return [
         (instance, instance.agent)
-        for instance in host.runtime.instances()
+        for instance in host.runtime.registries.instances()
         if instance.address.partition == partition and instance.agent is not None
     ]
 
@@ -147,7 +147,7 @@ def _foreign_refs(host: Host, first: str, second: str) -> Iterator[str]:
 
 def _foreign_relations(host: Host, first: str, second: str) -> Iterator[str]:
     """Find families that span partitions, and instances in a wrong place."""
-    for instance in host.runtime.instances():
+    for instance in host.runtime.registries.instances():
         address = instance.address
         if address.partition not in (first, second):
             continue
@@ -190,4 +190,4 @@ async def _records(host: Host, manager: str, partition: str) -> list[Record]:
                 return records
             after = keys[-1]
 
-    return await host.runtime.read(read, partition=partition)
+    return await host.runtime.catalog.read(read, partition=partition)

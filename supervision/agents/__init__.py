@@ -24,6 +24,7 @@ from .phases import (
 )
 from .policy import GiveUp, ManagerPolicy, RestartAfter, RestartPolicy, StayDown, decide
 from .ref import AgentRef, Attachment, Referable
+from .services import HostServices
 from .spec import AgentSpec, offloaded
 from .staging import Acknowledgement, Staged
 from .timers import Schedule, Timing, next_due, schedule_of
@@ -47,6 +48,7 @@ __all__ = [
     "Envelope",
     "Extension",
     "GiveUp",
+    "HostServices",
     "Instance",
     "ManagerInfo",
     "ManagerPolicy",

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from ..declaration import Message
     from ..fairness import Priority
-    from ..host import InstanceManager, Runtime
+    from ..host import InstanceManager
     from ..tenants import RequestContext, TenantPolicy
     from .agent import Agent
     from .instance import Instance
+    from .services import HostServices
 
 __all__ = ["PLAIN", "AgentContext"]
 
@@ -40,10 +41,10 @@ class AgentContext:
     ``tell`` leaves only when the turn is committed.
     """
 
-    __slots__ = ("_instance", "_runtime")
+    __slots__ = ("_instance", "_services")
 
-    def __init__(self, runtime: Runtime, instance: Instance) -> None:
-        self._runtime = runtime
+    def __init__(self, services: HostServices, instance: Instance) -> None:
+        self._services = services
         self._instance = instance
 
     def __repr__(self) -> str:
@@ -89,12 +90,12 @@ class AgentContext:
         address = self._instance.parent_address
         if address is None:
             return None
-        return self._runtime.ref(address, caller=self._instance)
+        return self._services.ref(address, caller=self._instance)
 
     @property
     def me(self) -> AgentRef[Agent]:
         """A ref to this very instance."""
-        return self._runtime.ref(self.address, caller=self._instance)
+        return self._services.ref(self.address, caller=self._instance)
 
     @property
     def ancestors(self) -> tuple[AgentRef[Agent], ...]:
@@ -104,16 +105,16 @@ class AgentContext:
         became live. An ancestor whose manager this host does not have is left out.
         """
         return tuple(
-            self._runtime.ref(address, caller=self._instance)
-            for address in ancestors_of(self._instance, self._runtime.find)
-            if address.manager in self._runtime.managers
+            self._services.ref(address, caller=self._instance)
+            for address in ancestors_of(self._instance, self._services.find)
+            if address.manager in self._services.managers
         )
 
     @property
     def children(self) -> tuple[AgentRef[Agent], ...]:
         """The live children."""
         return tuple(
-            self._runtime.ref(child.address, caller=self._instance)
+            self._services.ref(child.address, caller=self._instance)
             for child in self._instance.children
         )
 
@@ -133,7 +134,7 @@ class AgentContext:
             InvalidKey: not a valid key.
         """
         address = self._address_of(manager, key)
-        return self._runtime.ref(address, caller=self._instance)
+        return self._services.ref(address, caller=self._instance)
 
     @overload
     async def get(
@@ -153,7 +154,7 @@ class AgentContext:
             StartFailed: it could not be started.
         """
         ref = self.ref(manager, key)
-        await self._runtime.ready(self._address_of(manager, key))
+        await self._services.ready(self._address_of(manager, key))
         return ref
 
     def tell(
@@ -188,11 +189,10 @@ class AgentContext:
             UnstorableMessage: it is to be durable and has no stored form.
         """
         address = self._own(_address_of(target))
-        post = self._runtime.post
         if durable:
-            on_loop(post.post_later, self._instance, address, message)
+            on_loop(self._services.post, self._instance, address, message)
         else:
-            on_loop(post.send_later, self._instance, address, message, priority)
+            on_loop(self._services.send, self._instance, address, message, priority)
 
     def schedule(  # noqa: PLR0913  three ways to say when
         self,
@@ -232,16 +232,14 @@ class AgentContext:
             reason = "a rule goes on for ever, so it needs a name= to be called off by"
             raise InvalidSchedule("cron", cron, reason)
         found = timing(
-            now=self._runtime.clock.wall(),
+            now=self._services.now(),
             after=after,
             at=at,
             cron=cron,
             timezone=timezone,
         )
         own_name = "" if name is None else timer_id(name)
-        post_later = functools.partial(
-            self._runtime.post.post_later, timing=found, name=own_name
-        )
+        post_later = functools.partial(self._services.post, timing=found, name=own_name)
         on_loop(post_later, self._instance, address, message)
 
     def unschedule(self, name: str, *, target: AgentRef[object] | None = None) -> None:
@@ -255,19 +253,14 @@ class AgentContext:
             AgentNotFound: the target is not in this partition.
         """
         address = self.address if target is None else self._own(_address_of(target))
-        on_loop(self._call_off, address, timer_id(name))
+        on_loop(self._services.cancel_timer, self._instance, address, timer_id(name))
 
     async def schedules(self) -> tuple[Schedule, ...]:
         """List the timers of this instance that are stored, the next one first.
 
         What this very turn has scheduled is not among them yet.
         """
-        return await self._runtime.mailroom.schedules(self.address)
-
-    def _call_off(self, address: Address, timer: str) -> None:
-        instance = self._instance
-        off = self._runtime.mailroom.call_off(instance.partition, (address, timer))
-        instance.staged = [*(instance.staged or ()), off]
+        return await self._services.schedules(self.address)
 
     def _own(self, address: Address) -> Address:
         if check_partition(address.partition) != self.partition:
@@ -286,7 +279,7 @@ class AgentContext:
         until it has one again, ahead of what has not begun. Keep work of the handler's
         own outside. An ``ask`` does this by itself.
         """
-        return Parked(self._runtime, self._instance)
+        return Parked(self._services, self._instance)
 
     @overload
     async def spawn(
@@ -317,7 +310,7 @@ class AgentContext:
             StartFailed: it could not be started.
         """
         ref = self.ref(manager, key)
-        await self._runtime.start_child(
+        await self._services.start_child(
             self._instance, self._address_of(manager, key), on_parent_stop
         )
         return ref
@@ -351,13 +344,13 @@ class AgentContext:
         """
         ref = self.ref(manager, key)
         address = self._address_of(manager, key)
-        if not await self._runtime.exists(address):
+        if not await self._services.exists(address):
             raise AgentNotFound(address.manager, address.key)
-        await self._runtime.start_child(self._instance, address, on_parent_stop)
+        await self._services.start_child(self._instance, address, on_parent_stop)
         return ref
 
     def _address_of(self, manager: InstanceManager[object] | str, key: Key) -> Address:
-        name = self._runtime.owned(manager).name
+        name = self._services.name_of(manager)
         return Address(self.partition, name, check_key(key))
 
 

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from persistence import Address, Record
 
-    from ..host import Runtime
     from .agent import Agent
     from .context import AgentContext
     from .instance import Instance
     from .phases import OnParentStop
     from .ref import AgentRef
+    from .services import HostServices
 
 __all__ = ["Extension", "Traits"]
 
@@ -98,5 +98,5 @@ class Traits:
     """
 
     ref: type[AgentRef[Agent]]
-    view: Callable[[Runtime, Instance], AgentContext]
-    extension: Callable[[Runtime], Extension] | None = None
+    view: Callable[[HostServices, Instance], AgentContext]
+    extension: Callable[[HostServices], Extension] | None = None

@@ -9,13 +9,13 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..execution import Offloader
     from .agent import Agent
     from .context import AgentContext
     from .extension import Extension
     from .instance import Instance
     from .policy import ManagerPolicy
     from .ref import AgentRef, Port
+    from .services import Offloads
     from .spec import AgentSpec
 
 __all__ = ["ManagerInfo"]
@@ -47,4 +47,4 @@ class ManagerInfo:
     stored: bool
     each_turn: bool
     extension: Extension | None
-    offloader: Offloader
+    offloader: Offloads

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..host import Runtime
     from .instance import Instance
+    from .services import HostServices
 
 __all__ = ["Parked"]
 
@@ -14,17 +14,17 @@ __all__ = ["Parked"]
 class Parked:
     """An ``async with`` block of a handler during which its turn holds no seat."""
 
-    __slots__ = ("_gave", "_instance", "_runtime")
+    __slots__ = ("_gave", "_instance", "_services")
 
-    def __init__(self, runtime: Runtime, instance: Instance) -> None:
-        self._runtime = runtime
+    def __init__(self, services: HostServices, instance: Instance) -> None:
+        self._services = services
         self._instance = instance
         self._gave = False
 
     async def __aenter__(self) -> None:
-        self._gave = self._runtime.dispatcher.park(self._instance)
+        self._gave = self._services.park(self._instance)
 
     async def __aexit__(self, *_: object) -> None:
         if self._gave:
             # The turn goes on, cancelled or not, and needs its seat for that.
-            await self._runtime.dispatcher.unpark(self._instance)  # noqa: ASYNC102  as said
+            await self._services.unpark(self._instance)  # noqa: ASYNC102  as said

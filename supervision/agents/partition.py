@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 from ..telemetry import STAMP, Counters, LatencyWindow
 
-if TYPE_CHECKING:
-    from ..messaging import PartitionLetters
-
 __all__ = ["REMEMBERED", "Partition"]
 
 REMEMBERED = 256
@@ -46,7 +43,6 @@ class Partition:
         reserved: places in mailboxes that turns under way have taken, by address.
         attached: how many hold an address from idle hibernation.
         crashed: when those crashed that have left memory since, by manager and key.
-        box: what is known of its letters; ``None`` until there are some.
         births: agent objects made here since the host started.
         pulse: how it has been answered lately.
         halvings: how often its weight is halved at present.
@@ -69,7 +65,6 @@ class Partition:
     crashed: dict[tuple[str, Key], list[float]] = attrs.field(
         factory=dict[tuple[str, Key], list[float]]
     )
-    box: PartitionLetters | None = None
     births: int = 0
     latency: LatencyWindow = attrs.field(init=False)
     halvings: int = 0
@@ -84,6 +79,16 @@ class Partition:
         self.context = contextvars.Context()
         self.context.run(STAMP.set, self.name)
         self.latency = LatencyWindow(self.counters, self.loop_seconds)
+
+    @property
+    def queued(self) -> int:
+        """Messages in its mailboxes."""
+        return self.backlog.queued
+
+    @property
+    def response_target(self) -> float | None:
+        """Seconds that its tenant's policy allows; ``None``: no target of its own."""
+        return self.policy.response_target
 
     def step_of(self, manager: str, handler: object) -> float:
         """Return the seconds of the loop that one step of a handler takes, about."""

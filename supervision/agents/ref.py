@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
     from ..declaration import Message
     from ..fairness import Priority
-    from ..host import Runtime
     from ..loop import Meter
     from ..tenants import RequestContext
+    from .extension import Extension
     from .instance import Instance
-    from .manager_info import ManagerInfo
 
 __all__ = ["AgentRef", "Attachment", "Port", "Referable"]
 
@@ -47,19 +46,19 @@ class Port(Protocol):
     """What a ref needs of the manager behind it.
 
     Attributes:
-        meter: knows whose handler holds the loop. It is no property: every ask looks.
+        meter: knows which handler holds the loop; a plain attribute, as every ask reads
+            it.
     """
 
     meter: Meter[Instance]
 
     @property
-    def info(self) -> ManagerInfo:
-        """What the instances of the manager have in common."""
+    def extension(self) -> Extension | None:
+        """What the agent class adds to the life of its instances; pods have one."""
         ...
 
-    @property
-    def runtime(self) -> Runtime:
-        """The inside of the host."""
+    def find(self, address: Address) -> Instance | None:
+        """Return the instance that stands at an address, in whatever phase."""
         ...
 
     def ask(
@@ -106,10 +105,6 @@ class Port(Protocol):
 
     def attach(self, ref: AgentRef[object], by: int) -> None:
         """Count one attachment more or less."""
-        ...
-
-    def resolve(self, address: Address) -> Instance:
-        """Find the live instance, or publish one that is starting."""
         ...
 
 
@@ -169,7 +164,7 @@ class AgentRef(Generic[A_co]):
 
         The same number twice says that nothing has restarted or thawed in between.
         """
-        instance = self._port.runtime.find(self._address)
+        instance = self._port.find(self._address)
         return None if instance is None or not instance.live else instance.incarnation
 
     def ask(

@@ -42,7 +42,7 @@ class AgentSpec:
         attributes: its declared fields as attrs describes them, types resolved.
         fields: the names of its declared fields, in order.
         read: takes an agent, returns its field values as a tuple.
-        glance: likewise, or the only field's value by itself; for comparing only.
+        field_values: likewise, or the only field's value by itself; for comparing only.
         handlers: routing table by exact message type; grows by subclasses seen.
         wire: its durable messages to JSON and back.
         fitting: the defaults that were found to fit the declared types.
@@ -55,7 +55,7 @@ class AgentSpec:
     attributes: tuple[attrs.Attribute[object], ...]
     fields: tuple[str, ...]
     read: Callable[[Agent], tuple[object, ...]]
-    glance: Callable[[Agent], object]
+    field_values: Callable[[Agent], object]
     handlers: dict[type[object], HandlerSpec]
     wire: MessageCodec
     has_on_start: bool
@@ -93,7 +93,7 @@ class AgentSpec:
             ),
             fields=tuple(a.name for a in fields),
             read=_reader(tuple(a.name for a in fields)),
-            glance=attrgetter(*(a.name for a in fields)) if fields else _nothing,
+            field_values=attrgetter(*(a.name for a in fields)) if fields else _nothing,
             handlers=handlers,
             wire=MessageCodec(handlers),
             has_on_start=agent.on_start is not Agent.on_start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .commit import Committer
 from .dispatcher import Dispatcher
-from .offload import Offloader, OffloadPolicy, Seats
+from .offload import Offloader, OffloadPolicy, move_to_thread
 from .snapshot import save_unit, unsaved
 from .turns import Turns
 
@@ -13,8 +13,8 @@ __all__ = [
     "Dispatcher",
     "OffloadPolicy",
     "Offloader",
-    "Seats",
     "Turns",
+    "move_to_thread",
     "save_unit",
     "unsaved",
 ]

@@ -60,7 +60,7 @@ class Committer:
             return
         instance.phase = COMMITTING
         if instance.partition.claim is None:
-            self.hooks.claiming(instance.partition).add_done_callback(
+            self.hooks.claim(instance.partition).add_done_callback(
                 functools.partial(self._claimed, turn),
                 context=instance.partition.context,
             )
@@ -154,7 +154,7 @@ class Committer:
         if instance.phase is STOPPED:  # something else has ended it meanwhile
             return
         if isinstance(error, StaleRevision | StaleOwner | LetterGone):
-            self.hooks.stale(instance, error)
+            self.hooks.fenced(instance, error)
         else:
             self.over(instance, turn.crash)
 
@@ -182,7 +182,7 @@ class Committer:
             instance.dirty = instance.manager.stored
         if turn.must_commit:
             if instance.partition.claim is None:
-                await asyncio.wait([self.hooks.claiming(instance.partition)])
+                await asyncio.wait([self.hooks.claim(instance.partition)])
             await self._saved(turn.unit(), instance, saving=instance.dirty)
         turn.committed()
         self.send(turn)

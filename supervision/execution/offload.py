@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..agents import Agent, Instance
     from ..declaration import HandlerSpec
 
-__all__ = ["OffloadPolicy", "Offloader", "Seats"]
+__all__ = ["OffloadPolicy", "Offloader", "Seats", "move_to_thread"]
 
 log = logging.getLogger("podvisor.offload")
 
@@ -85,40 +85,21 @@ class _Running:
 class Offloader:
     """Threads, processes and permits of one host."""
 
-    def __init__(self, policy: OffloadPolicy) -> None:
+    def __init__(self, policy: OffloadPolicy, seats: Seats) -> None:
         self._policy = policy
         self._permits = PartitionLimiter(policy.limit)
         self._threads = Threads()
         self._children = ProcessPool(policy.idle_processes)
         self._running: set[_Running] = set()
-        self._seats: Seats | None = None
+        self._seats = seats
 
     def __repr__(self) -> str:
         return f"<Offloader running={len(self._running)} {self._permits!r}>"
-
-    def bind(self, seats: Seats) -> None:
-        """Take the dispatcher, which is made later."""
-        self._seats = seats
 
     def hung(self) -> tuple[tuple[Address, str], ...]:
         """Name the handlers that still run although their turns are over."""
         jobs = [running.job for running in self._running]
         return tuple((job.address, job.handler) for job in jobs if job.abandoned)
-
-    def move(self, instance: Instance, handler: str) -> bool:
-        """Run a ``def`` handler in a thread from now on, for one partition.
-
-        Returns:
-            Whether that is so; an ``async def`` handler cannot be moved.
-        """
-        kind, partition = instance.manager, instance.partition
-        for spec in kind.spec.handlers.values():
-            if spec.name == handler and spec.coroutine is None:
-                if partition.moved is None:
-                    partition.moved = {}
-                partition.moved[kind.name, handler] = offloaded(spec, "thread")
-                return True
-        return False
 
     async def run(
         self, instance: Instance, agent: Agent, spec: HandlerSpec, message: object
@@ -159,13 +140,13 @@ class Offloader:
         limit = instance.policy_in_force().offload_limit or self._policy.partition_limit
         if self._permits.take_now(name, limit):
             return
-        parked = self._seats is not None and self._seats.park(instance)
+        parked = self._seats.park(instance)
         taken = False
         try:
             await self._permits.take(name, limit)
             taken = True
         finally:
-            if parked and self._seats is not None:
+            if parked:
                 try:
                     # The turn goes on, cancelled or not, and needs its seat for that.
                     await self._seats.unpark(instance)  # noqa: ASYNC102  as said
@@ -243,6 +224,22 @@ class Offloader:
             self._threads.run(functools.partial(_end_all, idle, loop, ended))
             await asyncio.wait([ended], timeout=grace)
         self._threads.close()
+
+
+def move_to_thread(instance: Instance, handler: str) -> bool:
+    """Run a ``def`` handler in a thread from now on, for one partition.
+
+    Returns:
+        Whether that is so; an ``async def`` handler cannot be moved.
+    """
+    manager, partition = instance.manager, instance.partition
+    for spec in manager.spec.handlers.values():
+        if spec.name == handler and spec.coroutine is None:
+            if partition.moved is None:
+                partition.moved = {}
+            partition.moved[manager.name, handler] = offloaded(spec, "thread")
+            return True
+    return False
 
 
 def _end_all(

@@ -39,7 +39,7 @@ def mark(instance: Instance) -> Snapshot:
     if agent is None:
         raise OutOfRuntime(spec.agent.__qualname__)
     if spec.codec.simple:
-        return spec.glance(agent)
+        return spec.field_values(agent)
     if instance.body is None:
         instance.body = spec.codec.encode(agent)
     return instance.body
@@ -80,7 +80,7 @@ def keep(instance: Instance, before: Snapshot) -> bool:
     if not spec.codec.simple:
         instance.body = spec.codec.encode(agent)
         return instance.body != before
-    now = spec.glance(agent)
+    now = spec.field_values(agent)
     if now is before or now == before:
         return False
     if instance.manager.stored:

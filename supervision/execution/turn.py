@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from persistence import Address, Claim, Operation, PodsError, Unit
+from persistence import Address, Claim, Operation, Unit
 
 from .snapshot import Snapshot, save_unit
 
@@ -19,33 +19,36 @@ __all__ = ["Hooks", "Turn"]
 
 
 class Hooks(Protocol):
-    """What happens around a turn; the lifecycle and the supervisor provide it."""
+    """What follows a turn; ``lifecycle.TurnHooks`` provides it.
 
-    def settled(self, instance: Instance) -> None:
+    The arguments are positional, so that plain attributes can provide the hooks.
+    """
+
+    def settled(self, instance: Instance, /) -> None:
         """Go on with an instance whose turn is over."""
         ...
 
-    def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
-        """Deal with an instance whose handler crashed; its state is put back."""
+    def crashed(self, instance: Instance, error: BaseException, where: str, /) -> None:
+        """Decide what follows a crash; the state is already what it was before."""
         ...
 
-    def stale(self, instance: Instance, error: PodsError) -> None:
-        """Deal with an instance whose row or mail somebody else has changed."""
+    def fenced(self, instance: Instance, error: BaseException, /) -> None:
+        """End an instance whose row or mail was changed by another host."""
         ...
 
-    def reload(self, instance: Instance) -> None:
+    def reload(self, instance: Instance, /) -> None:
         """Start an instance again from what is stored, whatever that is."""
         ...
 
-    def deliver(self, target: Address, envelope: Envelope) -> None:
-        """Let a message leave that a committed turn has sent."""
+    def deliver(self, target: Address, envelope: Envelope, /) -> None:
+        """Hand a message to its target; the turn that sent it is committed."""
         ...
 
-    def withdraw(self, target: Address) -> None:
-        """Forget a message that a turn wanted sent and that was undone."""
+    def withdraw(self, target: Address, /) -> None:
+        """Give back the place that a message had taken; its turn was undone."""
         ...
 
-    def claiming(self, partition: Partition) -> asyncio.Future[Claim]:
+    def claim(self, partition: Partition, /) -> asyncio.Future[Claim]:
         """Take a partition over for an instance that has nothing stored itself."""
         ...
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .host import Host, HostStatistics
 from .manager import InstanceManager, ManagerStatistics
-from .oversight import Oversight
 from .partition_handle import PartitionHandle
 from .policy import HostPolicy
 from .runtime import Runtime
@@ -16,7 +15,6 @@ __all__ = [
     "HostStatistics",
     "InstanceManager",
     "ManagerStatistics",
-    "Oversight",
     "PartitionHandle",
     "Runtime",
     "ShutdownReport",

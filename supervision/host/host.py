@@ -16,7 +16,7 @@ from persistence import (
     open_store,
 )
 
-from ..agents import Agent, AgentSpec, Durability, ManagerPolicy, RestartPolicy
+from ..agents import PLAIN, Agent, AgentSpec, Durability, ManagerPolicy, RestartPolicy
 from ..declaration import check_needs
 from ..errors import (
     DuplicateManager,
@@ -27,7 +27,7 @@ from ..errors import (
     check_limit,
 )
 from ..loop import HandlerTime, finish, handler_times
-from ..monitoring import Extent, HealthReport, Verdict, examine, glance, host_load
+from ..monitoring import Extent, HealthReport, Verdict, examine, host_load, quick_check
 from ..tenants import RequestContext, TenantDirectory
 from .manager import InstanceManager
 from .partition_handle import PartitionHandle
@@ -107,7 +107,7 @@ class Host:
 
     def __repr__(self) -> str:
         managers = ", ".join(self._runtime.managers) or "no managers"
-        return f"<Host {managers}, {len(self._runtime.instances())} live>"
+        return f"<Host {managers}, {len(self._runtime.registries.instances())} live>"
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklable("Host")
@@ -136,7 +136,7 @@ class Host:
     @property
     def tenants(self) -> TenantDirectory:
         """Who the tenants are, and the place to change what they may use."""
-        return self._runtime.oversight.tenants
+        return self._runtime.tenants
 
     @property
     def runtime(self) -> Runtime:
@@ -185,9 +185,15 @@ class Host:
             )
         spec = AgentSpec.of(agent)
         check_needs(spec.handlers.values(), runtime.policy.dispatch.resources)
-        made: InstanceManager[A] = InstanceManager(runtime, name, spec, policy)
+        made: InstanceManager[A] = InstanceManager(
+            runtime.declare(name, spec, policy, agent.__traits__ or PLAIN),
+            runtime.registries.of(name),
+            runtime.catalog,
+            runtime.stopping,
+            runtime.operator,
+        )
         runtime.managers[name] = made
-        runtime.mailroom.due_letters.look_again()
+        runtime.due_letters.look_again()
         return made
 
     def manager_named(self, name: str) -> InstanceManager[Agent]:
@@ -196,7 +202,8 @@ class Host:
         Raises:
             UnknownManager: none of that name.
         """
-        return self._runtime.manager(name)
+        self._runtime.catalog.manager(name)
+        return self._runtime.managers[name]
 
     def partition(self, of: str | RequestContext) -> PartitionHandle:
         """Return a handle bound to one partition, for code that serves one tenant.
@@ -208,9 +215,12 @@ class Host:
         Raises:
             InvalidPartition: not a valid partition id.
         """
-        if isinstance(of, RequestContext):
-            return PartitionHandle(self._runtime, of.partition, of)
-        return PartitionHandle(self._runtime, of)
+        request = of if isinstance(of, RequestContext) else None
+        partition = of.partition if isinstance(of, RequestContext) else of
+        runtime = self._runtime
+        return PartitionHandle(
+            runtime.operator, runtime.services.name_of, partition, request
+        )
 
     async def partitions(
         self, *, after: str | None = None, limit: int = 1_000
@@ -224,7 +234,7 @@ class Host:
         check_limit(limit)
         if after is not None:
             check_partition(after)
-        found = await self._runtime.read(
+        found = await self._runtime.catalog.read(
             lambda store: store.partitions(after=after, limit=limit), partition=HOST
         )
         return tuple(found)
@@ -234,7 +244,7 @@ class Host:
         runtime = self._runtime
         partitions: dict[str, int] = {}
         queued = 0
-        for instance in runtime.instances():
+        for instance in runtime.registries.instances():
             name = instance.address.partition
             partitions[name] = partitions.get(name, 0) + 1
             queued += instance.queued
@@ -254,15 +264,15 @@ class Host:
         who held them while others waited. Call it on the loop; it waits for nothing.
         """
         policy = self._runtime.policy.health
-        return examine(host_load(self._runtime, policy.victims), policy)
+        return examine(host_load(self._runtime.view, policy.victims), policy)
 
     def affected(self) -> Verdict:
         """Say which partitions are affected: one, some or all, and by what."""
         policy = self._runtime.policy.health
-        in_use = glance(self._runtime)
+        in_use = quick_check(self._runtime.view)
         if in_use is not None:
             return Verdict(extent=Extent.NONE, cause=None, affected=(), in_use=in_use)
-        return examine(host_load(self._runtime, 0), policy).verdict
+        return examine(host_load(self._runtime.view, 0), policy).verdict
 
     def loop_times(self, *, partition: str) -> tuple[HandlerTime, ...]:
         """Say what each handler has used of the event loop for a partition.
@@ -284,9 +294,21 @@ class Host:
         end, and is cancelled then. A second call does nothing.
         """
         runtime = self._runtime
-        if not runtime.open or runtime.stopping.closing:
+        if not runtime.state.starts_instances:
             return ShutdownReport(hibernated=0)
-        return await finish(Shutdown(runtime).run, "podvisor-shutdown")
+        return await finish(self._shutdown().run, "podvisor-shutdown")
+
+    def _shutdown(self) -> Shutdown:
+        runtime = self._runtime
+        return Shutdown(
+            runtime.policy,
+            runtime.state,
+            runtime.registries,
+            runtime.stopping,
+            runtime.workers,
+            runtime.offloader,
+            runtime.end,
+        )
 
 
 def _check_agent(agent: object) -> None:

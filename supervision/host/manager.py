@@ -6,7 +6,6 @@ else. A key of another partition looks like a key that does not exist.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import attrs
@@ -21,14 +20,13 @@ from persistence import (
     key_to_text,
 )
 
-from ..agents import IDLE, PLAIN, STARTING, STOPPED, Durability, ManagerInfo, Phase
+from ..agents import IDLE, STARTING, STOPPED, ManagerInfo, Phase
 from ..errors import NotPicklable, check_limit
-from ..lifecycle import Registry
-from ..messaging import Calls
 
 if TYPE_CHECKING:
-    from ..agents import AgentRef, AgentSpec, Instance, ManagerPolicy, Referable
-    from .runtime import Runtime
+    from ..agents import Instance, Referable
+    from ..lifecycle import Catalog, Registry, Stopping
+    from .operator import OperatorActions
 
 __all__ = ["InstanceManager", "ManagerStatistics"]
 
@@ -55,29 +53,30 @@ class ManagerStatistics:
     queued: int
 
 
-class InstanceManager(Calls, Generic[A_co]):
-    """A named home for the instances of one agent class; ``host.manager`` makes it."""
+class InstanceManager(Generic[A_co]):
+    """A named home for the instances of one agent class; ``host.manager`` makes it.
+
+    Args:
+        info: what its instances share.
+        registry: its instances in memory.
+        catalog: finds and starts instances.
+        stopping: stops them.
+        operator: what people do about instances in quarantine.
+    """
 
     def __init__(
-        self, runtime: Runtime, name: str, spec: AgentSpec, policy: ManagerPolicy
+        self,
+        info: ManagerInfo,
+        registry: Registry,
+        catalog: Catalog,
+        stopping: Stopping,
+        operator: OperatorActions,
     ) -> None:
-        traits = spec.agent.__traits__ or PLAIN
-        self._runtime = runtime
-        self.meter = runtime.meter  # for its refs
-        self._registry = runtime.registries.setdefault(name, Registry())
-        self._deadlines = runtime.post.deadlines(policy.ask_timeout)
-        self._info = ManagerInfo(
-            name=name,
-            spec=spec,
-            policy=policy,
-            port=self,
-            ref=traits.ref,
-            view=functools.partial(traits.view, runtime),
-            stored=policy.durability is not Durability.NONE,
-            each_turn=policy.durability is Durability.TURN,
-            extension=runtime.extension(traits.extension),
-            offloader=runtime.oversight.offloader,
-        )
+        self._info = info
+        self._registry = registry
+        self._catalog = catalog
+        self._stopping = stopping
+        self._operator = operator
 
     def __repr__(self) -> str:
         agent = self._info.spec.agent.__qualname__
@@ -90,11 +89,6 @@ class InstanceManager(Calls, Generic[A_co]):
     def name(self) -> str:
         """The name under which the host and every address know it."""
         return self._info.name
-
-    @property
-    def runtime(self) -> Runtime:
-        """The inside of its host, for the package ``pods``."""
-        return self._runtime
 
     @property
     def info(self) -> ManagerInfo:
@@ -121,22 +115,22 @@ class InstanceManager(Calls, Generic[A_co]):
             HostClosed: the host is not running.
             StoreError: the store could not be read.
         """
-        runtime, info = self._runtime, self._info
+        catalog, info = self._catalog, self._info
         self._check(key, partition)
         instance = self._registry.find(partition, key)
         if instance is None or instance.phase is STOPPED:
             address = Address(partition, info.name, key)
-            instance = runtime.publish(address, info)
+            instance = catalog.publish(address, info)
         if info.extension is not None:
-            instance = await runtime.live(instance)
+            instance = await catalog.live(instance)
         elif instance.phase is STARTING:
-            await runtime.started(instance)
+            await catalog.started(instance)
             instance = self._registry.find(partition, key) or instance
         elif instance.phase is not IDLE:
-            instance = await runtime.live(instance)
-        instance.used = runtime.clock.monotonic()
-        # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
-        return info.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+            instance = await catalog.live(instance)
+        instance.used = catalog.clock.monotonic()
+        # info.ref is the class that the agent's __ref__ names; types cannot say so.
+        return info.ref(info.port, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def lookup(
         self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
@@ -147,7 +141,7 @@ class InstanceManager(Calls, Generic[A_co]):
             InvalidKey: not a valid key.
             InvalidPartition: not a valid partition id.
         """
-        instance = self._runtime.find(self._address(key, partition))
+        instance = self._catalog.find(self._address(key, partition))
         if instance is None or not instance.live or instance.phase is Phase.STOPPING:
             return None
         return self._ref(instance)
@@ -165,10 +159,10 @@ class InstanceManager(Calls, Generic[A_co]):
             UnstorableState: likewise.
             StopTimeout: its turn does not end even when cancelled.
         """
-        instance = self._runtime.find(self._address(key, partition))
+        instance = self._catalog.find(self._address(key, partition))
         if instance is None or not instance.live:
             return False
-        await self._runtime.stopping.stop(instance)
+        await self._stopping.stop(instance)
         return True
 
     async def stats(self, *, partition: str) -> ManagerStatistics:
@@ -180,7 +174,7 @@ class InstanceManager(Calls, Generic[A_co]):
         check_partition(partition)
         shard = self._registry.shard(partition)
         live = list(shard.values())
-        stored = await self._runtime.read(
+        stored = await self._catalog.read(
             lambda store: store.count(self.name, partition=partition),
             partition=partition,
         )
@@ -212,7 +206,7 @@ class InstanceManager(Calls, Generic[A_co]):
         check_limit(limit)
         if after is not None:
             check_key(after)
-        found = await self._runtime.read(
+        found = await self._catalog.read(
             lambda store: store.keys(
                 self.name, partition=partition, after=after, limit=limit
             ),
@@ -232,11 +226,11 @@ class InstanceManager(Calls, Generic[A_co]):
             InvalidPartition: not a valid partition id.
         """
         check_partition(partition)
-        known = self._runtime.partitions.get(partition)
+        known = self._catalog.partitions.get(partition)
         if known is not None and known.claim is not None:
             marks = list(known.quarantined.values())
         else:
-            marks = await self._runtime.read(
+            marks = await self._catalog.read(
                 lambda store: store.quarantined(partition=partition),
                 partition=partition,
             )
@@ -258,7 +252,7 @@ class InstanceManager(Calls, Generic[A_co]):
             Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
-        await self._runtime.operator.release(address, actor=actor, reason=reason)
+        await self._operator.release(address, actor=actor, reason=reason)
 
     async def inspect(self, key: Key, *, partition: str) -> tuple[StoredBytes, ...]:
         """Return the stored rows of an instance as they are, readable or not.
@@ -270,7 +264,7 @@ class InstanceManager(Calls, Generic[A_co]):
             InvalidKey: not a valid key.
             InvalidPartition: not a valid partition id.
         """
-        return await self._runtime.operator.inspect(self._address(key, partition))
+        return await self._operator.inspect(self._address(key, partition))
 
     async def discard(
         self, key: Key, *, partition: str, actor: str, reason: str
@@ -290,36 +284,17 @@ class InstanceManager(Calls, Generic[A_co]):
             Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
-        await self._runtime.operator.discard(address, actor=actor, reason=reason)
-
-    # The port of the refs.
-
-    def resolve(self, address: Address) -> Instance:
-        """Find the live instance of a ref's address, or publish one."""
-        return self._runtime.resolve(address)
-
-    def attach(self, ref: AgentRef[object], by: int) -> None:
-        """Count one attachment more or less; it belongs to the address."""
-        partition = (
-            self._runtime.resolve(ref.address).partition
-            if by > 0
-            else (self._runtime.partition(ref.address.partition))
-        )
-        held = partition.attached.get(ref.address, 0) + by
-        if held > 0:
-            partition.attached[ref.address] = held
-        else:
-            partition.attached.pop(ref.address, None)
+        await self._operator.discard(address, actor=actor, reason=reason)
 
     def _address(self, key: Key, partition: str) -> Address:
         self._check(key, partition)
         return Address(partition, self._info.name, key)
 
     def _check(self, key: Key, partition: str) -> None:
-        if type(partition) is not str or partition not in self._runtime.partitions:
+        if type(partition) is not str or partition not in self._catalog.partitions:
             check_partition(partition)
         check_key(key)
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
-        # Kind.ref is the class that the agent's __ref__ names; types cannot say so.
-        return self._info.ref(self, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        # info.ref is the class that the agent's __ref__ names; types cannot say so.
+        return self._info.ref(self._info.port, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]

@@ -30,8 +30,11 @@ from ..errors import AgentNotFound, LetterNotFound, check_account, check_stamp
 from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
+    from persistence import Writer
+
     from ..agents import Partition
-    from .runtime import Runtime
+    from ..lifecycle import Catalog
+    from ..messaging import DueLetters, Mailroom
 
 __all__ = ["OperatorActions"]
 
@@ -41,15 +44,24 @@ log = logging.getLogger("podvisor.remedies")
 class OperatorActions:
     """The remedies of one host."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(
+        self,
+        catalog: Catalog,
+        writer: Writer,
+        mailroom: Mailroom,
+        due_letters: DueLetters,
+    ) -> None:
+        self._catalog = catalog
+        self._writer = writer
+        self._mailroom = mailroom
+        self._due_letters = due_letters
 
     def __repr__(self) -> str:
-        return "<Remedies>"
+        return "<OperatorActions>"
 
     async def inspect(self, address: Address) -> tuple[StoredBytes, ...]:
         """Return the stored rows of an instance as they are; none if it has none."""
-        found = await self._runtime.read(
+        found = await self._catalog.read(
             lambda store: store.inspect(address), partition=address.partition
         )
         return tuple(found)
@@ -82,7 +94,7 @@ class OperatorActions:
         self, name: str, *, after: str, limit: int
     ) -> tuple[DeadLetter, ...]:
         """List the dead letters of a partition, oldest first, a page at a time."""
-        found = await self._runtime.read(
+        found = await self._catalog.read(
             lambda store: store.dead(partition=name, after=after, limit=limit),
             partition=name,
         )
@@ -102,7 +114,7 @@ class OperatorActions:
         partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
         letter, message = self._revived(partition, dead)
         await self._save(partition, Exhume(name, stamp), Post(letter))
-        self._runtime.mailroom.posted(partition, letter, Envelope(message))
+        self._mailroom.posted(partition, letter, Envelope(message))
         _log("letter.redelivered", letter.target, actor=actor, reason=reason)
 
     async def drop(self, name: str, stamp: str, *, actor: str, reason: str) -> None:
@@ -125,41 +137,39 @@ class OperatorActions:
         self, address: Address, *, actor: str, reason: str
     ) -> Partition:
         check_account(actor=actor, reason=reason)
-        partition = await self._runtime.claim(address.partition)
+        partition = await self._catalog.claim(address.partition)
         if (address.manager, address.key) not in partition.quarantined:
             raise AgentNotFound(address.manager, address.key)
         return partition
 
     def _lifted(self, partition: Partition, address: Address) -> None:
         partition.quarantined.pop((address.manager, address.key), None)
-        if partition.box is not None:
-            self._runtime.mailroom.due_letters.look(partition)
+        self._due_letters.look_if_known(partition)
 
     async def _dead(
         self, name: str, stamp: str, *, actor: str, reason: str
     ) -> tuple[Partition, DeadLetter]:
         check_account(actor=actor, reason=reason)
         stamp = check_stamp("stamp", stamp)
-        partition = await self._runtime.claim(name)
+        partition = await self._catalog.claim(name)
         found = await self.dead_letters(name, after=_just_before(stamp), limit=1)
         if not found or found[0].stamp != stamp:
             raise LetterNotFound(stamp)
         return partition, found[0]
 
     def _revived(self, partition: Partition, dead: DeadLetter) -> tuple[Letter, object]:
-        runtime = self._runtime
         try:
             target = Address(dead.partition, dead.manager, key_from_text(dead.key))
         except InvalidKey:
             raise LetterNotFound(dead.stamp) from None
         packed = EncodedMessage(dead.message, dead.version, dead.body)
-        message = runtime.manager(dead.manager).info.spec.wire.unpack(packed, target)
+        message = self._catalog.manager(dead.manager).spec.wire.unpack(packed, target)
         letter = Letter(target, "", "", packed.message, packed.version, packed.body)
-        return runtime.mailroom.stamped(partition, letter), message
+        return self._mailroom.stamped(partition, letter), message
 
     async def _save(self, partition: Partition, *operations: Operation) -> None:
         unit = Unit(partition.name, partition.epoch, operations)
-        await self._runtime.writer.submit(unit)
+        await self._writer.submit(unit)
 
 
 def _just_before(stamp: str) -> str:

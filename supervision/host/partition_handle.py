@@ -16,9 +16,11 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..tenants import RequestContext
     from .manager import InstanceManager, ManagerStatistics
-    from .runtime import Runtime
+    from .operator import OperatorActions
 
 __all__ = ["PartitionHandle"]
 
@@ -33,12 +35,17 @@ class PartitionHandle:
     code makes handles, with ``host.partition``: nothing in a message can.
     """
 
-    __slots__ = ("_partition", "_request", "_runtime")
+    __slots__ = ("_name_of", "_operator", "_partition", "_request")
 
     def __init__(
-        self, runtime: Runtime, partition: str, request: RequestContext | None = None
+        self,
+        operator: OperatorActions,
+        name_of: Callable[[object], str],
+        partition: str,
+        request: RequestContext | None = None,
     ) -> None:
-        self._runtime = runtime
+        self._operator = operator
+        self._name_of = name_of
         self._partition = check_partition(partition)
         self._request = request
 
@@ -158,7 +165,7 @@ class PartitionHandle:
         """
         self._same(partition)
         check_limit(limit)
-        return await self._runtime.operator.dead_letters(
+        return await self._operator.dead_letters(
             self._partition, after=check_stamp("after", after), limit=limit
         )
 
@@ -181,7 +188,7 @@ class PartitionHandle:
             Unaccounted: actor or reason is empty.
         """
         self._same(partition)
-        await self._runtime.operator.redeliver(
+        await self._operator.redeliver(
             self._partition, stamp, actor=actor, reason=reason
         )
 
@@ -190,16 +197,14 @@ class PartitionHandle:
     ) -> None:
         """Remove a dead letter for good; arguments and errors as for ``redeliver``."""
         self._same(partition)
-        await self._runtime.operator.drop(
-            self._partition, stamp, actor=actor, reason=reason
-        )
+        await self._operator.drop(self._partition, stamp, actor=actor, reason=reason)
 
     def _check(self, partition: str | None, manager: object) -> str:
         if isinstance(manager, str):
             raise InvalidArgument(
                 "manager", manager, "the manager itself, not its name"
             )
-        self._runtime.owned(manager)
+        self._name_of(manager)
         return self._same(partition)
 
     def _same(self, partition: str | None) -> str:

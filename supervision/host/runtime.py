@@ -1,59 +1,61 @@
-"""The inside of a host: its parts, wired together, and the ways between them.
+"""The composition root of a host: builds its parts and wires them together.
 
-``Host`` is what users hold; managers, contexts and the pods of the layer above work
-with this object. How it finds instances and publishes them is told in ``finding``.
+No part holds this object. Each takes the few collaborators that it uses, by name, so
+what a part can reach is what its constructor says. The parts are made from the ground
+up; where two need each other, the lower one is made first and told of the upper one
+here: the hooks of a turn, the stop of an instance, what follows a claim, and what
+follows a handler that blocked the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from persistence import (
-    Address,
-    Claim,
-    Clock,
-    PodsError,
-    Reader,
-    Store,
-    Writer,
-)
+from persistence import Clock, Reader, Store, Writer
 
-from ..agents import SETTLED, attach_child
-from ..errors import HostClosed
-from ..execution import Committer, Dispatcher, Turns
+from ..agents import Agent, Durability, Extension, HostServices, ManagerInfo, Seeker
+from ..execution import Committer, Dispatcher, Offloader, Turns, move_to_thread
 from ..lifecycle import (
     Activation,
     Catalog,
+    HostState,
     Idle,
     Reattachment,
+    Registries,
     Removal,
     Stopping,
     Supervisor,
+    TurnHooks,
 )
-from ..loop import BackgroundTasks, WorkerPool, finish
-from ..messaging import Delivery, IdempotentRequests, Mailroom
-from ..monitoring import Metrics
+from ..limits import BlockedLoopResponse, PartitionShares, PolicyUpdates
+from ..loop import BackgroundTasks, Meter, Watchdog, WorkerPool, finish
+from ..messaging import (
+    Calls,
+    Delivery,
+    DueLetters,
+    IdempotentRequests,
+    LetterSender,
+    Mailroom,
+)
+from ..monitoring import HostView, Metrics
 from ..placement import Ownership
 from ..telemetry import Telemetry
 from .operator import OperatorActions
-from .oversight import Oversight
+from .services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from ..agents import Agent, Envelope, Extension, Instance, Partition
-    from ..lifecycle import Registry
+    from ..agents import AgentSpec, Instance, ManagerPolicy, Partition, Traits
     from ..tenants import TenantDirectory
     from .manager import InstanceManager
     from .policy import HostPolicy
 
 __all__ = ["Runtime"]
 
-T = TypeVar("T")
 
-
-class Runtime(Catalog):
+class Runtime:
     """The parts of one host. Two hosts share none of them."""
 
     def __init__(
@@ -62,45 +64,83 @@ class Runtime(Catalog):
         self.policy = policy
         self.clock = clock
         self.store = store
+        self.tenants = tenants
+        self.state = HostState()
         self.telemetry = Telemetry(policy.telemetry)
         self.writer = Writer(store, policy=policy.commits)
         self.reader = Reader(store, policy=policy.reads)
         self.background = BackgroundTasks()
         self.workers = WorkerPool()
         self.partitions: dict[str, Partition] = {}
-        self.oversight = Oversight(
-            policy, tenants, self.partitions, clock, self.telemetry
-        )
-        self.ownership = Ownership(self.writer, policy.serves, self._taken)
-        self.committer = Committer(self.writer, self.reader, clock, self)
-        self.meter = self.oversight.meter
-        self.turns = Turns(self.committer, self.telemetry, clock, self.meter, self)
-        self.dispatcher = Dispatcher(
-            policy.dispatch,
-            self.turns,
-            self.workers,
-            clock,
-            self.oversight.pinning.share_of,
-        )
-        self.oversight.bind(self.dispatcher, self.dispatcher.set_share)
-        self.idle = Idle(clock, self._stop)
-        self.removal = Removal(self, self._stop, self.idle.forget)
-        self.activation = self._starting()
-        self.post = Delivery(self)
-        self.mailroom = Mailroom(self)
-        self.requests = IdempotentRequests(self)
-        self.operator = OperatorActions(self)
-        self.stopping = self._ending()
-        self.supervisor = Supervisor(self.activation, self.writer, clock)
         self.managers: dict[str, InstanceManager[Agent]] = {}
-        self.registries: dict[str, Registry] = {}
-        self._extensions: dict[Callable[[Runtime], Extension], Extension] = {}
+        self._infos: dict[str, ManagerInfo] = {}
+        self._extensions: dict[Callable[[HostServices], Extension], Extension] = {}
         self._storage: set[asyncio.Task[None]] = set()
-        self.open = False
+        self._build_execution()
+        self._build_limits()
+        self._build_lifecycle()
+        self._build_messaging()
+        self._build_stopping()
+        self.operator = OperatorActions(
+            self.catalog, self.writer, self.mailroom, self.due_letters
+        )
+        self.services = Services(
+            catalog=self.catalog,
+            handles=self.managers,
+            delivery=self.delivery,
+            letters=self.letters,
+            mailroom=self.mailroom,
+            dispatcher=self.dispatcher,
+            stopping=self.stopping,
+            removal=self.removal,
+            background=self.background,
+            writer=self.writer,
+            telemetry=self.telemetry,
+            clock=clock,
+        )
+        self.view = self._make_view()
 
-    def _starting(self) -> Activation:
-        self.reattachment = Reattachment(self)
-        return Activation(
+    def _build_execution(self) -> None:
+        policy, clock = self.policy, self.clock
+        self.shares = PartitionShares(
+            self.tenants, self.partitions, policy.dispatch.share
+        )
+        self.meter = Meter["Instance"](clock.monotonic, policy.watchdog.warn_after)
+        self.hooks = TurnHooks()
+        self.committer = Committer(self.writer, self.reader, clock, self.hooks)
+        self.turns = Turns(
+            self.committer, self.telemetry, clock, self.meter, self.hooks
+        )
+        self.dispatcher = Dispatcher(
+            policy.dispatch, self.turns, self.workers, clock, self.shares.share_of
+        )
+        self.offloader = Offloader(policy.offload, self.dispatcher)
+
+    def _build_limits(self) -> None:
+        policy, clock = self.policy, self.clock
+        self.policy_updates = PolicyUpdates(
+            directory=self.tenants,
+            partitions=self.partitions,
+            clock=clock,
+            telemetry=self.telemetry,
+            share_of=self.shares.share_of,
+            set_share=self.dispatcher.set_share,
+        )
+        response = BlockedLoopResponse(
+            clock, policy.watchdog.blocking, self.policy_updates.lower, move_to_thread
+        )
+        self.meter.on_block = response.ended
+        self.watchdog = Watchdog(self.meter, policy.watchdog, clock.monotonic)
+
+    def _build_lifecycle(self) -> None:
+        self.registries = Registries()
+        self.ownership = Ownership(self.writer, self.policy.serves)
+        self.idle = Idle(self.clock, self._request_stop)
+        self.removal = Removal(self.registries, self._request_stop, self.idle.forget)
+        self.reattachment = Reattachment(
+            self.registries, self._infos, self.reader, self.background
+        )
+        self.activation = Activation(
             turns=self.turns,
             workers=self.workers,
             ownership=self.ownership,
@@ -109,129 +149,159 @@ class Runtime(Catalog):
             clock=self.clock,
             telemetry=self.telemetry,
             removal=self.removal,
-            crashed=self.crashed,
+            reattachment=self.reattachment,
+            hooks=self.hooks,
             quarantine=self._quarantine,
             submit=self.dispatcher.submit,
             begin_stop=self._begin_stop,
             watch=self.idle.watch,
-            home=self.reattachment.look,
+        )
+        self.supervisor = Supervisor(self.activation, self.writer, self.clock)
+        self.catalog = Catalog(
+            registries=self.registries,
+            managers=self._infos,
+            partitions=self.partitions,
+            tenants=self.tenants,
+            new_backlog=self.dispatcher.backlog,
+            ownership=self.ownership,
+            reattachment=self.reattachment,
+            activation=self.activation,
+            reader=self.reader,
+            state=self.state,
+            clock=self.clock,
         )
 
-    def _ending(self) -> Stopping:
-        return Stopping(
+    def _build_messaging(self) -> None:
+        self.delivery = Delivery(
+            self.catalog, self.dispatcher, self.telemetry, self.clock
+        )
+        self.due_letters = DueLetters(
+            self.catalog, self.background, self.policy.mail, self.clock
+        )
+        self.ownership.on_claim = self.due_letters.claimed
+        self.mailroom = Mailroom(
+            self.catalog,
+            self.writer,
+            self.delivery.hand_in,
+            self.due_letters,
+            self.clock,
+        )
+        self.letters = LetterSender(
+            self.catalog, self.delivery, self.mailroom, self.writer
+        )
+        self.requests = IdempotentRequests(
+            self.catalog, self.writer, self.policy.mail.remember_replies, self.clock
+        )
+
+    def _build_stopping(self) -> None:
+        self.stopping = Stopping(
             turns=self.turns,
             background=self.background,
             committer=self.committer,
             clock=self.clock,
             telemetry=self.telemetry,
             removal=self.removal,
+            state=self.state,
             revive=self.activation.begin_again,
             cancel=self.dispatcher.cancel,
-            hand_in=self.post.hand_in,
+            hand_in=self.delivery.hand_in,
+            rehome=self.delivery.rehome,
+        )
+        hooks = self.hooks
+        hooks.settled = self.activation.settled
+        hooks.crashed = self.supervisor.crashed
+        hooks.fenced = self.removal.fence
+        hooks.reload = self.activation.reload
+        hooks.deliver = self.delivery.deliver
+        hooks.withdraw = self.delivery.withdraw
+        hooks.claim = self.ownership.take
+
+    def _make_view(self) -> HostView[Seeker]:
+        return HostView(
+            partitions=self.partitions,
+            dispatch=self.dispatcher,
+            telemetry=self.telemetry,
+            policy=self.policy.health,
+            seats=self.policy.dispatch.seats,
+            warn_after=self.policy.watchdog.warn_after,
+            share_of=self.shares.share_of,
+            holds_loop=self._loop_holder,
+            now=self.clock.monotonic,
+            is_open=self.state.is_open,
+            live=self.registries.live_by_partition,
+            mailboxes=self.registries.queued_by_partition,
         )
 
     def __repr__(self) -> str:
-        return f"<Runtime managers={len(self.managers)} open={self.open}>"
+        return f"<Runtime managers={len(self.managers)} open={self.state.open}>"
 
-    # For the parts.
+    # The ways from a lower part to an upper one.
 
-    def extension(
-        self, factory: Callable[[Runtime], Extension] | None
-    ) -> Extension | None:
-        """Return this host's extension of a kind, made on first use."""
-        if factory is None:
-            return None
-        if factory not in self._extensions:
-            self._extensions[factory] = factory(self)
-        return self._extensions[factory]
-
-    async def claim(self, name: str) -> Partition:
-        """Return a partition that this host owns.
-
-        Raises:
-            NotServed: the host was told to leave it to others.
-            StaleOwner: it belongs to another host now.
-            StoreError: it could not be claimed.
-        """
-        if not self.open:
-            raise HostClosed
-        partition = self.partition(name)
-        await self.ownership.owned(partition)
-        return partition
-
-    async def read(self, call: Callable[[Store], Awaitable[T]], *, partition: str) -> T:
-        """Ask the store something, in a task of the library.
-
-        Args:
-            call: what to ask.
-            partition: whose turn it takes, and waits for; ``HOST``: the host's own.
-        """
-        if not self.open:
-            raise HostClosed
-        return await self.reader.ask(call, partition=partition)
-
-    # What the parts call.
-
-    def stale(self, instance: Instance, error: PodsError) -> None:
-        """Deal with an instance that somebody else's save has fenced."""
-        self.removal.stale(instance, error)
-
-    def settled(self, instance: Instance) -> None:
-        """Go on with an instance whose turn is over."""
-        self.activation.settled(instance)
-
-    def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
-        """Deal with a crash."""
-        self.supervisor.crashed(instance, error, where)
-
-    def reload(self, instance: Instance) -> None:
-        """Start an instance again from what is stored."""
-        self.activation.reload(instance)
-
-    def deliver(self, target: Address, envelope: Envelope) -> None:
-        """Let a committed send leave."""
-        self.post.deliver(target, envelope)
-
-    def withdraw(self, target: Address) -> None:
-        """Forget a send that was undone."""
-        self.post.withdraw(target)
-
-    def claiming(self, partition: Partition) -> asyncio.Future[Claim]:
-        """Take a partition over; to be waited for, never cancelled."""
-        return self.ownership.take(partition)
-
-    def forget(self, instance: Instance) -> None:
-        """Take an instance out of its registry, if it still is the one there."""
-        self.registries[instance.manager.name].remove(instance.address, instance)
-
-    def rehome(self, instance: Instance) -> None:
-        """Give what came for a stopped instance to its successor."""
-        self.post.rehome(instance)
-
-    def family(self, instance: Instance) -> None:
-        """Bring a thawed child back to its parent, if that is live."""
-        family = instance.family
-        if family is None or family.lost_parent is None:
-            return
-        parent = self.find(family.lost_parent)
-        if parent is not None and parent.phase in SETTLED:
-            attach_child(instance, parent, family.on_parent_stop)
-
-    def instances(self) -> list[Instance]:
-        """Return every live instance of the host."""
-        return [i for registry in self.registries.values() for i in registry]
-
-    def _taken(self, partition: Partition) -> None:
-        self.mailroom.due_letters.claimed(partition)
-
-    def _quarantine(self, instance: Instance, reason: str) -> None:
-        self.supervisor.quarantine(instance, reason)
+    def _request_stop(self, instance: Instance) -> None:
+        self.stopping.request(instance)
 
     def _begin_stop(self, instance: Instance) -> None:
         self.stopping.begin(instance)
 
-    def _stop(self, instance: Instance) -> None:
-        self.stopping.request(instance)
+    def _quarantine(self, instance: Instance, reason: str) -> None:
+        self.supervisor.quarantine(instance, reason)
+
+    def _loop_holder(self) -> tuple[str, float] | None:
+        running = self.meter.running
+        return None if running is None else (running[0].address.partition, running[2])
+
+    # Managers.
+
+    def declare(
+        self, name: str, spec: AgentSpec, policy: ManagerPolicy, traits: Traits
+    ) -> ManagerInfo:
+        """Build what the instances of one manager share, with the port of its refs.
+
+        Args:
+            name: a valid name that no manager has yet.
+            spec: what was read from the agent class.
+            policy: how its instances are treated.
+            traits: what its family of agent classes brings with it.
+        """
+        extension = self._extension(traits.extension)
+        calls = Calls(
+            manager=name,
+            ask_timeout=policy.ask_timeout,
+            meter=self.meter,
+            extension=extension,
+            catalog=self.catalog,
+            dispatcher=self.dispatcher,
+            turns=self.turns,
+            telemetry=self.telemetry,
+            delivery=self.delivery,
+            letters=self.letters,
+            requests=self.requests,
+            clock=self.clock,
+        )
+        services = self.services
+        info = self._infos[name] = ManagerInfo(
+            name=name,
+            spec=spec,
+            policy=policy,
+            port=calls,
+            ref=traits.ref,
+            view=lambda instance: traits.view(services, instance),
+            stored=policy.durability is not Durability.NONE,
+            each_turn=policy.durability is Durability.TURN,
+            extension=extension,
+            offloader=self.offloader,
+        )
+        return info
+
+    def _extension(
+        self, factory: Callable[[HostServices], Extension] | None
+    ) -> Extension | None:
+        """Return this host's extension of a family of agents, made on first use."""
+        if factory is None:
+            return None
+        if factory not in self._extensions:
+            self._extensions[factory] = factory(self.services)
+        return self._extensions[factory]
 
     # Opening and closing.
 
@@ -244,32 +314,34 @@ class Runtime(Catalog):
             raise
         self._serve(self.writer, "podvisor-writer")
         self._serve(self.reader, "podvisor-reader")
-        self.open = True
-        self.oversight.start()
-        Metrics(self).register()
+        self.state.open = True
+        self.watchdog.start()
+        self.policy_updates.start()
+        Metrics(self.view).register()
         if self.policy.mail.wake:
-            self.mailroom.due_letters.start()
+            self.due_letters.start()
 
     def _serve(self, part: Writer | Reader, name: str) -> None:
         task = self.background.hold(part.run, name)
-        # A task that is cancelled before its first step would answer nobody.
+        # A task that is cancelled before its first step would answer no caller.
         task.add_done_callback(lambda _: part.abandon())
         self._storage.add(task)
 
     async def end(self) -> None:
-        """Let the storage tasks finish what they have, then close the store."""
-        self.open = False
-        self.oversight.close()
+        """Wait for the storage tasks to finish what they have; close the store."""
+        self.state.open = False
+        self.watchdog.stop()
+        self.policy_updates.close()
         self.idle.close()
-        self.mailroom.due_letters.close()
+        self.due_letters.close()
         self.writer.close()
         self.reader.close()
         if self._storage:
             await asyncio.wait(self._storage, timeout=self.policy.shutdown_timeout)
-        await self.oversight.offloader.end(self.policy.shutdown_grace)
+        await self.offloader.end(self.policy.shutdown_grace)
         await self.background.end(self.policy.shutdown_grace)
-        self.post.close()
-        for instance in self.instances():  # those that could not be saved
+        self.delivery.close()
+        for instance in self.registries.instances():  # those that could not be saved
             if instance.timer is not None:
                 instance.timer.cancel()
         await self.store.close()

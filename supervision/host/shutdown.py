@@ -12,10 +12,15 @@ from ..agents import Durability, Phase
 from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from persistence import Address
 
     from ..agents import Instance
-    from .runtime import Runtime
+    from ..execution import Offloader
+    from ..lifecycle import HostState, Registries, Stopping
+    from ..loop import WorkerPool
+    from .policy import HostPolicy
 
 __all__ = ["Shutdown", "ShutdownReport"]
 
@@ -45,31 +50,45 @@ class ShutdownReport:
 class Shutdown:
     """One shutdown of one host: ask, wait until the deadline, cancel, name."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(  # noqa: PLR0913, PLR0917  what a shutdown goes through, part by part
+        self,
+        policy: HostPolicy,
+        state: HostState,
+        registries: Registries,
+        stopping: Stopping,
+        workers: WorkerPool,
+        offloader: Offloader,
+        end: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._policy = policy
+        self._state = state
+        self._registries = registries
+        self._stopping = stopping
+        self._workers = workers
+        self._offloader = offloader
+        self._end = end
 
     async def run(self) -> ShutdownReport:
         """Stop every instance, then the storage; never raises for an instance."""
-        runtime = self._runtime
-        policy = runtime.policy
-        runtime.stopping.closing = True
-        everybody = runtime.instances()
-        stops = {i: runtime.stopping.stop(i) for i in everybody if i.parent is None}
+        policy, instances = self._policy, self._registries.instances
+        self._state.closing = True
+        before = instances()
+        stops = {i: self._stopping.stop(i) for i in before if i.parent is None}
         if stops:
             await asyncio.wait(stops.values(), timeout=policy.shutdown_timeout)
         if any(not done.done() for done in stops.values()):
-            await runtime.workers.end(policy.shutdown_grace)
+            await self._workers.end(policy.shutdown_grace)
             await asyncio.wait(stops.values(), timeout=policy.shutdown_grace)
         stuck = tuple(
-            (i.address, i.running) for i in runtime.instances() if i.running is not None
+            (i.address, i.running) for i in instances() if i.running is not None
         )
         unsaved = tuple(self._unsaved())
-        await runtime.workers.end(0 if stuck else policy.shutdown_grace)
-        stuck += runtime.oversight.offloader.hung()
-        await runtime.end()
-        left = len(runtime.instances())
+        await self._workers.end(0 if stuck else policy.shutdown_grace)
+        stuck += self._offloader.hung()
+        await self._end()
+        left = len(instances())
         report = ShutdownReport(
-            hibernated=len(everybody) - left, unsaved=unsaved, stuck=stuck
+            hibernated=len(before) - left, unsaved=unsaved, stuck=stuck
         )
         self._log(report)
         return report
@@ -77,7 +96,7 @@ class Shutdown:
     def _unsaved(self) -> list[tuple[Address, str]]:
         return [
             (instance.address, self._why(instance))
-            for instance in self._runtime.instances()
+            for instance in self._registries.instances()
             if self._has_news(instance)
         ]
 

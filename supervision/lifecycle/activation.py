@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from ..loop import WorkerPool
     from ..placement import Ownership
     from ..telemetry import Telemetry
+    from .reattachment import Reattachment
+    from .turn_hooks import TurnHooks
 
 __all__ = ["Activation"]
 
@@ -52,9 +54,12 @@ _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 class Activation:
     """Starts the instances of one host and keeps them going.
 
-    ``crashed`` and ``quarantine`` belong to the supervisor, ``watch`` to the idle
-    timers, ``submit`` to the dispatcher, ``begin_stop`` to what stops instances,
-    ``home`` to what knows whose child an instance is.
+    Attributes:
+        hooks: what follows a crash.
+        quarantine: takes an instance out of service, with a reason.
+        submit: queues an instance that has mail for a seat.
+        begin_stop: stops an instance that has nothing under way.
+        watch: begins the idle timer of an instance.
     """
 
     turns: Turns
@@ -65,19 +70,19 @@ class Activation:
     clock: Clock
     telemetry: Telemetry
     removal: Removal
-    crashed: Callable[[Instance, BaseException, str], None]
+    reattachment: Reattachment
+    hooks: TurnHooks
     quarantine: Callable[[Instance, str], None]
     submit: Callable[[Instance], None]
     begin_stop: Callable[[Instance], None]
     watch: Callable[[Instance], None]
-    home: Callable[[Instance, tuple[Record, ...]], asyncio.Future[None] | None]
 
     def begin(self, instance: Instance) -> None:
         """Activate an instance that was just published."""
         instance.used = self.clock.monotonic()
         partition = instance.partition
         if partition.lost:
-            self.removal.drop(instance, StaleOwner(partition.name, partition.epoch))
+            self.removal.fail(instance, StaleOwner(partition.name, partition.epoch))
         elif instance.manager.stored and partition.claim is None:
             self._then(instance, self.ownership.take(partition), self._claimed)
         else:
@@ -98,7 +103,7 @@ class Activation:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
-            self.crashed(instance, error, "construction")
+            self.hooks.crashed(instance, error, "construction")
             return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
         self._wake(instance)
 
@@ -122,7 +127,7 @@ class Activation:
 
     def _claimed(self, instance: Instance, future: asyncio.Future[Claim]) -> None:
         if (error := future.exception()) is not None:
-            self.removal.drop(instance, error)
+            self.removal.fail(instance, error)
         else:
             self._load(instance)
 
@@ -130,7 +135,7 @@ class Activation:
         marks, name = instance.partition.quarantined, instance.manager.name
         mark = marks.get((name, instance.address.key)) if marks else None
         if mark is not None:
-            self.removal.drop(instance, Quarantined(mark.address, mark.reason))
+            self.removal.fail(instance, Quarantined(mark.address, mark.reason))
         elif instance.manager.stored:
             found = functools.partial(self._loaded, instance)
             self.reader.fetch(instance.address, found, instance.partition.context)
@@ -145,17 +150,17 @@ class Activation:
         elif isinstance(found, RecordError):
             self.quarantine(instance, found.reason)
         else:
-            self.removal.drop(instance, found)
+            self.removal.fail(instance, found)
 
     def _go_home(self, instance: Instance, records: tuple[Record, ...]) -> None:
         """Thaw an instance when it is known where it belongs."""
-        if (home := self.home(instance, records)) is None:
+        if (home := self.reattachment.find_parent(instance, records)) is None:
             self._thaw(instance, records)
             return
 
         def found(instance: Instance, home: asyncio.Future[None]) -> None:
             if (error := home.exception()) is not None:
-                self.removal.drop(instance, error)
+                self.removal.fail(instance, error)
             else:
                 self._thaw(instance, records)
 
@@ -176,7 +181,7 @@ class Activation:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
-            self.crashed(instance, error, "construction")
+            self.hooks.crashed(instance, error, "construction")
             return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
         if state is not None:
             instance.rev = state.rev
@@ -191,7 +196,7 @@ class Activation:
         if instance.parent is None:
             instance.ensure_family().lost_parent = parent
             instance.ensure_family().on_parent_stop = _policy_of(state)
-            self.removal.registrar.family(instance)
+            self.reattachment.rejoin_parent(instance)
 
     def _count_start(self, instance: Instance, *, thawed: bool) -> None:
         counters = instance.partition.counters
@@ -218,9 +223,9 @@ class Activation:
         timeout = instance.manager.policy.start_timeout
         error = await self.turns.hook(instance, agent.on_start, "on_start", timeout)
         if isinstance(error, StaleRevision | StaleOwner):
-            self.removal.stale(instance, error)
+            self.removal.fence(instance, error)
         elif error is not None:
-            self.crashed(instance, error, "on_start")
+            self.hooks.crashed(instance, error, "on_start")
         else:
             self._live(instance)
 
@@ -283,7 +288,7 @@ class Activation:
     def _saved(self, instance: Instance, saved: asyncio.Future[None]) -> None:
         error = saved.exception()
         if isinstance(error, StaleRevision | StaleOwner):
-            self.removal.stale(instance, error)
+            self.removal.fence(instance, error)
             return
         if error is not None:
             instance.partition.counters.save_failures += 1

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from persistence import Address, RecordError, RecordKind
 
 from ..errors import LineageRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persistence import Reader
+
     from ..agents import Instance
-    from .catalog import Catalog
 
 __all__ = ["ancestry", "refuse_circle"]
 
+Find: TypeAlias = "Callable[[Address], Instance | None]"
+"""Returns the instance that stands at an address, in whatever phase."""
 
-async def refuse_circle(runtime: Catalog, parent: Instance, child: Address) -> None:
+
+async def refuse_circle(
+    find: Find, reader: Reader, parent: Instance, child: Address
+) -> None:
     """Raise if an instance stands above its own parent, in memory or in the store.
 
     Raises:
@@ -29,10 +37,10 @@ async def refuse_circle(runtime: Catalog, parent: Instance, child: Address) -> N
             reason = "it is an ancestor of the parent"
             raise LineageRefused(parent.address, child, reason)
         seen.add(above)
-        above = await _above(runtime, above)
+        above = await _above(find, reader, above)
 
 
-async def ancestry(runtime: Catalog, address: Address) -> tuple[Address, ...]:
+async def ancestry(find: Find, reader: Reader, address: Address) -> tuple[Address, ...]:
     """Return an address and all that stand above it, the nearest first.
 
     Raises:
@@ -42,16 +50,16 @@ async def ancestry(runtime: Catalog, address: Address) -> tuple[Address, ...]:
     here: Address | None = address
     while here is not None and here not in found:
         found[here] = None
-        here = await _above(runtime, here)
+        here = await _above(find, reader, here)
     return tuple(found)
 
 
-async def _above(runtime: Catalog, address: Address) -> Address | None:
-    instance = runtime.find(address)
+async def _above(find: Find, reader: Reader, address: Address) -> Address | None:
+    instance = find(address)
     if instance is not None and instance.live:
         return instance.parent_address
     try:
-        rows = await runtime.reader.load(address)
+        rows = await reader.load(address)
     except RecordError:  # nobody knows what stood above it
         return None
     return next((row.parent for row in rows if row.kind is RecordKind.STATE), None)

@@ -1,13 +1,26 @@
-"""How instances are found: looked up, published when they are not there, waited for."""
+"""Where instances are found: looked up, published when absent, and waited for.
+
+Publish first, activate after: a new instance stands in its registry before anything of
+it is read, so a second caller finds the same one and waits with the first.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from persistence import Address, Clock, Reader, check_key, check_partition
+import attrs
 
-from ..agents import SETTLED, Instance, OnParentStop, Partition, Phase, attach_child
+from persistence import Address, Clock, Reader, Store, check_key, check_partition
+
+from ..agents import (
+    SETTLED,
+    Instance,
+    OnParentStop,
+    Partition,
+    Phase,
+    attach_child,
+)
 from ..errors import (
     HostClosed,
     InvalidArgument,
@@ -18,46 +31,68 @@ from ..errors import (
 from .ancestry import refuse_circle
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ..agents import Agent, AgentRef, ManagerInfo
-    from ..execution import Dispatcher
-    from ..host import InstanceManager, Oversight
+    from ..fairness import PartitionBacklog
     from ..placement import Ownership
+    from ..tenants import TenantDirectory
     from .activation import Activation
+    from .host_state import HostState
     from .reattachment import Reattachment
-    from .registry import Registry
-    from .stopping import Stopping
+    from .registry import Registries
 
 __all__ = ["Catalog"]
 
+T = TypeVar("T")
 
+
+@attrs.define(eq=False)
 class Catalog:
-    """The half of a runtime that finds what is named; the other makes the parts.
+    """The managers, partitions and instances of one host.
 
     Attributes:
-        managers: the managers of the host, by name.
-        registries: the instances in memory, by the name of their manager.
-        partitions: what the host knows of each partition.
-        open: whether it is running.
+        registries: the instances in memory.
+        managers: what the instances of each manager share, by its name.
+        partitions: those that the host has met, by id.
+        tenants: admits partitions, with their policies.
+        new_backlog: makes the counts of a partition.
+        ownership: claims partitions.
+        reattachment: finds the parent of an instance.
+        activation: starts instances.
+        reader: asks the store.
+        state: whether the host takes work.
+        clock: monotonic time of the last use.
     """
 
-    managers: dict[str, InstanceManager[Agent]]
-    registries: dict[str, Registry]
+    registries: Registries
+    managers: dict[str, ManagerInfo]
     partitions: dict[str, Partition]
-    open: bool
-    clock: Clock
-    reader: Reader
+    tenants: TenantDirectory
+    new_backlog: Callable[[str], PartitionBacklog]
     ownership: Ownership
-    dispatcher: Dispatcher
     reattachment: Reattachment
     activation: Activation
-    oversight: Oversight
-    stopping: Stopping
+    reader: Reader
+    state: HostState
+    clock: Clock
+    find: Callable[[Address], Instance | None] = attrs.field(init=False)
+    """Returns the instance that stands at an address, in whatever phase."""
 
-    def manager(self, name: str) -> InstanceManager[Agent]:
-        """Return a manager of this host.
+    def __attrs_post_init__(self) -> None:
+        self.find = self.registries.find
+
+    def __repr__(self) -> str:
+        return (
+            f"<Catalog managers={len(self.managers)} partitions={len(self.partitions)}>"
+        )
+
+    def manager(self, name: str) -> ManagerInfo:
+        """Return what the instances of a manager share.
 
         Raises:
             UnknownManager: none of that name.
+            InvalidArgument: the name is no text.
         """
         _check_name(name)
         found = self.managers.get(name)
@@ -65,46 +100,54 @@ class Catalog:
             raise UnknownManager(name, tuple(self.managers))
         return found
 
-    def owned(self, manager: object) -> InstanceManager[Agent]:
-        """Return a manager of this host, given by itself or by its name.
-
-        Raises:
-            UnknownManager: none of that name.
-            InvalidArgument: no manager, or one of another host.
-        """
-        if isinstance(manager, str):
-            return self.manager(manager)
-        for own in self.managers.values():
-            if own is manager:
-                return own
-        raise InvalidArgument("manager", manager, "a manager of this host")
-
     def partition(self, name: str) -> Partition:
         """Return what the host knows of a partition, from its first use on.
 
         Raises:
-            UnknownTenant: it is not known, and unknown ones are refused.
+            UnknownTenant: the directory admits no unknown partitions.
+            InvalidPartition: not a valid partition id.
         """
-        # A text that is known has been checked; what only looks like one is no key.
+        # Known ids were validated before. A str subclass may hash as one of them, so
+        # only an exact str takes the short cut.
         found = self.partitions.get(name) if type(name) is str else None
         if found is None:
-            policy_in_force = self.oversight.tenants.policy(check_partition(name))
-            found = Partition(name, self.dispatcher.backlog(name), policy_in_force)
+            policy = self.tenants.policy(check_partition(name))
+            found = Partition(name, self.new_backlog(name), policy)
             self.partitions[name] = found
         return found
 
-    def find(self, address: Address) -> Instance | None:
-        """Return the instance that stands at an address, in whatever phase."""
-        registry = self.registries.get(address.manager)
-        return (
-            None if registry is None else registry.find(address.partition, address.key)
-        )
+    async def claim(self, name: str) -> Partition:
+        """Return a partition that this host owns.
+
+        Raises:
+            HostClosed: the host is not running.
+            NotServed: this host leaves the partition to others.
+            StaleOwner: another host has claimed it.
+            StoreError: it could not be claimed.
+        """
+        self.state.check_open()
+        partition = self.partition(name)
+        await self.ownership.owned(partition)
+        return partition
+
+    async def read(self, call: Callable[[Store], Awaitable[T]], *, partition: str) -> T:
+        """Ask the store something, in a task of the library.
+
+        Args:
+            call: the question.
+            partition: the partition whose turn it takes; ``HOST``: the host's own.
+
+        Raises:
+            HostClosed: the host is not running.
+        """
+        self.state.check_open()
+        return await self.reader.ask(call, partition=partition)
 
     def ref(
         self, address: Address, *, caller: Instance | None = None
     ) -> AgentRef[Agent]:
         """Make a ref to an address, for the use of a handler if ``caller`` is given."""
-        info = self.manager(address.manager).info
+        info = self.manager(address.manager)
         request = None
         if caller is not None and caller.current is not None:
             request = caller.current.request
@@ -123,7 +166,7 @@ class Catalog:
         Raises:
             HostClosed: the host is not running.
             Quarantined: the instance may not start.
-            StaleOwner: the partition belongs to another host now.
+            StaleOwner: another host has claimed the partition.
             LineageRefused: it cannot be the child of ``parent``.
             AgentNotFound: it was a node of a live pod, and was removed.
         """
@@ -133,8 +176,8 @@ class Catalog:
             if parent is not None and instance.parent is not parent and not leaving:
                 attach_child(instance, parent, on_parent_stop)
             return instance
-        info = self.manager(address.manager).info
-        check_key(address.key)  # an address made by hand has not been looked at yet
+        info = self.manager(address.manager)
+        check_key(address.key)  # an address made by hand was not validated yet
         return self.publish(address, info, parent, on_parent_stop)
 
     def publish(
@@ -148,9 +191,9 @@ class Catalog:
 
         Args:
             address: a valid one.
-            info: that of its manager.
-            parent: whose child it is to be.
-            on_parent_stop: what becomes of it when that one stops.
+            info: what the instances of its manager share.
+            parent: the live parent that it is to have.
+            on_parent_stop: what becomes of it when the parent stops.
 
         Raises:
             PodsError: as ``resolve``.
@@ -161,25 +204,27 @@ class Catalog:
         if partition.crashed:
             instance.crashes = partition.crashed.pop((info.name, address.key), None)
         home = (
-            (parent, on_parent_stop) if parent else self.reattachment.at_once(address)
+            (parent, on_parent_stop)
+            if parent
+            else self.reattachment.parent_in_memory(address)
         )
         if home is not None:
             attach_child(instance, *home)
-        self.registries[address.manager].add(instance)
+        self.registries.of(info.name).add(instance)
         self.activation.begin(instance)
         return instance
 
     def may_start(self, partition: Partition, address: Address) -> None:
-        """Check that an instance may be started now.
+        """Raise unless an instance may be started now.
 
         Raises:
             HostClosed: the host is not running.
-            NotServed: the host was told to leave the partition to others.
+            NotServed: this host leaves the partition to others.
             UnknownTenant: the partition was removed from the directory.
-            StaleOwner: the partition belongs to another host.
+            StaleOwner: another host has claimed the partition.
             Quarantined: the instance is in quarantine.
         """
-        if not self.open or self.stopping.closing:
+        if not self.state.starts_instances:
             raise HostClosed
         if partition.refused:
             raise UnknownTenant(partition.name)
@@ -195,7 +240,7 @@ class Catalog:
 
     async def live(self, instance: Instance) -> Instance:
         """Wait until an instance is live and has all that ``get`` promises."""
-        if not instance.live:  # nobody would tell those who wait for this one
+        if not instance.live:  # it tells its waiters nothing any more
             instance = self.resolve(instance.address)
         if instance.phase not in SETTLED:
             await self.started(instance)
@@ -206,7 +251,7 @@ class Catalog:
         return instance
 
     def started(self, instance: Instance) -> asyncio.Future[None]:
-        """Return a future that is told when an instance is live, or why it is not."""
+        """Return a future that ends when an instance is live, or says why it is not."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if instance.waiters is None:
             instance.waiters = [waiter]
@@ -222,7 +267,7 @@ class Catalog:
         Raises:
             LineageRefused: it has another parent, or is an ancestor.
         """
-        await refuse_circle(self, parent, address)
+        await refuse_circle(self.find, self.reader, parent, address)
         instance = self.resolve(address, parent, on_parent_stop)
         instance = await self.live_child(instance, parent, on_parent_stop)
         self.activation.flush(instance)
@@ -238,7 +283,7 @@ class Catalog:
         return instance
 
     async def exists(self, address: Address) -> bool:
-        """Say whether anything of an address is live or stored."""
+        """Return whether anything of an address is live or stored."""
         instance = self.find(address)
         if instance is not None and instance.live:
             return True
@@ -246,6 +291,6 @@ class Catalog:
 
 
 def _check_name(name: object) -> None:
-    # Takes an object: it is for callers without a type checker.
+    # It takes an object: callers without a type checker pass anything.
     if not isinstance(name, str):
         raise InvalidArgument("manager", name, "the name of a manager")

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, Record, RecordError, RecordKind
 
-from ..agents import SETTLED, OnParentStop
+from ..agents import SETTLED, OnParentStop, attach_child
 from ..errors import HostClosed
 from .ancestry import ancestry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ..agents import Extension, Instance
-    from ..host import Runtime
+    from persistence import Reader
+
+    from ..agents import Extension, Instance, ManagerInfo
+    from ..loop import BackgroundTasks
+    from .registry import Registries
 
 __all__ = ["Reattachment"]
 
@@ -30,12 +33,30 @@ _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
 
 class Reattachment:
-    """Finds the families of one host's instances."""
+    """Finds the parents of one host's instances.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    Args:
+        registries: the instances in memory.
+        managers: what the instances of each manager share, by its name.
+        reader: reads the rows of a parent that hibernates.
+        background: runs what has to read.
+    """
 
-    def at_once(self, address: Address) -> tuple[Instance, OnParentStop] | None:
+    def __init__(
+        self,
+        registries: Registries,
+        managers: Mapping[str, ManagerInfo],
+        reader: Reader,
+        background: BackgroundTasks,
+    ) -> None:
+        self._find_instance = registries.find
+        self._managers = managers
+        self._reader = reader
+        self._background = background
+
+    def parent_in_memory(
+        self, address: Address
+    ) -> tuple[Instance, OnParentStop] | None:
         """Find the family of an address that is named as the node of a live pod.
 
         Raises:
@@ -44,12 +65,12 @@ class Reattachment:
         if (found := self._pod_of(address)) is None:
             return None
         pod, extension = found
-        instance = self._runtime.find(pod)
+        instance = self._find_instance(pod)
         if instance is None or instance.phase not in SETTLED:
             return None
         return extension.home(instance, address)
 
-    def look(
+    def find_parent(
         self, instance: Instance, rows: Sequence[Record]
     ) -> asyncio.Future[None] | None:
         """Find the place of an instance that is about to become live.
@@ -72,21 +93,21 @@ class Reattachment:
         if pod is None and (parent is None or self._is_up(parent)):
             return None
         found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = self._runtime.background.hold(
-            functools.partial(self._find, instance, parent, found),
+        task = self._background.hold(
+            functools.partial(self._find_stored, instance, parent, found),
             f"home of {instance.address}",
             instance.address.partition,
         )
         task.add_done_callback(functools.partial(_over, found))
         return found
 
-    async def _find(
+    async def _find_stored(
         self, instance: Instance, parent: Address | None, found: asyncio.Future[None]
     ) -> None:
         try:
             parent = await self._admitted(instance, parent)
             if parent is not None and not self._is_up(parent):
-                above = await ancestry(self._runtime, parent)
+                above = await ancestry(self._find_instance, self._reader, parent)
                 if instance.parent is None:  # nobody has adopted it meanwhile
                     instance.ensure_family().above = above
         except Exception as error:  # noqa: BLE001  it belongs to whoever waits
@@ -109,7 +130,7 @@ class Reattachment:
         rows: Sequence[Record] = ()
         try:
             if not self._is_up(pod):
-                rows = await self._runtime.reader.load(pod)
+                rows = await self._reader.load(pod)
             if instance.parent is not None:  # somebody has adopted it meanwhile
                 return None
             place = extension.place(pod, rows, instance.address, parent)
@@ -119,16 +140,25 @@ class Reattachment:
             return parent
         family = instance.ensure_family()
         family.lost_parent, family.on_parent_stop = place
-        self._runtime.family(instance)
+        self.rejoin_parent(instance)
         return place[0]
+
+    def rejoin_parent(self, instance: Instance) -> None:
+        """Attach a thawed child to its parent, if that is live."""
+        family = instance.family
+        if family is None or family.lost_parent is None:
+            return
+        parent = self._find_instance(family.lost_parent)
+        if parent is not None and parent.phase in SETTLED:
+            attach_child(instance, parent, family.on_parent_stop)
 
     def _pod_of(self, address: Address) -> tuple[Address, Extension] | None:
         """Return the pod that a node's key names, with what answers for it."""
         if type(address.key) is str:  # most are, and it is cheap to see
             return None
         match address.key:
-            case (str(manager), pod_key, str()) if manager in self._runtime.managers:
-                extension = self._runtime.managers[manager].info.extension
+            case (str(manager), pod_key, str()) if manager in self._managers:
+                extension = self._managers[manager].extension
             case _:
                 return None
         if extension is None:
@@ -136,7 +166,7 @@ class Reattachment:
         return Address(address.partition, manager, pod_key), extension
 
     def _is_up(self, address: Address) -> bool:
-        instance = self._runtime.find(address)
+        instance = self._find_instance(address)
         return instance is not None and instance.phase in SETTLED
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..agents import Extension, Instance
+    from .registry import Registries
 
 __all__ = [
-    "Registrar",
     "Removal",
     "extended_ancestor",
     "refuse_mail",
@@ -31,31 +31,21 @@ __all__ = [
 log = logging.getLogger("podvisor.lifecycle")
 
 
-class Registrar(Protocol):
-    """What the life of an instance needs of the host around it."""
-
-    def forget(self, instance: Instance) -> None:
-        """Take an instance out of the registry, if it still is the one there."""
-        ...
-
-    def rehome(self, instance: Instance) -> None:
-        """Give what came for a stopped instance to its successor."""
-        ...
-
-    def family(self, instance: Instance) -> None:
-        """Bring a thawed instance back to its parent, if that is live."""
-        ...
-
-
 @attrs.define(eq=False)
 class Removal:
-    """The ways out. ``stop`` asks an instance to stop, ``unwatch`` ends its timers."""
+    """Takes the instances of one host out of memory.
 
-    registrar: Registrar
+    Attributes:
+        registries: where they stand.
+        stop: asks a child to stop.
+        unwatch: ends the idle timer of an instance.
+    """
+
+    registries: Registries
     stop: Callable[[Instance], None]
     unwatch: Callable[[Instance], None]
 
-    def leave(self, instance: Instance) -> None:
+    def remove(self, instance: Instance) -> None:
         """Take an instance out of memory, the registry and its family."""
         if instance.timer is not None:
             instance.timer.cancel()
@@ -69,29 +59,29 @@ class Removal:
         for child in instance.children:  # those that live on, or could not be saved
             detach_child(child)
         detach_child(instance)
-        self.registrar.forget(instance)
+        self.registries.remove(instance)
         if instance.manager.extension is not None:
             instance.manager.extension.stopped(instance)
 
-    def drop(self, instance: Instance, error: BaseException) -> None:
+    def fail(self, instance: Instance, error: BaseException) -> None:
         """End an instance that cannot be; tell everybody who waits for it why."""
         above = extended_ancestor(instance)
         for child in instance.children:
             if child.ensure_family().on_parent_stop is OnParentStop.STOP:
                 self.stop(child)
-        self.leave(instance)
+        self.remove(instance)
         release_waiters(instance, error)
         refuse_mail(instance, error)
         settle_stoppers(instance, None)
         if above is not None:
             above[1].departed(above[0], instance)
 
-    def stale(self, instance: Instance, error: BaseException) -> None:
+    def fence(self, instance: Instance, error: BaseException) -> None:
         """End an instance whose row or mail somebody else has changed; save nothing."""
         if isinstance(error, StaleOwner):
             instance.partition.lost = True
         report(instance, "instance.fenced", error)
-        self.drop(instance, error)
+        self.fail(instance, error)
 
 
 def extended_ancestor(instance: Instance) -> tuple[Instance, Extension] | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..execution import Committer, Turns
     from ..loop import BackgroundTasks
     from ..telemetry import Telemetry
+    from .host_state import HostState
 
 __all__ = ["Stopping"]
 
@@ -36,8 +37,11 @@ _GRACE = 1.0
 class Stopping:
     """Stops the instances of one host.
 
-    ``revive`` starts an instance again whose state could not be saved, ``cancel`` ends
-    a running turn, ``hand_in`` puts a message of the runtime into a mailbox.
+    Attributes:
+        revive: starts an instance again whose state could not be saved.
+        cancel: cancels a running turn.
+        hand_in: puts a message of the runtime into a mailbox.
+        rehome: gives what came for a stopped instance to its successor.
     """
 
     turns: Turns
@@ -46,10 +50,11 @@ class Stopping:
     clock: Clock
     telemetry: Telemetry
     removal: Removal
+    state: HostState
     revive: Callable[[Instance], None]
     cancel: Callable[[Instance], bool]
     hand_in: Callable[[Instance, Envelope], None]
-    closing: bool = False
+    rehome: Callable[[Instance], None]
 
     def request(self, instance: Instance) -> None:
         """Ask an instance to hibernate after the mail it has now; do not wait."""
@@ -84,7 +89,7 @@ class Stopping:
         if instance.stoppers is None:
             instance.stoppers = []
         instance.stoppers.append(done)
-        if self.closing and instance.phase is Phase.STOPPING:
+        if self.state.closing and instance.phase is Phase.STOPPING:
             instance.draining = instance.queued  # it came before the shutdown
         if discard:
             instance.discard = True
@@ -134,7 +139,7 @@ class Stopping:
             error = await self.turns.hook(instance, agent.on_stop, "on_stop", timeout)
             if isinstance(error, StaleRevision | StaleOwner):
                 settle_stoppers(instance, error)
-                self.removal.stale(instance, error)
+                self.removal.fence(instance, error)
                 return
             if isinstance(error, StoreError):
                 self._stay(instance, error)
@@ -147,7 +152,7 @@ class Stopping:
                 await self.committer.save(instance)
         except (StaleRevision, StaleOwner) as error:
             settle_stoppers(instance, error)
-            self.removal.stale(instance, error)
+            self.removal.fence(instance, error)
             return
         except Exception as error:  # noqa: BLE001  whatever it was, the state must not be dropped
             self._stay(instance, error)
@@ -185,7 +190,7 @@ class Stopping:
         self.revive(instance)
 
     def _gone(self, instance: Instance, error: BaseException | None) -> None:
-        if self.closing and instance.draining and instance.mail:
+        if self.state.closing and instance.draining and instance.mail:
             self.revive(instance)  # nobody succeeds it: it handles them itself
             return
         if instance.agent is not None and not instance.discard:
@@ -194,10 +199,10 @@ class Stopping:
             took = self.clock.monotonic() - instance.used
             self.telemetry.mark("hibernate", name, partition, seconds=took)
         self._end_limit(instance)
-        self.removal.leave(instance)
+        self.removal.remove(instance)
         settle_stoppers(instance, error)
-        if not (self.closing or instance.discard):
-            self.removal.registrar.rehome(instance)
+        if not (self.state.closing or instance.discard):
+            self.rehome(instance)
             return
         why = _absent(instance) if instance.discard else HostClosed()
         refuse_mail(instance, why)

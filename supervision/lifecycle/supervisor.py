@@ -97,7 +97,7 @@ class Supervisor:
         )
         self._store(instance, mark)
         instance.crashes = None  # who releases it gives it a new budget
-        self._activation.removal.drop(instance, Quarantined(address, reason))
+        self._activation.removal.fail(instance, Quarantined(address, reason))
 
     def _store(self, instance: Instance, mark: Quarantine) -> None:
         partition = instance.partition

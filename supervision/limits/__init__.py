@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .blocked_loop import BlockedLoopResponse
+from .partition_shares import PartitionShares
 from .policy_updates import PolicyUpdates
 
-__all__ = ["BlockedLoopResponse", "PolicyUpdates"]
+__all__ = ["BlockedLoopResponse", "PartitionShares", "PolicyUpdates"]

@@ -12,15 +12,15 @@ import attrs
 from persistence import Clock, Handle
 
 from ..errors import UnknownTenant
-from ..fairness import Share
 from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..agents import Partition
+    from ..fairness import Share
     from ..telemetry import Telemetry
-    from ..tenants import PolicyChange, TenantDirectory, TenantPolicy
+    from ..tenants import PolicyChange, TenantDirectory
 
 __all__ = ["PolicyUpdates"]
 
@@ -34,39 +34,23 @@ _MAX_HALVINGS = 4
 class PolicyUpdates:
     """Keeps the policies of one host's partitions up to date.
 
-    ``default`` is what a partition is due where its policy says nothing; ``set_share``
-    tells the dispatcher that it is due something else from now on.
+    Attributes:
+        directory: the policies.
+        partitions: those that the host has met, by id.
+        clock: ends the time for which a weight is lowered.
+        telemetry: spans of changes.
+        share_of: returns what a partition is due now.
+        set_share: tells the dispatcher what a partition is due from now on.
     """
 
     directory: TenantDirectory
     partitions: Mapping[str, Partition]
     clock: Clock
     telemetry: Telemetry
-    default: Share
+    share_of: Callable[[str], Share]
     set_share: Callable[[str, Share], None]
     _lowered: dict[str, Handle] = attrs.field(factory=dict[str, Handle])
     _unwatch: Callable[[], None] | None = None
-
-    def share_of(self, name: str) -> Share:
-        """Say what a partition is due."""
-        partition = self.partitions.get(name)
-        if partition is None:
-            return self._share(self.directory.policy(name), 0)
-        return self._share(partition.policy, partition.halvings)
-
-    def _share(self, policy: TenantPolicy, halvings: int) -> Share:
-        default = self.default
-        weight = default.weight if policy.weight is None else policy.weight
-        cap, hard_cap = policy.concurrency_cap, policy.hard_cap
-        if cap is None:
-            cap, hard_cap = default.cap, default.hard_cap
-        return Share(
-            weight=weight / 2**halvings,
-            cap=cap,
-            hard_cap=cap if hard_cap is None else hard_cap,
-            burst=default.burst if policy.burst is None else policy.burst,
-            backlog=default.backlog if policy.backlog is None else policy.backlog,
-        )
 
     def _reshare(self, partition: Partition) -> None:
         self.set_share(partition.name, self.share_of(partition.name))

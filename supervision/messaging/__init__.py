@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from .calls import Calls
 from .delivery import Delivery
+from .due_letters import DueLetters
 from .idempotency import IdempotentRequests
+from .letter_sender import LetterSender
 from .mailroom import Mailroom
-from .partition_letters import PartitionLetters
 from .policy import MailPolicy
 
 __all__ = [
     "Calls",
     "Delivery",
+    "DueLetters",
     "IdempotentRequests",
+    "LetterSender",
     "MailPolicy",
     "Mailroom",
-    "PartitionLetters",
 ]

@@ -6,18 +6,26 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING
 
-from persistence import Handle, PodsError
+import attrs
+
+from persistence import Address, Clock, Handle, PodsError
 
 from ..agents import IDLE, STOPPED, Envelope
 from ..errors import AskCycle, check_seconds
 from .deadlines import Deadlines, expire
 
 if TYPE_CHECKING:
-    from ..agents import Acknowledgement, AgentRef, Instance, ManagerInfo
+    from ..agents import Acknowledgement, AgentRef, Extension, Instance
     from ..declaration import HandlerSpec, Message
+    from ..execution import Dispatcher, Turns
     from ..fairness import Priority
-    from ..host import Runtime
+    from ..lifecycle import Catalog
+    from ..loop import Meter
+    from ..telemetry import Telemetry
     from ..tenants import RequestContext
+    from .delivery import Delivery
+    from .idempotency import IdempotentRequests
+    from .letter_sender import LetterSender
 
 __all__ = ["Calls"]
 
@@ -25,12 +33,41 @@ _LATER = object()
 """Stands for the reply to an ask that has to wait for its turn."""
 
 
+@attrs.define(eq=False, kw_only=True)
 class Calls:
-    """The half of a manager that its refs call; the other half makes the fields."""
+    """The way from the refs of one manager to its instances; the port of its refs.
 
-    _runtime: Runtime
-    _info: ManagerInfo
-    _deadlines: Deadlines
+    Attributes:
+        manager: the name of the manager.
+        ask_timeout: seconds that an ask waits unless it says otherwise.
+        meter: knows which handler holds the loop.
+        extension: what the agent class adds to the life of its instances.
+        catalog: finds instances.
+        dispatcher: decides whether a turn may run in its caller's step.
+        turns: runs such a turn.
+        telemetry: spans of messages.
+        delivery: puts messages into mailboxes.
+        letters: sends messages that are stored on their way.
+        requests: answers requests with an idempotency key.
+        clock: time limits that differ from the usual one.
+    """
+
+    manager: str
+    ask_timeout: float
+    meter: Meter[Instance]
+    extension: Extension | None
+    catalog: Catalog
+    dispatcher: Dispatcher
+    turns: Turns
+    telemetry: Telemetry
+    delivery: Delivery
+    letters: LetterSender
+    requests: IdempotentRequests
+    clock: Clock
+    _deadlines: Deadlines = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._deadlines = self.delivery.deadlines(self.ask_timeout)
 
     async def ask(
         self,
@@ -41,7 +78,6 @@ class Calls:
         delivery: Acknowledgement | None = None,
     ) -> object:
         """Deliver a message and wait for the reply."""
-        runtime = self._runtime
         if seconds is not None:
             check_seconds(seconds)
         instance, spec = self._target(ref, message, delivery)
@@ -49,11 +85,11 @@ class Calls:
         envelope = Envelope(message, request)
         if delivery is not None or priority is not None:
             envelope.delivery, envelope.priority = delivery, priority
-        telemetry, caller = runtime.telemetry, ref.caller
+        telemetry, caller = self.telemetry, ref.caller
         if telemetry.tracing and (
-            telemetry.samples() if caller is None else runtime.post.traces(caller)
+            telemetry.samples() if caller is None else self.delivery.traces(caller)
         ):
-            name, tenant = self._info.name, instance.address.partition
+            name, tenant = self.manager, instance.address.partition
             with telemetry.asking(name, tenant) as envelope.span:
                 value = self._at_once(instance, spec, envelope)
                 if value is _LATER or envelope.reply is not None:
@@ -63,10 +99,10 @@ class Calls:
         if (  # as ``_at_once`` has it, with a call less
             instance.phase is IDLE
             and spec.direct
-            and runtime.dispatcher.may_inline(partition.backlog)
+            and self.dispatcher.may_inline(partition.backlog)
         ):
             partition.counters.asks += 1
-            value = runtime.turns.inline(instance, spec, envelope)
+            value = self.turns.inline(instance, spec, envelope)
             if envelope.reply is None:
                 return value
         return await self._later(ref, instance, envelope, seconds)
@@ -78,7 +114,7 @@ class Calls:
         cheaper to wait for than a seat.
         """
         backlog = instance.partition.backlog
-        return envelope.delivery is None and self._runtime.dispatcher.spent(backlog)
+        return envelope.delivery is None and self.dispatcher.spent(backlog)
 
     def _target(
         self, ref: AgentRef[object], message: object, delivery: Acknowledgement | None
@@ -92,7 +128,7 @@ class Calls:
         try:
             instance = ref.instance
             if instance is None or instance.phase is STOPPED:
-                instance = ref.instance = self._runtime.resolve(ref.address)
+                instance = ref.instance = self.catalog.resolve(ref.address)
             spec = instance.manager.spec.handlers.get(type(message))
             if spec is None or instance.partition.moved is not None:
                 spec = instance.manager.spec.handler_for(message, instance)
@@ -112,8 +148,8 @@ class Calls:
     ) -> object:
         """Deliver a message that is handled once, and wait for the reply."""
         if seconds is None:
-            seconds = self._info.policy.ask_timeout
-        return await self._runtime.requests.ask(
+            seconds = self.ask_timeout
+        return await self.requests.ask(
             ref.address,
             message,
             key,
@@ -123,11 +159,10 @@ class Calls:
 
     async def post(self, ref: AgentRef[object], message: Message[object]) -> None:
         """Deliver a durable message; from inside a turn, with its commit."""
-        post = self._runtime.post
         if ref.caller is not None and ref.caller.running is not None:
-            post.post_later(ref.caller, ref.address, message)
+            self.letters.stage(ref.caller, ref.address, message)
         else:
-            await post.post_now(ref.address, message)
+            await self.letters.store(ref.address, message)
 
     def _at_once(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope
@@ -139,10 +174,10 @@ class Calls:
             not handled.
         """
         if instance.phase is IDLE and spec.direct:
-            runtime, partition = self._runtime, instance.partition
-            if runtime.dispatcher.may_inline(partition.backlog):
+            partition = instance.partition
+            if self.dispatcher.may_inline(partition.backlog):
                 partition.counters.asks += 1
-                return runtime.turns.inline(instance, spec, envelope)
+                return self.turns.inline(instance, spec, envelope)
         return _LATER
 
     async def _later(
@@ -162,13 +197,13 @@ class Calls:
         reply, caller, parked = envelope.reply, ref.caller, False
         if reply is None:
             reply = self._queue(instance, envelope, caller)
-            parked = caller is not None and self._runtime.dispatcher.park(caller)
+            parked = caller is not None and self.dispatcher.park(caller)
         timer: Handle | None = None
         if seconds is None:
             self._deadlines.add(envelope, instance.address)
         else:
             late = functools.partial(expire, envelope, instance.address, seconds)
-            timer = self._runtime.clock.call_later(seconds, late)
+            timer = self.clock.call_later(seconds, late)
         try:
             return await reply
         finally:
@@ -178,7 +213,7 @@ class Calls:
                 timer.cancel()
             if parked and caller is not None:
                 # The turn goes on, cancelled or not, and needs its seat for that.
-                await self._runtime.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
+                await self.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
 
     def tell(
         self,
@@ -189,30 +224,46 @@ class Calls:
         hurry: bool,
     ) -> bool:
         """Deliver a message; from inside a turn, when the turn is committed."""
-        runtime = self._runtime
         if ref.caller is not None and ref.caller.running is not None:
-            runtime.post.send_later(ref.caller, ref.address, message, priority)
+            self.delivery.send_later(ref.caller, ref.address, message, priority)
             return True
         instance, spec = self._target(ref, message, None)
         envelope = Envelope(message, ref.request)
         envelope.priority = priority
-        if runtime.telemetry.tracing and runtime.post.traces(None):
-            envelope.span = runtime.post.sending(instance)
+        if self.telemetry.tracing and self.delivery.traces(None):
+            envelope.span = self.delivery.sending(instance)
         elif (
             instance.phase is IDLE
             and spec.direct
             and not instance.partition.reserved
-            and runtime.dispatcher.may_inline(instance.partition.backlog)
+            and self.dispatcher.may_inline(instance.partition.backlog)
         ):
             instance.partition.counters.tells += 1
-            runtime.turns.inline_tell(instance, spec, envelope)
+            self.turns.inline_tell(instance, spec, envelope)
             return True
-        elif not hurry and runtime.dispatcher.spent(instance.partition.backlog):
+        elif not hurry and self.dispatcher.spent(instance.partition.backlog):
             return False
-        runtime.post.accept(instance, message)
-        runtime.post.admit(instance, None)
-        runtime.post.hand_in(instance, envelope)
+        self.delivery.accept(instance, message)
+        self.delivery.admit(instance, None)
+        self.delivery.hand_in(instance, envelope)
         return True
+
+    def find(self, address: Address) -> Instance | None:
+        """Return the instance that stands at an address, in whatever phase."""
+        return self.catalog.find(address)
+
+    def attach(self, ref: AgentRef[object], by: int) -> None:
+        """Count one attachment more or less; it belongs to the address."""
+        partition = (
+            self.catalog.resolve(ref.address).partition
+            if by > 0
+            else self.catalog.partition(ref.address.partition)
+        )
+        held = partition.attached.get(ref.address, 0) + by
+        if held > 0:
+            partition.attached[ref.address] = held
+        else:
+            partition.attached.pop(ref.address, None)
 
     def _queue(
         self, instance: Instance, envelope: Envelope, caller: Instance | None
@@ -222,10 +273,9 @@ class Calls:
         Raises:
             PodsError: it may not wait there.
         """
-        runtime = self._runtime
         try:
-            runtime.post.accept(instance, envelope.message)
-            runtime.post.admit(instance, caller)
+            self.delivery.accept(instance, envelope.message)
+            self.delivery.admit(instance, caller)
             _join_chain(envelope, instance, caller)
         except PodsError as error:
             envelope.refuse(error)
@@ -233,8 +283,8 @@ class Calls:
         reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         envelope.reply = reply
         instance.partition.counters.asks += 1
-        envelope.enqueued = runtime.clock.monotonic()
-        runtime.post.put(instance, envelope)
+        envelope.enqueued = self.clock.monotonic()
+        self.delivery.put(instance, envelope)
         return reply
 
 

@@ -7,12 +7,10 @@ it when the turn is committed.
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import logging
 from typing import TYPE_CHECKING
 
-from persistence import Address, PodsError, Unit
+from persistence import Address, PodsError
 
 from ..agents import IDLE, READY, SETTLED, Envelope, Instance, Phase
 from ..errors import MailboxFull, Overloaded
@@ -24,10 +22,12 @@ from .deadlines import Deadlines
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from ..agents import Timing
+    from persistence import Clock
+
     from ..declaration import Message
-    from ..host import Runtime
-    from .staged_letters import OutgoingLetter
+    from ..execution import Dispatcher
+    from ..lifecycle import Catalog
+    from ..telemetry import Telemetry
 
 __all__ = ["Delivery"]
 
@@ -35,16 +35,32 @@ log = logging.getLogger("podvisor.post")
 
 
 class Delivery:
-    """Carries the messages of one host."""
+    """Takes the messages of one host to their mailboxes.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    Args:
+        catalog: finds the target.
+        dispatcher: gives a turn to an instance that has mail.
+        telemetry: spans of messages.
+        clock: when a message was accepted.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        dispatcher: Dispatcher,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._dispatcher = dispatcher
+        self._telemetry = telemetry
+        self._clock = clock
         self._deadlines: dict[float, Deadlines] = {}
 
     def deadlines(self, seconds: float) -> Deadlines:
         """Return what ends the asks that wait so long, made on first use."""
         if seconds not in self._deadlines:
-            self._deadlines[seconds] = Deadlines(self._runtime.clock, seconds)
+            self._deadlines[seconds] = Deadlines(self._clock, seconds)
         return self._deadlines[seconds]
 
     def close(self) -> None:
@@ -98,9 +114,9 @@ class Delivery:
         """Put an accepted message into the mailbox and see that it is handled."""
         priority = instance.enqueue(envelope)
         if instance.phase is IDLE:
-            self._runtime.dispatcher.arrive(instance)
+            self._dispatcher.arrive(instance)
         elif instance.phase is READY and priority is not Priority.BACKGROUND:
-            self._runtime.dispatcher.hasten(instance, priority)
+            self._dispatcher.hasten(instance, priority)
 
     def send_later(
         self,
@@ -110,9 +126,9 @@ class Delivery:
         priority: Priority | None = None,
     ) -> None:
         """Keep a message in the outbox of the sender's turn, if the target takes it."""
-        target = self._target(address)
+        target = self.target_of(address)
         if not target.live:
-            self._runtime.may_start(target.partition, address)
+            self._catalog.may_start(target.partition, address)
         self.accept(target, message)
         self.admit(target, sender)
         span = self.sending(target) if self.traces(sender) else None
@@ -126,71 +142,18 @@ class Delivery:
         envelope.span, envelope.priority = span, priority
         sender.outbox.append((address, envelope))
 
-    def post_later(
-        self,
-        sender: Instance,
-        address: Address,
-        message: Message[object],
-        *,
-        timing: Timing | None = None,
-        name: str = "",
-    ) -> None:
-        """Stage a letter in the sender's turn; a target that may not start gets it too.
-
-        Raises:
-            NotHandled: the target has no handler for it.
-            UnstorableMessage: it has no stored form.
-            MailroomFull: the partition has too many letters.
-        """
-        target = self._target(address)
-        posting = self._runtime.mailroom.post(
-            target,
-            self._letter(target, message),
-            sender=sender.address,
-            timing=timing,
-            name=name,
-        )
-        sender.staged = [*(sender.staged or ()), posting]
-
-    async def post_now(self, address: Address, message: Message[object]) -> None:
-        """Post a letter for code outside of every turn; it is stored when this returns.
-
-        Raises:
-            NotHandled: the target has no handler for it.
-            UnstorableMessage: it has no stored form.
-            MailroomFull: the partition has too many letters.
-            StoreError: it could not be stored.
-        """
-        partition = await self._runtime.claim(address.partition)
-        target = self._target(address)
-        posting = self._runtime.mailroom.post(target, self._letter(target, message))
-        unit = Unit(partition.name, partition.epoch, posting.operations())
-        saved = self._runtime.writer.submit(unit)
-        saved.add_done_callback(
-            functools.partial(_posted, posting), context=partition.context
-        )
-        # Whoever is cancelled here leaves the letter where it is: on its way.
-        await asyncio.wait([saved])
-        saved.result()
-
-    def _letter(self, target: Instance, message: Message[object]) -> Envelope:
-        envelope = Envelope(message)
-        if self.traces(None):
-            envelope.span = self.sending(target)
-        return envelope
-
-    def _target(self, address: Address) -> Instance:
+    def target_of(self, address: Address) -> Instance:
         """Return the live instance of an address, or one that stands for it."""
-        target = self._runtime.find(address)
+        target = self._catalog.find(address)
         if target is not None and target.live:
             return target
-        info = self._runtime.manager(address.manager).info
-        partition = self._runtime.partition(address.partition)
+        info = self._catalog.manager(address.manager)
+        partition = self._catalog.partition(address.partition)
         return Instance(address, info, partition, phase=Phase.STOPPED)
 
     def traces(self, sender: Instance | None) -> bool:
         """Say whether a message gets spans, sent by a handler or from outside."""
-        telemetry = self._runtime.telemetry
+        telemetry = self._telemetry
         if not telemetry.tracing:
             return False
         if sender is not None and sender.current is not None:
@@ -200,13 +163,13 @@ class Delivery:
     def sending(self, target: Instance) -> SpanContext:
         """Record that a tell leaves for an instance; return the span's identity."""
         name, partition = target.manager.name, target.address.partition
-        span = self._runtime.telemetry.sending(name, partition, ask=False)
+        span = self._telemetry.sending(name, partition, ask=False)
         end_span(span)
         return span.get_span_context()
 
     def withdraw(self, target: Address) -> None:
         """Give back the place that a send had taken in its target's mailbox."""
-        reserved = self._runtime.partition(target.partition).reserved
+        reserved = self._catalog.partition(target.partition).reserved
         left = reserved.get(target, 0) - 1
         if left > 0:
             reserved[target] = left
@@ -221,9 +184,9 @@ class Delivery:
         """
         self.withdraw(target)
         try:
-            self.hand_in(self._runtime.resolve(target), envelope)
+            self.hand_in(self._catalog.resolve(target), envelope)
         except PodsError as error:
-            partition = self._runtime.partition(target.partition)
+            partition = self._catalog.partition(target.partition)
             partition.counters.rejected += 1
             log.error(  # noqa: TRY400  the code says it all, no traceback is of use
                 "message.undelivered",
@@ -235,7 +198,7 @@ class Delivery:
     def hand_in(self, instance: Instance, envelope: Envelope) -> None:
         """Put a message into a mailbox whatever its bound; for accepted ones."""
         instance.partition.counters.tells += 1
-        envelope.enqueued = self._runtime.clock.monotonic()
+        envelope.enqueued = self._clock.monotonic()
         self.put(instance, envelope)
 
     def rehome(self, instance: Instance) -> None:
@@ -243,7 +206,7 @@ class Delivery:
         if not instance.mail and not instance.waiters:
             return
         try:
-            successor = self._runtime.resolve(instance.address)
+            successor = self._catalog.resolve(instance.address)
         except PodsError as error:
             refuse_mail(instance, error)
             release_waiters(instance, error)
@@ -255,10 +218,3 @@ class Delivery:
         else:
             moved, instance.waiters = instance.waiters, None
             successor.waiters = [*(successor.waiters or ()), *(moved or ())]
-
-
-def _posted(posting: OutgoingLetter, saved: asyncio.Future[None]) -> None:
-    if saved.exception() is None:
-        posting.committed()
-    else:
-        posting.undone()

@@ -27,9 +27,11 @@ from ..errors import AskTimeout, IdempotencyMismatch, InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from persistence import Clock, Writer
+
     from ..agents import Acknowledgement, Partition, Staged
     from ..declaration import EncodedMessage, MessageCodec
-    from ..host import Runtime
+    from ..lifecycle import Catalog
 
 __all__ = ["IdempotentRequests"]
 
@@ -48,15 +50,27 @@ class _Asked:
 
 
 class IdempotentRequests:
-    """The idempotent requests of one host."""
+    """The idempotent requests of one host.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    Args:
+        catalog: finds managers and asks the store.
+        writer: removes replies that have expired.
+        remember: seconds for which a reply is kept.
+        clock: wall time.
+    """
+
+    def __init__(
+        self, catalog: Catalog, writer: Writer, remember: float, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._writer = writer
+        self._remember = remember
+        self._clock = clock
         self._open: dict[tuple[Address, str], asyncio.Future[None]] = {}
         self._swept: dict[str, float] = {}
 
     def __repr__(self) -> str:
-        return f"<Requests open={len(self._open)}>"
+        return f"<IdempotentRequests open={len(self._open)}>"
 
     async def ask(
         self,
@@ -81,14 +95,14 @@ class IdempotentRequests:
             AskTimeout: another asks the same and has no reply in time.
         """
         asked = self._read(target, message, key)
-        partition = await self._runtime.claim(target.partition)
+        partition = await self._catalog.claim(target.partition)
         self._sweep(partition)
         await self._wait(asked, seconds)
         done = self._open[target, key] = asyncio.get_running_loop().create_future()
         remembered = _Remembered(self, partition, asked, done)
         sent = False
         try:
-            known = await self._runtime.read(
+            known = await self._catalog.read(
                 lambda store: store.reply(target, key), partition=target.partition
             )
             if known is not None:
@@ -112,19 +126,18 @@ class IdempotentRequests:
         Raises:
             UnstorableMessage: it has no stored form.
         """
-        ttl = self._runtime.policy.mail.remember_replies
         return Reply(
             target=asked.target,
             key=asked.key,
             digest=asked.digest,
             body=asked.wire.pack_reply(asked.message, value, asked.target),
-            expires=self._runtime.clock.wall() + ttl,
+            expires=self._clock.wall() + self._remember,
         )
 
     def _read(self, target: Address, message: object, key: str) -> _Asked:
         if not isinstance(check_key(key), str):
             raise InvalidArgument("idempotency_key", key, "a text")
-        wire = self._runtime.manager(target.manager).info.spec.wire
+        wire = self._catalog.manager(target.manager).spec.wire
         packed = wire.pack(message, target)
         wire.reply_codec(message, target)  # better now than after the work
         return _Asked(target, key, _digest(packed), wire, message)
@@ -141,12 +154,12 @@ class IdempotentRequests:
 
     def _sweep(self, partition: Partition) -> None:
         """Remove what has expired, once an hour and partition at most."""
-        now = self._runtime.clock.wall()
+        now = self._clock.wall()
         if now - self._swept.get(partition.name, 0.0) >= _HOUR:
             self._swept[partition.name] = now
             forget = ForgetReplies(partition.name, now)
             unit = Unit(partition.name, partition.epoch, (forget,))
-            _ = self._runtime.writer.submit(unit)  # the next sweep makes up for it
+            _ = self._writer.submit(unit)  # the next sweep makes up for it
 
 
 @attrs.define(eq=False)

@@ -34,16 +34,18 @@ from ..agents import Envelope, Schedule, Timing, next_due, schedule_of
 from ..declaration import EncodedMessage
 from ..errors import InvalidSchedule, MailroomFull, describe_error
 from ..telemetry import partition_extra
-from .due_letters import DueLetters
-from .partition_letters import PartitionLetters, Place, box_of
 from .staged_letters import CancelledTimer, IncomingLetter, OutgoingLetter
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
+    from persistence import Clock, Writer
+
     from ..agents import Instance, Partition
-    from ..host import Runtime
+    from ..lifecycle import Catalog
+    from .due_letters import DueLetters
+    from .partition_letters import PartitionLetters, Place
 
 __all__ = ["Mailroom"]
 
@@ -51,17 +53,40 @@ log = logging.getLogger("podvisor.mail")
 
 
 class Mailroom:
-    """The letters of one host."""
+    """The letters of one host.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._policy = runtime.policy.mail
-        self._clock = runtime.clock
-        self.due_letters = DueLetters(runtime, self._deliver)
+    Args:
+        catalog: finds targets and asks the store.
+        writer: stores what happens to a letter outside of a turn.
+        hand_in: puts a message into a mailbox.
+        due_letters: finds letters again that are in no mailbox; it calls
+            ``deliver_page`` with them.
+        clock: wall time, for timers.
+
+    Attributes:
+        letters: what is known of the letters of each partition, by its id.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        writer: Writer,
+        hand_in: Callable[[Instance, Envelope], None],
+        due_letters: DueLetters,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._writer = writer
+        self._hand_in = hand_in
+        self._policy = due_letters.policy
+        self._clock = clock
+        self.due_letters = due_letters
+        self.letters = due_letters.letters
+        due_letters.deliver = self.deliver_page
 
     def __repr__(self) -> str:
-        boxes = [p.box for p in self._runtime.partitions.values() if p.box]
-        return f"<Mailroom out={sum(len(box.out) for box in boxes)}>"
+        out = sum(len(known.out) for known in list(self.letters.values()))
+        return f"<Mailroom out={out}>"
 
     # Sending.
 
@@ -90,7 +115,7 @@ class Mailroom:
         """
         target.manager.spec.handler_for(envelope.message, target)
         packed = target.manager.spec.wire.pack(envelope.message, target.address)
-        box = box_of(target.partition)
+        box = self.letters[target.partition.name]
         if box.letters + box.staged >= self._policy.max_letters:
             target.partition.counters.rejected += 1
             raise MailroomFull(target.address, self._policy.max_letters)
@@ -111,16 +136,21 @@ class Mailroom:
 
     def stamped(self, partition: Partition, letter: Letter) -> Letter:
         """Give a letter its place in the order of its partition."""
-        box = box_of(partition)
-        stamp = _next_stamp(partition)
+        box = self.letters[partition.name]
+        stamp = self._next_stamp(partition)
         box.serial += 1
         return attrs.evolve(
             letter, stamp=stamp, id=letter.id or stamp, sent=self._clock.wall()
         )
 
+    def _next_stamp(self, partition: Partition) -> str:
+        """Return the stamp of the next letter; letters are ordered by their stamps."""
+        serial = self.letters[partition.name].serial + 1
+        return f"{partition.epoch:08x}-{serial:010x}"
+
     def posted(self, partition: Partition, letter: Letter, envelope: Envelope) -> None:
         """Go on with a letter that is stored now."""
-        box = box_of(partition)
+        box = self.letters[partition.name]
         place = (letter.target, letter.id)
         self._recall(box, place)
         if place not in box.named:
@@ -142,7 +172,7 @@ class Mailroom:
     async def schedules(self, target: Address) -> tuple[Schedule, ...]:
         """List the timers of an instance that have a name, the next one first."""
         limit = self._policy.max_letters
-        letters = await self._runtime.read(
+        letters = await self._catalog.read(
             lambda store: store.mail(target, limit=limit), partition=target.partition
         )
         found = [schedule_of(letter) for letter in letters]
@@ -150,9 +180,9 @@ class Mailroom:
 
     def called_off(self, partition: Partition, place: Place) -> None:
         """Forget a timer whose row was removed."""
-        box = box_of(partition)
+        box = self.letters[partition.name]
         self._recall(box, place)
-        box.overtake(place, _next_stamp(partition))
+        box.overtake(place, self._next_stamp(partition))
         if (stamp := box.named.get(place)) is not None:
             box.forget(place, stamp)
 
@@ -179,26 +209,26 @@ class Mailroom:
         self, partition: Partition, letter: Letter, envelope: Envelope
     ) -> bool:
         """Put a stored letter into its target's mailbox; say whether that could be."""
-        box = box_of(partition)
+        box = self.letters[partition.name]
         try:
-            instance = self._runtime.resolve(letter.target)
+            instance = self._catalog.resolve(letter.target)
         except PodsError:  # it may not start now, or has no manager here
             return self._hold(partition, letter.target)
         if instance.queued >= instance.manager.policy.mailbox:
             return self._hold(partition, letter.target)
         envelope.delivery = IncomingLetter(self, partition, letter)
         box.out[letter.target, letter.id] = envelope
-        self._runtime.post.hand_in(instance, envelope)
+        self._hand_in(instance, envelope)
         return True
 
     def _hold(self, partition: Partition, target: Address) -> bool:
-        box_of(partition).held.add(target)
+        self.letters[partition.name].held.add(target)
         self.due_letters.retry(partition)
         return False
 
     def settled(self, partition: Partition, letter: Letter, again: float) -> None:
         """Note that a letter was handled, and when it comes again (never: infinity)."""
-        box = box_of(partition)
+        box = self.letters[partition.name]
         place = (letter.target, letter.id)
         self._take_out(box, letter)
         if again < math.inf:
@@ -211,21 +241,21 @@ class Mailroom:
             self.due_letters.look(partition)
 
     def _has_room(self, target: Address) -> bool:
-        instance = self._runtime.find(target)
+        instance = self._catalog.find(target)
         if instance is None:
             return True
         return instance.queued <= instance.manager.policy.mailbox // 2
 
     def returned(self, partition: Partition, letter: Letter) -> None:
         """Take back a letter that was not handled; it is delivered again later."""
-        box = box_of(partition)
+        box = self.letters[partition.name]
         self._take_out(box, letter)
         box.returned.add(letter.target)
         self._hold(partition, letter.target)
 
     def unsaved(self, partition: Partition, letter: Letter) -> None:
         """Take back a letter that was handled by a turn which could not be saved."""
-        box_of(partition).unsaved += 1
+        self.letters[partition.name].unsaved += 1
         self.returned(partition, letter)
 
     def failed(
@@ -255,7 +285,7 @@ class Mailroom:
             self.settled(partition, letter, math.inf)
             self._report(partition, letter.target.manager, letter.stamp, reason)
             if following is not None:
-                box = box_of(partition)
+                box = self.letters[partition.name]
                 box.letters += 1
                 box.named[place] = following.stamp
                 self.due_letters.watch(partition, following.due)
@@ -318,17 +348,17 @@ class Mailroom:
                 otherwise()
 
         unit = Unit(partition.name, partition.epoch, operations)
-        future = self._runtime.writer.submit(unit)
+        future = self._writer.submit(unit)
         future.add_done_callback(saved, context=partition.context)
 
-    def _deliver(
+    def deliver_page(
         self,
         partition: Partition,
         page: Iterable[Letter | SpoiledLetter],
         still: set[Address],
     ) -> None:
         """Deliver a page of what is due; note in ``still`` who cannot get theirs."""
-        box = box_of(partition)
+        box = self.letters[partition.name]
         for letter in page:
             if box.passes_over(letter):
                 continue
@@ -350,7 +380,7 @@ class Mailroom:
                 still.add(letter.target)
 
     def _unpack(self, letter: Letter) -> object:
-        info = self._runtime.manager(letter.target.manager).info
+        info = self._catalog.manager(letter.target.manager)
         packed = EncodedMessage(letter.message, letter.version, letter.body)
         return info.spec.wire.unpack(packed, letter.target)
 
@@ -370,7 +400,7 @@ class Mailroom:
         )
 
         def buried() -> None:
-            box = box_of(partition)
+            box = self.letters[partition.name]
             box.letters = max(0, box.letters - 1)
             self._report(partition, letter.manager, letter.stamp, letter.reason)
 
@@ -379,7 +409,7 @@ class Mailroom:
 
     def _complain(self, partition: Partition, letter: SpoiledLetter) -> None:
         """Say, once, that there is a letter which can be neither handled nor buried."""
-        told = box_of(partition).told
+        told = self.letters[partition.name].told
         if letter.stamp in told:
             return
         told.add(letter.stamp)
@@ -392,8 +422,3 @@ class Mailroom:
                 reason=letter.reason,
             ),
         )
-
-
-def _next_stamp(partition: Partition) -> str:
-    """Return the stamp of the letter that is posted next."""
-    return f"{partition.epoch:08x}-{box_of(partition).serial + 1:010x}"

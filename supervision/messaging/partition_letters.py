@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,10 +10,7 @@ from persistence import Address, Handle, Letter, SpoiledLetter
 
 from ..agents import Envelope
 
-if TYPE_CHECKING:
-    from ..agents import Partition
-
-__all__ = ["PartitionLetters", "Place", "box_of"]
+__all__ = ["PartitionLetters", "Place"]
 
 Place = tuple[Address, str]
 """A target and what a letter is called in its mail."""
@@ -104,10 +100,3 @@ class PartitionLetters:
         if self.named.get(place, stamp) == stamp:
             self.named.pop(place, None)
             self.letters = max(0, self.letters - 1)
-
-
-def box_of(partition: Partition) -> PartitionLetters:
-    """Return what is known of a partition's letters, made on first use."""
-    if partition.box is None:
-        partition.box = PartitionLetters()
-    return partition.box

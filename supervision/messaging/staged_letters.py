@@ -8,13 +8,12 @@ import attrs
 
 from persistence import Defer, Letter, Operation, Post, Take
 
-from .partition_letters import Place, box_of
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..agents import Envelope, Partition, Staged
     from .mailroom import Mailroom
+    from .partition_letters import Place
 
 __all__ = ["CancelledTimer", "HandledLetter", "IncomingLetter", "OutgoingLetter"]
 
@@ -36,7 +35,7 @@ class OutgoingLetter:
     def operations(self) -> tuple[Operation, ...]:
         """Give it its place in the order, and store it."""
         self.letter = self.mailroom.stamped(self.partition, self.letter)
-        box_of(self.partition).posting.add(self.letter.stamp)
+        self.mailroom.letters[self.partition.name].posting.add(self.letter.stamp)
         return (Post(self.letter),)
 
     def committed(self) -> None:
@@ -51,7 +50,7 @@ class OutgoingLetter:
             self.mailroom.due_letters.doubt(self.partition)
 
     def _end(self) -> None:
-        box = box_of(self.partition)
+        box = self.mailroom.letters[self.partition.name]
         box.staged -= 1
         box.posting.discard(self.letter.stamp)
 

@@ -13,21 +13,23 @@ from .health import (
     Verdict,
 )
 from .metrics import Metrics
-from .readings import glance, host_load
+from .readings import host_load, quick_check
 from .tables import affected_table, health_table
+from .view import HostView
 
 __all__ = [
     "Cause",
     "Extent",
     "HealthPolicy",
     "HealthReport",
+    "HostView",
     "Metrics",
     "PartitionHealth",
     "PartitionLoad",
     "Verdict",
     "affected_table",
     "examine",
-    "glance",
     "health_table",
     "host_load",
+    "quick_check",
 ]

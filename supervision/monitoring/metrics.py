@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import functools
 import weakref
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ..host import Runtime
     from ..loop import LoopTime
+    from .view import HostView
 
 __all__ = ["COUNTERS", "OTHER", "Metrics"]
 
@@ -42,7 +42,9 @@ COUNTERS: Mapping[str, tuple[str, str]] = {
 }
 """Unit and description of the instrument of each field of ``Counters``."""
 
-Measure: TypeAlias = "Callable[[Runtime], Mapping[str, float]]"
+T = TypeVar("T")
+
+Measure: TypeAlias = "Callable[[HostView[T]], Mapping[str, float]]"
 """Reads one number per partition."""
 
 Step: TypeAlias = tuple[str, str, str]
@@ -51,20 +53,20 @@ Step: TypeAlias = tuple[str, str, str]
 _NO_TIME: Mapping[tuple[str, str], LoopTime] = {}
 
 
-class Metrics:
+class Metrics(Generic[T]):
     """The instruments of one host.
 
     At most ``TelemetryPolicy.top`` partitions get points of their own, and the first
     keep theirs: were the set to follow the traffic, a counter would seem to fall. The
     rest are summed, so totals stay true below the cardinality limit of an SDK.
 
-    An SDK keeps its callbacks for ever, so they know the host only weakly.
+    An SDK keeps its callbacks as long as it lives, so they hold the view only weakly.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = weakref.ref(runtime)
-        self._policy = runtime.telemetry.policy
-        self._scope = runtime.telemetry.scope
+    def __init__(self, view: HostView[T]) -> None:
+        self._view = weakref.ref(view)
+        self._policy = view.telemetry.policy
+        self._scope = view.telemetry.scope
         self._named: set[str] = set()
         self._named_steps: set[Step] = set()
 
@@ -109,11 +111,11 @@ class Metrics:
 
     def _observe_handlers(self, _: CallbackOptions) -> Iterable[Observation]:
         """Give the first handlers points of their own; sum the rest by handler."""
-        runtime = self._runtime()
-        if runtime is None or not runtime.open:
+        view = self._view()
+        if view is None or not view.is_open():
             return ()
         sums: dict[Step, float] = {}
-        for partition in list(runtime.partitions.values()):
+        for partition in list(view.partitions.values()):
             for (manager, handler), time in list((partition.loop or _NO_TIME).items()):
                 step = (partition.name, manager, handler)
                 if step not in self._named_steps:
@@ -134,11 +136,13 @@ class Metrics:
             for (partition, manager, handler), seconds in sums.items()
         ]
 
-    def _observe(self, measure: Measure, _: CallbackOptions) -> Iterable[Observation]:
-        runtime = self._runtime()
-        if runtime is None or not runtime.open:
+    def _observe(
+        self, measure: Measure[T], _: CallbackOptions
+    ) -> Iterable[Observation]:
+        view = self._view()
+        if view is None or not view.is_open():
             return ()
-        return self._points(measure(runtime))
+        return self._points(measure(view))
 
     def _points(self, numbers: Mapping[str, float]) -> list[Observation]:
         points: list[Observation] = []
@@ -159,27 +163,18 @@ class Metrics:
         return partition in self._named
 
 
-def _counted(field: str, runtime: Runtime) -> Mapping[str, int]:
-    partitions = list(runtime.partitions.values())
+def _counted(field: str, view: HostView[T]) -> Mapping[str, int]:
+    partitions = list(view.partitions.values())
     return {p.name: getattr(p.counters, field) for p in partitions}
 
 
-def _loop_time(runtime: Runtime) -> Mapping[str, float]:
-    return {p.name: p.loop_seconds() for p in list(runtime.partitions.values())}
+def _loop_time(view: HostView[T]) -> Mapping[str, float]:
+    return {p.name: p.loop_seconds() for p in list(view.partitions.values())}
 
 
-def _live(runtime: Runtime) -> Mapping[str, int]:
-    numbers = dict.fromkeys(list(runtime.partitions), 0)
-    for registry in list(runtime.registries.values()):
-        for partition in registry.partitions():
-            live = len(registry.shard(partition))
-            numbers[partition] = numbers.get(partition, 0) + live
-    return numbers
+def _live(view: HostView[T]) -> Mapping[str, int]:
+    return {**dict.fromkeys(list(view.partitions), 0), **view.live()}
 
 
-def _queued(runtime: Runtime) -> Mapping[str, int]:
-    numbers = dict.fromkeys(list(runtime.partitions), 0)
-    for instance in runtime.instances():
-        partition = instance.address.partition
-        numbers[partition] = numbers.get(partition, 0) + instance.queued
-    return numbers
+def _queued(view: HostView[T]) -> Mapping[str, int]:
+    return {**dict.fromkeys(list(view.partitions), 0), **view.mailboxes()}

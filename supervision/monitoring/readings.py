@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..fairness import Period, Usage
 from ..telemetry import PERIOD
 from .health import HostLoad, PartitionLoad
 
 if TYPE_CHECKING:
-    from ..agents import Partition
     from ..fairness import Blame, History
-    from ..host import Runtime
+    from .view import HostView, PartitionView
 
-__all__ = ["glance", "host_load"]
+T = TypeVar("T")
+
+__all__ = ["host_load", "quick_check"]
 
 _WINDOW = 60.0
 """Seconds that the dispatcher's history reaches back."""
@@ -26,36 +27,34 @@ _IDLE = Usage("", Period(0.0))
 """What a partition did of which nothing was seen lately."""
 
 
-def host_load(runtime: Runtime, victims: int) -> HostLoad:
+def host_load(view: HostView[T], victims: int) -> HostLoad:
     """Read the numbers of every partition that a host has met.
 
     Args:
-        runtime: the inside of the host.
+        view: the numbers of the host.
         victims: partitions whose waiting is laid at others' doors.
     """
-    history = runtime.dispatcher.history()
+    history = view.dispatch.history()
     recent = history.recent()
     worst = heapq.nlargest(victims, recent, key=lambda name: recent[name].waited)
-    running = runtime.oversight.meter.running
-    now = runtime.clock.monotonic()
-    held = None if running is None else now - running[2]
-    blocks = held is not None and held >= runtime.policy.watchdog.warn_after
+    running, now = view.holds_loop(), view.now()
+    blocks = running is not None and now - running[1] >= view.warn_after
     return HostLoad(
-        seats=runtime.policy.dispatch.seats,
-        free=runtime.dispatcher.statistics().free,
+        seats=view.seats,
+        free=view.dispatch.statistics().free,
         window=_WINDOW,
         period=2 * PERIOD,
         partitions=tuple(
-            _load(runtime, partition, recent.get(partition.name, _IDLE), now)
-            for partition in runtime.partitions.values()
+            _load(view, partition, recent.get(partition.name, _IDLE), now)
+            for partition in view.partitions.values()
         ),
         blame=tuple(b for name in worst for b in _blame(history, name)),
-        blocked_by=running[0].address.partition if running and blocks else None,
-        resources=runtime.dispatcher.resources(),
+        blocked_by=running[0] if running and blocks else None,
+        resources=view.dispatch.resources(),
     )
 
 
-def glance(runtime: Runtime) -> int | None:
+def quick_check(view: HostView[T]) -> int | None:
     """Find out quickly whether a host has nobody who could be affected.
 
     Most of the time that is so. What is looked at is the least that trouble shows in.
@@ -63,18 +62,18 @@ def glance(runtime: Runtime) -> int | None:
     Returns:
         How many partitions are in use; ``None``: it takes a closer look.
     """
-    policy, now, in_use = runtime.policy.health, runtime.clock.monotonic(), 0
-    for partition in runtime.partitions.values():
+    policy, now, in_use = view.policy, view.now(), 0
+    for partition in view.partitions.values():
         gained = partition.latency.gains(now)
         answered, failed, rejected, refused, _, _ = gained
-        queued = partition.backlog.queued
+        queued = partition.queued
         if not (answered or failed or rejected or refused or queued):
             continue
         in_use += 1
         silent = queued and not (answered or failed)
         if rejected or refused or silent or failed >= policy.errors:
             return None
-        target = partition.policy.response_target
+        target = partition.response_target
         if partition.latency.exceeds(
             policy.response_target if target is None else target
         ):
@@ -83,17 +82,17 @@ def glance(runtime: Runtime) -> int | None:
 
 
 def _load(
-    runtime: Runtime,
-    partition: Partition,
+    view: HostView[T],
+    partition: PartitionView,
     recent: Usage,
     now: float,
 ) -> PartitionLoad:
     vitals = partition.latency.vitals(now)
-    account = runtime.dispatcher.account(partition.name)
-    target = partition.policy.response_target
-    queued = partition.backlog.queued
+    account = view.dispatch.account(partition.name)
+    target = partition.response_target
+    queued = partition.queued
     if account is None:
-        share = runtime.oversight.pinning.share_of(partition.name)
+        share = view.share_of(partition.name)
         return PartitionLoad(
             partition=partition.name,
             vitals=vitals,
@@ -117,7 +116,7 @@ def _load(
         waited_own=recent.own,
         waited_resources=recent.lacked,
         blocked_on=None if account.resource is None else account.resource.name,
-        lag=runtime.dispatcher.lag(account),
+        lag=view.dispatch.lag(account),
     )
 
 

@@ -27,12 +27,12 @@ class Ownership:
     Attributes:
         writer: does it.
         serves: says which partitions this host may take; ``None``: all.
-        taken: called with a partition that has become ours.
+        on_claim: called with each partition that this host has claimed.
     """
 
     writer: Writer
     serves: Callable[[str], bool] | None
-    taken: Callable[[Partition], None]
+    on_claim: Callable[[Partition], None] | None = None
 
     def check(self, partition: Partition) -> None:
         """Check that instances of a partition may live here.
@@ -76,4 +76,5 @@ class Ownership:
         partition.claiming = None
         if claiming.exception() is None and partition.claim is None:
             partition.claimed(claiming.result())
-            self.taken(partition)
+            if self.on_claim is not None:
+                self.on_claim(partition)

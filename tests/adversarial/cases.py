@@ -50,6 +50,11 @@ class Case:
     values: Mapping[str, object]
 
 
+def _bound_handle(world: World, partition: str) -> object:
+    runtime = world.host.runtime
+    return type(world.handle)(runtime.operator, runtime.services.name_of, partition)
+
+
 def _plain(call: Callable[[World, Hostile], object]) -> Call:
     """Make an awaitable call of one that is not."""
 
@@ -313,9 +318,7 @@ CASES: dict[Argument, Case] = {
     ("Host.partition", "of"): Case(
         _plain(lambda w, v: w.host.partition(v)), PARTITIONS
     ),
-    ("PartitionHandle", "partition"): Case(
-        _plain(lambda w, v: type(w.handle)(w.host.runtime, v)), PARTITIONS
-    ),
+    ("PartitionHandle", "partition"): Case(_plain(_bound_handle), PARTITIONS),
     ("RequestContext", "partition"): Case(
         _plain(lambda _, v: RequestContext(partition=v)), PARTITIONS
     ),

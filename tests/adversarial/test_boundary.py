@@ -55,7 +55,7 @@ async def test_a_hostile_argument_reaches_nobody_else(
             if outcome.kind not in ("answer", "StartFailed"):
                 assert world.live() <= live, name
         await spin()
-        for instance in world.host.runtime.instances():
+        for instance in world.host.runtime.registries.instances():
             check_partition(instance.address.partition)
             check_name(instance.address.manager, "manager")
             check_key(instance.address.key)
@@ -110,7 +110,9 @@ async def test_a_foreign_ref_is_as_absent_as_none(medium: Medium) -> None:
         targets = [
             foreign,
             *(
-                AgentRef[Reviewer](world.workers, Address(name, "workers", "victim"))
+                AgentRef[Reviewer](
+                    world.workers.info.port, Address(name, "workers", "victim")
+                )
                 for name in ("umbrella", "acme-corp", "nobody", "acme.")
             ),
         ]
@@ -134,7 +136,7 @@ async def test_an_address_that_lies_about_its_partition_reaches_nobody(
     async with opened(medium, populated=True) as world:
         before = world.victims()
         lie = Address(Liar("umbrella"), "workers", "victim")
-        target = AgentRef[Reviewer](world.workers, lie) if wrap else lie
+        target = AgentRef[Reviewer](world.workers.info.port, lie) if wrap else lie
 
         call = functools.partial(_tell, target)
         outcome = await describe(functools.partial(world.inside, call))

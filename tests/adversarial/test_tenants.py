@@ -133,7 +133,7 @@ class Tenants(RuleBasedStateMachine):
                 self.awake.discard(address)
 
     def parent_of(self, address: Address) -> Address | None:
-        instance = self.host.runtime.find(address)
+        instance = self.host.runtime.catalog.find(address)
         return None if instance is None else instance.parent_address
 
     @rule(partition=PARTITIONS, key=KEYS)
@@ -233,11 +233,11 @@ class Tenants(RuleBasedStateMachine):
     def everybody_is_where_the_model_says(self) -> None:
         """G7: registry identity and parent bindings, for every live object."""
         runtime = self.host.runtime
-        instances = runtime.instances()
+        instances = runtime.registries.instances()
         assert {i.address for i in instances} == self.awake
         for instance in instances:
             address = instance.address
-            shard = runtime.registries[address.manager].shard(address.partition)
+            shard = runtime.registries.of(address.manager).shard(address.partition)
             assert shard[address.key] is instance
             assert instance.partition.name == address.partition
             parent = instance.parent_address

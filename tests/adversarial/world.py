@@ -80,12 +80,12 @@ class World:
         """Note which instances the victims have, in which incarnation and state."""
         return {
             i.address: (id(i), i.incarnation, i.manager.spec.read(i.the_agent()))
-            for i in self.host.runtime.instances()
+            for i in self.host.runtime.registries.instances()
             if i.address.partition in VICTIMS
         }
 
     def live(self) -> int:
-        return len(self.host.runtime.instances())
+        return len(self.host.runtime.registries.instances())
 
 
 @asynccontextmanager

@@ -364,7 +364,7 @@ def managers(host: Host) -> InstanceManager[Workspace]:
 
 def live(host: Host, ref: AgentRef[object]) -> Instance:
     """Return the live instance behind a ref."""
-    return the(host.runtime.find(ref.address))
+    return the(host.runtime.catalog.find(ref.address))
 
 
 def the(found: T | None) -> T:

@@ -181,7 +181,7 @@ async def test_a_node_knows_where_it_stands_while_its_pod_sleeps(
         alone = [await one.ask(Above()) for one in (clerk, helper)]
         rooms = [await one.ask(Rooms()) for one in (clerk, helper)]
 
-        assert host.runtime.find(room.address) is None
+        assert host.runtime.catalog.find(room.address) is None
 
     assert awake == alone
     assert alone[0] == (f"clerks/{BOSS!r}", f"rooms/{ROOM!r}", "houses/'h'")
@@ -210,7 +210,7 @@ async def test_a_survivor_of_a_pod_knows_where_it_stood() -> None:
 
         above = await stayer.ask(Above())
 
-        assert host.runtime.find(team.address) is None
+        assert host.runtime.catalog.find(team.address) is None
         assert store.keys_loaded == loaded
     assert above == ("teams/('firms', 'f', 'team')", "firms/'f'")
 
@@ -291,7 +291,7 @@ async def test_a_timer_does_not_wake_what_the_code_has_forgotten(
 def clerk_of(host: Host) -> AgentRef[Agent]:
     """Return a ref that was made without looking at anything."""
     address = Address("acme", "clerks", ("shops", "s", "clerk"))
-    return host.runtime.ref(address)
+    return host.runtime.catalog.ref(address)
 
 
 async def test_a_key_like_that_of_a_node_is_no_leftover(medium: Medium) -> None:
@@ -420,7 +420,7 @@ async def test_a_survivor_that_leaves_while_its_pod_wakes_comes_back() -> None:
             group.create_task(Firm.get(firms, "f", partition="acme"))
             await eventually(lambda: waiting == ["on_stop", "on_start"])
             gates["on_stop"].set()
-            await eventually(lambda: host.runtime.find(stayer.address) is None)
+            await eventually(lambda: host.runtime.catalog.find(stayer.address) is None)
             gates["on_start"].set()
 
         assert (await pod.report()).failures == {}

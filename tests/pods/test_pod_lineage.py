@@ -59,11 +59,15 @@ async def test_stop_in_one_partition_leaves_the_others_live(medium: Medium) -> N
         }
         for pod in pods.values():
             await (await pod.ensure_node(Workspace.reviewer)).ask(Review("x"))
-        before = {i.address: (i, i.incarnation) for i in host.runtime.instances()}
+        before = {
+            i.address: (i, i.incarnation) for i in host.runtime.registries.instances()
+        }
 
         assert await pods["acme"].stop()
 
-        left = {i.address: (i, i.incarnation) for i in host.runtime.instances()}
+        left = {
+            i.address: (i, i.incarnation) for i in host.runtime.registries.instances()
+        }
         assert left == {a: i for a, i in before.items() if a.partition != "acme"}
         assert workspaces.lookup("w1", partition="acme") is None
         again = await Workspace.get(workspaces, "w1", partition="acme")
@@ -128,7 +132,7 @@ async def test_surviving_children_attach_again(medium: Medium) -> None:
         await stayer.ask(Review("before"))
 
         await pod.stop()
-        assert {i.address for i in host.runtime.instances()} == set(kept)
+        assert {i.address for i in host.runtime.registries.instances()} == set(kept)
         assert live(host, stayer).parent is None
         assert await stayer.ask(Review("alone")) == 2
         again = await Team.get(teams, "t", partition="acme")
@@ -327,7 +331,7 @@ async def test_an_idle_pod_hibernates_with_its_nodes(medium: Medium) -> None:
             await spin()
             await coordinator.ask(Review("busy"))
         assert live(host, pod).live
-        assert host.runtime.find(other.address) is None
+        assert host.runtime.catalog.find(other.address) is None
 
         clock.advance(200)
         await eventually(lambda: host.statistics().live == 0)

@@ -162,7 +162,7 @@ async def test_stopping_a_pod_in_a_mutation_leaks_no_worker(medium: Medium) -> N
                 group.create_task(pod.stop())
             await pod.reconcile()
             below = family(host, pod) | {pod.address}
-            assert {i.address for i in host.runtime.instances()} == below
+            assert {i.address for i in host.runtime.registries.instances()} == below
 
         await pod.stop()
         assert host.statistics().live == 0
@@ -181,7 +181,7 @@ async def test_a_stop_then_get_storm_leaves_one_pod(medium: Medium) -> None:
         pod = await workspaces.get("w1", partition="acme")
         await pod.reconcile()
 
-        everybody = {i.address for i in host.runtime.instances()}
+        everybody = {i.address for i in host.runtime.registries.instances()}
         assert everybody == family(host, pod) | {pod.address}
         assert (await pod.reconcile()).ok
 

@@ -335,13 +335,13 @@ async def test_a_second_get_finds_the_nodes_running(medium: Medium) -> None:
     async with medium.host() as host:
         workspaces = managers(host)
         pod = await Workspace.get(workspaces, "w1", partition="acme")
-        before = {id(i) for i in host.runtime.instances()}
+        before = {id(i) for i in host.runtime.registries.instances()}
 
         again = await Workspace.get(workspaces, "w1", partition="acme")
         report = await again.reconcile()
 
         assert {r.source for r in report.nodes} == {Source.RUNNING}
-        assert {id(i) for i in host.runtime.instances()} == before
+        assert {id(i) for i in host.runtime.registries.instances()} == before
         assert pod.address == again.address
 
 

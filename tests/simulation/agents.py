@@ -35,7 +35,7 @@ class Watch:
     def enter(self, agent: Agent) -> object:
         """Note that a handler begins to wait; return the place it has taken."""
         address = agent.context.address
-        place = (agent.context._runtime, address)  # pyright: ignore[reportPrivateUsage]  two processes may each have one
+        place = (agent.context._services, address)  # pyright: ignore[reportPrivateUsage]  two processes may each have one
         if self._inside.setdefault(place, agent) is not agent:
             self.overlaps.append(f"two live instances of {address}")
         return place

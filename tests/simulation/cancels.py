@@ -265,7 +265,7 @@ async def _check(stage: Stage, tasks_before: int, where: str) -> None:
 
 
 def _check_leaks(host: Host, where: str) -> None:
-    live = [str(one) for one in host.runtime.instances()]
+    live = [str(one) for one in host.runtime.registries.instances()]
     assert not live, (where, live)
     store = host.runtime.store
     assert isinstance(store, SqlStore)

@@ -56,7 +56,7 @@ async def health(size: Size) -> Sequence[Row]:
             )
             for name, call in calls.items()
         ]
-        host.runtime.partition("part-1").counters.rejected += 1
+        host.runtime.catalog.partition("part-1").counters.rejected += 1
         rows.append(
             Row(
                 name="affected_one",
@@ -76,7 +76,7 @@ async def _partition_memory(partitions: int, size: Size) -> Row:
             tracemalloc.start()
             before, _ = tracemalloc.get_traced_memory()
             for number in range(partitions):
-                host.runtime.partition(f"idle-{number}")
+                host.runtime.catalog.partition(f"idle-{number}")
             after, _ = tracemalloc.get_traced_memory()
             tracemalloc.stop()
         return (after - before) / partitions

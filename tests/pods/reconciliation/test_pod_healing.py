@@ -70,7 +70,7 @@ async def test_a_crashed_pod_comes_back_by_itself_with_its_nodes(
     async with medium.host() as host:
         pod = await Workspace.get(managers(host), "w1", partition="acme")
         await pod.mutate([add_node("helper", eager(Reviewer, manager="workers"))])
-        nodes = {i.address: i for i in host.runtime.instances()}
+        nodes = {i.address: i for i in host.runtime.registries.instances()}
         before = live(host, pod).incarnation
 
         with pytest.raises(RuntimeError, match="boom"):
@@ -78,7 +78,7 @@ async def test_a_crashed_pod_comes_back_by_itself_with_its_nodes(
         await eventually(lambda: live(host, pod).incarnation > before)
         await spin()
 
-        assert {i.address: i for i in host.runtime.instances()} == nodes
+        assert {i.address: i for i in host.runtime.registries.instances()} == nodes
         assert all(i.parent is not None for a, i in nodes.items() if a != pod.address)
         assert (await pod.reconcile()).ok
         assert "helper" in await pod.topology()
@@ -113,7 +113,7 @@ async def test_a_crash_loop_of_one_node_ends_in_its_own_quarantine(
         other = await pod.ensure_node(Workspace.editorial)
         kept = {
             i.address: (i, i.incarnation)
-            for i in host.runtime.instances()
+            for i in host.runtime.registries.instances()
             if i.address.partition == "acme-corp" or i.address == other.address
         }
 
@@ -130,7 +130,7 @@ async def test_a_crash_loop_of_one_node_ends_in_its_own_quarantine(
         assert "crashed 4 times" in the(nodes["coordinator"].reason)
         assert {
             i.address: (i, i.incarnation)
-            for i in host.runtime.instances()
+            for i in host.runtime.registries.instances()
             if i.address in kept
         } == kept
         report = await (
@@ -162,7 +162,8 @@ async def test_children_of_a_quarantined_pod_do_not_leak(medium: Medium) -> None
         await answer(pod.ask(Boom()))
         await eventually(
             lambda: (
-                {i.address.partition for i in host.runtime.instances()} == {"umbrella"}
+                {i.address.partition for i in host.runtime.registries.instances()}
+                == {"umbrella"}
             )
         )
 
@@ -191,7 +192,7 @@ async def test_survivors_of_a_quarantined_pod_attach_again(medium: Medium) -> No
         house = await House.get(houses, "h", partition="acme")
         guest = live(host, await house.ensure_node(House.guest))
         await answer(house.ask(Boom()))
-        await eventually(lambda: host.runtime.find(house.address) is None)
+        await eventually(lambda: host.runtime.catalog.find(house.address) is None)
         assert guest.live
 
         await houses.release("h", partition="acme", actor="op", reason="mended")

@@ -112,7 +112,9 @@ async def test_a_mutation_is_stored_before_anything_starts_or_stops(
                 await asyncio.sleep(0)
 
             assert live(host, reviewer) is instance
-            assert not any("helper" in str(i.address) for i in host.runtime.instances())
+            assert not any(
+                "helper" in str(i.address) for i in host.runtime.registries.instances()
+            )
             assert "reviewer" in await pod.topology()
             assert not mutating.done()
             store.gone = True
@@ -177,12 +179,16 @@ async def test_the_owned_subtree_of_a_removed_node_goes_with_it(
         assert set(report.stopped) == {"chief", "aide", "press"}
         assert {a.key[-1] for a in family(host, pod)} == {"other"}
         assert family(host, twin) == before
-        assert {i.address.partition for i in host.runtime.instances()} == {
+        assert {i.address.partition for i in host.runtime.registries.instances()} == {
             "acme",
             "acme-corp",
         }
         assert (
-            sum(1 for i in host.runtime.instances() if i.address.partition == "acme")
+            sum(
+                1
+                for i in host.runtime.registries.instances()
+                if i.address.partition == "acme"
+            )
             == 2
         )
     async with medium.opened() as opened:
@@ -315,7 +321,10 @@ async def test_a_pod_answers_while_it_mutates(medium: Medium) -> None:
                 pod.mutate([add_node("slow", eager(Slow, manager="slow"))])
             )
             await eventually(
-                lambda: any(i.manager.name == "slow" for i in host.runtime.instances())
+                lambda: any(
+                    i.manager.name == "slow"
+                    for i in host.runtime.registries.instances()
+                )
             )
 
             assert await pod.ask(Count()) == len("untitled")
@@ -567,7 +576,7 @@ async def test_stop_beside_a_mutation_loses_neither(medium: Medium) -> None:
         assert stored or isinstance(mutating.result(), Exception)
         below = {a.key[-1] for a in family(host, pod)}
         assert ("helper" in below) == stored
-        everybody = {i.address for i in host.runtime.instances()}
+        everybody = {i.address for i in host.runtime.registries.instances()}
         assert everybody == family(host, pod) | {pod.address}
 
 
@@ -624,4 +633,4 @@ async def _quietly(
 
 def _settling(host: Host) -> bool:
     settled = {Phase.IDLE, Phase.STOPPED}
-    return any(i.phase not in settled for i in host.runtime.instances())
+    return any(i.phase not in settled for i in host.runtime.registries.instances())

@@ -174,7 +174,7 @@ async def test_a_thread_keeps_its_refs_beside_a_foreign_turn(host: Host) -> None
     counters = host.manager("counters", Counter)
     near = await counters.get("near", partition="acme")
     await counters.get("far", partition="globex")
-    foreign = host.runtime.find(Address("globex", "counters", "far"))
+    foreign = host.runtime.catalog.find(Address("globex", "counters", "far"))
     assert foreign is not None
 
     with ThreadPoolExecutor(1) as pool:

@@ -249,12 +249,12 @@ async def test_children_survive_the_crash_of_their_parent(host: Host) -> None:
     parents = host.manager("parents", Parent)
     root = await parents.get("root", partition="acme")
     child = await root.ask(Spawn("child"))
-    before = host.runtime.find(child.address)
+    before = host.runtime.catalog.find(child.address)
 
     await answer(root.ask(Crash()))
 
     assert await root.ask(Kin()) == ("child",)
-    assert host.runtime.find(child.address) is before
+    assert host.runtime.catalog.find(child.address) is before
 
 
 async def test_a_quarantined_parent_takes_only_its_stopping_children_along(
@@ -366,8 +366,8 @@ def test_a_tree_never_spans_partitions() -> None:
             parents = host.manager("parents", Parent)
             ours = await parents.get("one", partition="acme")
             theirs = await parents.get("two", partition="globex")
-            parent = host.runtime.find(ours.address)
-            child = host.runtime.find(theirs.address)
+            parent = host.runtime.catalog.find(ours.address)
+            child = host.runtime.catalog.find(theirs.address)
             assert parent is not None
             assert child is not None
             with pytest.raises(LineageRefused, match="spans partitions"):

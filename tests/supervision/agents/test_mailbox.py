@@ -63,8 +63,8 @@ async def test_a_full_mailbox_refuses_before_anything_changed(host: Host) -> Non
     assert [type(error) for error in refused] == [MailboxFull] * 2
     assert free == 7
     assert await ref.ask(Read()) == 3
-    assert host.runtime.partition("acme").counters.rejected == 2
-    assert host.runtime.partition("globex").counters.rejected == 0
+    assert host.runtime.catalog.partition("acme").counters.rejected == 2
+    assert host.runtime.catalog.partition("globex").counters.rejected == 0
 
 
 class Flood(Message[int]):

@@ -94,7 +94,7 @@ async def test_a_second_crash_waits_for_its_delay(
     await ref.ask(Add(1))
     for _ in range(2):
         await answer(ref.ask(Crash()))
-    starts = host.runtime.find(ref.address)
+    starts = host.runtime.catalog.find(ref.address)
     assert starts is not None
 
     await ref.tell(Add(1))
@@ -224,7 +224,7 @@ async def test_a_failing_start_is_tried_again_behind_the_error(
 
     with pytest.raises(StartFailed):
         await starters.get("one", partition="acme")
-    numbers = host.runtime.partition("acme").counters
+    numbers = host.runtime.catalog.partition("acme").counters
     await eventually(lambda: numbers.crashes == 2)
     broken[0] = False
     clock.advance(1)
@@ -260,7 +260,7 @@ async def test_mail_for_an_agent_that_cannot_start_is_no_loop(host: Host) -> Non
     host.manager(
         "starters", Starter, restart=RestartPolicy(restart=False, max_restarts=5)
     )
-    ref = host.runtime.ref(Address("acme", "starters", "one"))
+    ref = host.runtime.catalog.ref(Address("acme", "starters", "one"))
 
     await ref.tell(Add())
     await spin(2_000)
@@ -295,7 +295,7 @@ async def test_crashes_of_departed_instances_are_remembered_up_to_a_limit(
         await answer(ref.ask(Crash()))
         await counters.stop(f"k{n}", partition="acme")
 
-    assert len(host.runtime.partition("acme").crashed) == REMEMBERED < 300
+    assert len(host.runtime.catalog.partition("acme").crashed) == REMEMBERED < 300
 
 
 async def test_a_slow_start_times_out_and_is_a_crash(host: Host) -> None:

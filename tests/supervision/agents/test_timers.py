@@ -119,7 +119,7 @@ async def pass_time(
 
 
 def all_is_quiet(host: Host) -> bool:
-    boxes = [p.box for p in host.runtime.partitions.values() if p.box is not None]
+    boxes = list(host.runtime.mailroom.letters.values())
     return all(
         box.settled is None
         and not box.out
@@ -217,8 +217,7 @@ async def test_a_timer_can_be_called_off_and_replaced(
 
     assert early == ()
     assert await bell.ask(Heard()) == ("new",)
-    box = host.runtime.partition("acme").box
-    assert box is not None
+    box = host.runtime.mailroom.letters["acme"]
     assert (box.letters, box.named) == (0, {})
 
 
@@ -229,8 +228,7 @@ async def test_a_timer_is_called_off_or_replaced_ahead_of_itself_in_a_mailbox(
     """A9: the message before it, in the same turn, has done so."""
     bell = await bells(host).get("b", partition="acme")
     await bell.ask(Set({"after": 10.0, "name": "tea"}, text="old"))
-    box = host.runtime.partition("acme").box
-    assert box is not None
+    box = host.runtime.mailroom.letters["acme"]
     gate = asyncio.Event()
     instead = Set({"after": 20.0, "name": name}, text="new")
 

@@ -259,12 +259,10 @@ async def test_a_hung_thread_is_named_and_can_do_no_harm(
         (record,) = [r for r in caplog.records if r.message == "handler.abandoned"]
         assert vars(record)["handler"] == "Helper.hold"
         assert vars(record)["podvisor.partition.id"] == "acme"
-        assert [name for _, name in host.runtime.oversight.offloader.hung()] == [
-            "Helper.hold"
-        ]
+        assert [name for _, name in host.runtime.offloader.hung()] == ["Helper.hold"]
         assert await ref.ask(Count()) == 0
         hold.gate.set()
-        await eventually(lambda: not host.runtime.oversight.offloader.hung())
+        await eventually(lambda: not host.runtime.offloader.hung())
         assert await ref.ask(Count()) == 0
 
 
@@ -304,7 +302,7 @@ async def test_a_thread_whose_turn_is_over_sends_nothing(clock: ManualClock) -> 
             await eventually(stop.done)
         late.gate.set()
         await eventually(lambda: late.seen)
-        await eventually(lambda: not host.runtime.oversight.offloader.hung())
+        await eventually(lambda: not host.runtime.offloader.hung())
 
         assert [type(error) for error in late.seen] == [OutOfRuntime]
 
@@ -452,7 +450,7 @@ async def test_a_process_that_hangs_is_killed_with_its_turn(
 
         assert isinstance(asked.result(), Exception)
         assert not isinstance(asked.result(), AskTimeout)
-        await eventually(lambda: not host.runtime.oversight.offloader.hung())
+        await eventually(lambda: not host.runtime.offloader.hung())
         (record,) = [r for r in caplog.records if r.message == "handler.abandoned"]
         assert vars(record)["where"] == "process"
 

@@ -203,7 +203,7 @@ async def test_a_declared_error_answers_and_is_no_crash(host: Host) -> None:
     counters = host.manager("counters", Counter)
     ref = await counters.get("one", partition="acme")
     await ref.ask(Add(2))
-    numbers = host.runtime.partition("acme").counters
+    numbers = host.runtime.catalog.partition("acme").counters
 
     with pytest.raises(Declined):
         await ref.ask(Burn())
@@ -224,7 +224,7 @@ async def test_a_state_that_cannot_be_stored_is_undone(
         await ref.ask(Spoil())
 
     assert await ref.ask(Read()) == 0
-    assert host.runtime.partition("acme").counters.crashes == 0
+    assert host.runtime.catalog.partition("acme").counters.crashes == 0
 
 
 async def test_a_failing_message_does_not_undo_its_neighbours(host: Host) -> None:
@@ -335,7 +335,7 @@ async def test_a_failed_commit_reaches_the_asker_and_is_undone(
         assert await ref.ask(Read()) == 1
         assert await ref.ask(message(2)) == 3
         assert await other.ask(Read()) == 5
-        assert host.runtime.partition("acme").counters.crashes == 0
+        assert host.runtime.catalog.partition("acme").counters.crashes == 0
 
 
 async def test_the_sends_of_an_unsaved_turn_never_leave() -> None:

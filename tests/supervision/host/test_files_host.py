@@ -55,7 +55,7 @@ async def test_a_transaction_that_sits_in_one_file_delays_no_other_partition(
 
 
 async def look_at_letters(host: Host, partition: str) -> None:
-    host.runtime.mailroom.due_letters.look(host.runtime.partition(partition))
+    host.runtime.mailroom.due_letters.look(host.runtime.catalog.partition(partition))
 
 
 async def test_every_partition_thaws_from_its_own_file(tmp_path: Path) -> None:

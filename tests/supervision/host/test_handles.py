@@ -168,7 +168,7 @@ async def test_no_repr_names_a_partition(host: Host) -> None:
         repr(host.runtime),
         repr(host.partition("acme")),
         repr(ref.attached()),
-        repr(host.runtime.registries["shown"]),
+        repr(host.runtime.registries.of("shown")),
         repr(host.runtime.dispatcher),
         repr(host.runtime.workers),
         repr(host.runtime.background),

@@ -57,7 +57,7 @@ async def test_counting_and_listing_touch_only_what_they_return() -> None:
         for p in range(200):
             for k in range(100):
                 await counters.get(f"k{k}", partition=f"p{p}")
-        registry = host.runtime.registries["counters"]
+        registry = host.runtime.registries.of("counters")
         whole, shelf = _shards(registry), DatabaseCache(_shards(registry))
         setattr(registry, SHARDS, shelf)
 

@@ -89,7 +89,7 @@ async def test_shutdown_handles_the_mail_of_what_is_just_leaving(
         await ref.tell(Add())
         await ref.tell(AddLater())
         stop = group.create_task(host.stop())
-        await eventually(lambda: host.runtime.stopping.closing)
+        await eventually(lambda: host.runtime.state.closing)
         hooked.gate.set()
 
     assert leaving.result()

@@ -128,7 +128,7 @@ async def test_mail_for_a_corrupt_instance_is_answered(file: Path) -> None:
         await handle.ask(Read())
         first = await answer(counters.get("bad", partition="acme"))
         second = await answer(
-            host.runtime.ref(first.address).ask(Read())
+            host.runtime.catalog.ref(first.address).ask(Read())
             if isinstance(first, Quarantined)
             else counters.get("bad", partition="acme")
         )

@@ -71,7 +71,7 @@ async def test_a_crash_disturbs_no_sibling(
     assert isinstance(error, Exception)
     assert [task.result() for task in busy] == ["done", "done"]
     assert [await ref.ask(Add()) for ref in (bad, near, far)] == [1, 1, 1]
-    assert host.runtime.partition("globex").counters.crashes == 0
+    assert host.runtime.catalog.partition("globex").counters.crashes == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -191,11 +191,11 @@ async def test_a_thousand_crashes_of_one_touch_nobody_else(host: Host) -> None:
     for _ in range(1_000):
         await answer(bad.ask(Crash()))
 
-    assert host.runtime.partition("acme").counters.crashes == 1_000
+    assert host.runtime.catalog.partition("acme").counters.crashes == 1_000
     assert await near.ask(Add()) == 1
     assert await far.ask(Add()) == 1
     assert await bad.ask(Read()) == 1
-    assert host.runtime.partition("globex").counters.crashes == 0
+    assert host.runtime.catalog.partition("globex").counters.crashes == 0
 
 
 async def test_a_crash_loop_of_one_leaves_the_budget_of_the_others(host: Host) -> None:

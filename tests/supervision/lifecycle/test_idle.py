@@ -74,7 +74,7 @@ async def test_traffic_keeps_an_instance_awake(host: Host, clock: ManualClock) -
     await eventually(lambda: live(host, "one") == [False])
 
     assert first == [True]
-    assert host.runtime.partition("acme").counters.starts == 1
+    assert host.runtime.catalog.partition("acme").counters.starts == 1
 
 
 async def test_an_attachment_keeps_an_instance_awake(
@@ -196,7 +196,7 @@ async def test_a_timeout_of_zero_hibernates_after_every_use(
         clock.advance(1)
         await eventually(lambda: live(host, "one") == [False])
 
-    assert host.runtime.partition("acme").counters.hibernations == 3
+    assert host.runtime.catalog.partition("acme").counters.hibernations == 3
 
 
 async def test_an_idle_instance_that_cannot_be_saved_stays_and_tries_again(
@@ -210,7 +210,7 @@ async def test_an_idle_instance_that_cannot_be_saved_stays_and_tries_again(
         ref = await counters.get("one", partition="acme")
         await ref.ask(Add(4))
         store.fail.append(offline())
-        numbers = host.runtime.partition("acme").counters
+        numbers = host.runtime.catalog.partition("acme").counters
 
         clock.advance(60)
         await eventually(lambda: numbers.save_failures)
@@ -233,7 +233,7 @@ async def test_a_store_that_refuses_is_not_asked_in_every_pass(
         ref = await counters.get("one", partition="acme")
         await ref.ask(Add(4))
         store.fail += [offline() for _ in range(1_000)]
-        numbers = host.runtime.partition("acme").counters
+        numbers = host.runtime.catalog.partition("acme").counters
 
         for _ in range(30):
             clock.advance(0.1)

@@ -172,15 +172,17 @@ async def test_stop_touches_only_its_own_partition(make: MakeStore) -> None:
         await acme.ask(Add(1))
         globex = await counters.get("one", partition="globex")
         await globex.ask(Add(2))
-        before = host.runtime.find(globex.address)
-        numbers = attrs.asdict(host.runtime.partition("globex").counters)
+        before = host.runtime.catalog.find(globex.address)
+        numbers = attrs.asdict(host.runtime.catalog.partition("globex").counters)
 
         stopped = await counters.stop("one", partition="acme")
 
         assert stopped is True
         assert counters.lookup("one", partition="acme") is None
-        assert host.runtime.find(globex.address) is before
-        assert attrs.asdict(host.runtime.partition("globex").counters) == numbers
+        assert host.runtime.catalog.find(globex.address) is before
+        assert (
+            attrs.asdict(host.runtime.catalog.partition("globex").counters) == numbers
+        )
         assert await acme.ask(Read()) == 1
         assert await globex.ask(Read()) == 2
 
@@ -380,7 +382,7 @@ async def test_who_waits_for_a_commit_is_answered_although_the_instance_was_drop
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(answer(ref.ask(Add())))
             await eventually(lambda: instance.phase is Phase.COMMITTING)
-            host.runtime.removal.drop(instance, StaleOwner("acme", 1))
+            host.runtime.removal.fail(instance, StaleOwner("acme", 1))
             gate.set()
         phase, store.until = instance.phase, None
         after = await ref.ask(Add())

@@ -18,7 +18,6 @@ from supervision import (
     Agent,
     AgentRef,
     Host,
-    InstanceManager,
     Message,
     Quarantined,
     RestartPolicy,
@@ -119,7 +118,7 @@ class Grow(Message[None]):
     """Spawn children named after oneself, so many levels deep."""
 
     depth: int
-    home: InstanceManager[Agent]
+    home: str
 
 
 class Branch(Agent):
@@ -181,7 +180,7 @@ async def test_a_loop_of_restarts_leaves_its_manager_in_service(
     looping = host.manager("looping", Looping, restart=policy)
     with pytest.raises(StartFailed):
         await looping.get("bad", partition="acme")
-    numbers = host.runtime.partition("acme").counters
+    numbers = host.runtime.catalog.partition("acme").counters
 
     for round_ in range(1, 6):
         clock.advance(10)

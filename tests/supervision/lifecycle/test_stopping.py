@@ -53,7 +53,7 @@ async def test_an_interval_save_that_failed_is_tried_again(clock: ManualClock) -
         ref = await counters.get("one", partition="acme")
         await ref.ask(Add(3))
         store.fail.append(offline())
-        numbers = host.runtime.partition("acme").counters
+        numbers = host.runtime.catalog.partition("acme").counters
 
         clock.advance(5)
         await eventually(lambda: numbers.save_failures)
@@ -103,7 +103,7 @@ async def test_an_interval_save_that_is_fenced_drops_the_instance(
         clock.advance(5)
         await eventually(lambda: counters.lookup("one", partition="acme") is None)
 
-        assert host.runtime.partition("acme").lost
+        assert host.runtime.catalog.partition("acme").lost
 
 
 async def test_a_stop_that_cannot_save_leaves_it_live() -> None:
@@ -286,4 +286,4 @@ async def test_a_start_hook_that_is_fenced_ends_the_instance() -> None:
         error = await answer(opening.get("one", partition="acme"))
 
         assert isinstance(error, StaleOwner)
-        assert host.runtime.partition("acme").counters.crashes == 0
+        assert host.runtime.catalog.partition("acme").counters.crashes == 0

@@ -145,7 +145,7 @@ async def test_what_a_policy_leaves_open_is_the_hosts_to_say() -> None:
         {"acme": TenantPolicy(concurrency_cap=3, weight=8, backlog=10), "bank": BANK}
     )
     async with Host("memory://", tenants=tenants, policy=policy) as host:
-        due = host.runtime.oversight.pinning.share_of
+        due = host.runtime.policy_updates.share_of
 
         assert due("nobody") == share
         assert due("acme") == Share(weight=8, cap=3, hard_cap=3, burst=5.0, backlog=10)
@@ -190,7 +190,7 @@ async def test_a_closed_host_follows_its_directory_no_more() -> None:
     """G1: a directory may outlive a host, and holds it by nothing."""
     tenants = TenantDirectory()
     async with Host("memory://", tenants=tenants, clock=ManualClock()) as host:
-        partition = host.runtime.partition("acme")
+        partition = host.runtime.catalog.partition("acme")
     before = partition.policy
 
     tenants.put("acme", BANK, actor="kim", reason="upgrade")

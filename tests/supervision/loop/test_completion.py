@@ -100,9 +100,9 @@ def test_nobody_waits_for_an_instance_that_has_stopped() -> None:
         async with simulation.host() as host:
             meters = host.manager("meters", Meter)
             await meters.get("m", partition="acme")
-            (stopped,) = host.runtime.instances()
+            (stopped,) = host.runtime.registries.instances()
             await meters.stop("m", partition="acme")
-            found = await host.runtime.live(stopped)
+            found = await host.runtime.catalog.live(stopped)
             return found.incarnation
 
     assert simulate(scenario, 1) == 2

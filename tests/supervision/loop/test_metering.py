@@ -194,7 +194,7 @@ async def test_a_handler_that_runs_inside_another_pays_for_itself(
     assert round(times["Worker.delegate"].seconds, 6) == 0.02
     assert round(times["Worker.work"].seconds, 6) == 0.03
     assert round(host.runtime.partitions["acme"].loop_seconds(), 6) == 0.05
-    assert host.runtime.oversight.meter.running is None
+    assert host.runtime.meter.running is None
 
 
 async def test_a_metered_handler_is_an_ordinary_task(host: Host) -> None:

@@ -110,7 +110,7 @@ async def test_a_handler_is_named_while_it_blocks(
 
     def freeze() -> None:
         clock.advance(0.2)
-        host.runtime.oversight.watchdog.look()
+        host.runtime.watchdog.look()
         seen.extend(caplog.records)
 
     await ref.ask(BlockLater(freeze) if later else Block(freeze))
@@ -146,7 +146,7 @@ async def test_a_thread_names_it_for_real() -> None:
         async with Host(store=MemoryStore()) as host:
             ref = await host.manager("blockers", Blocker).get("one", partition="acme")
             await ref.ask(Block(spin))
-            thread = host.runtime.oversight.watchdog.thread
+            thread = host.runtime.watchdog.thread
     finally:
         logging.getLogger("podvisor.watchdog").removeHandler(listener)
 
@@ -164,7 +164,7 @@ async def test_a_host_that_is_not_to_be_watched_has_no_thread() -> None:
         ref = await host.manager("blockers", Blocker).get("one", partition="acme")
         await ref.ask(Block(lambda: clock.advance(1)))
 
-        assert host.runtime.oversight.watchdog.thread is None
+        assert host.runtime.watchdog.thread is None
         assert [t.blocks for t in host.loop_times(partition="acme")] == [1]
 
 
@@ -190,10 +190,10 @@ async def test_a_step_that_ends_while_it_is_looked_at_is_not_named(
         ref = await host.manager("blockers", Blocker).get("one", partition="acme")
 
         def late() -> float:
-            host.runtime.oversight.meter.running = None
+            host.runtime.meter.running = None
             return clock.monotonic()
 
-        watchdog = Watchdog(host.runtime.oversight.meter, WatchdogPolicy(), late)
+        watchdog = Watchdog(host.runtime.meter, WatchdogPolicy(), late)
 
         def freeze() -> None:
             clock.advance(0.2)
@@ -321,7 +321,7 @@ async def test_a_log_handler_that_raises_changes_nothing(clock: ManualClock) -> 
 
             def freeze() -> None:
                 clock.advance(0.3)
-                host.runtime.oversight.watchdog.look()
+                host.runtime.watchdog.look()
 
             reply = await ref.ask(Block(freeze))
             refused = await answer(ref.ask(Block(freeze)))

@@ -20,7 +20,7 @@ from persistence import (
 )
 from persistence.testing import RelayStore
 from supervision import Agent, Host, Message, handler
-from supervision.messaging.partition_letters import PartitionLetters, box_of
+from supervision.messaging.partition_letters import PartitionLetters
 from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []
@@ -110,7 +110,7 @@ async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
     async with Host(store=store, clock=clock) as host:
         book = await host.manager("books", Book).get("b", partition="acme")
         await book.tell(Note("one"), durable=True)
-        box = box_of(host.runtime.partition("acme"))
+        box = host.runtime.mailroom.letters["acme"]
         for left in (1, 0):
             await eventually(functools.partial(_has_come_back, store, left, box))
             clock.advance(60)
@@ -137,9 +137,11 @@ async def test_a_letter_that_is_lost_is_said_once_and_delays_no_other(
         await eventually(lambda: store.was_read(1))
 
         await book.tell(Note("one"), durable=True)
-        host.runtime.mailroom.due_letters.look(host.runtime.partition("acme"))
+        host.runtime.mailroom.due_letters.look(host.runtime.catalog.partition("acme"))
         await eventually(lambda: store.was_read(2))
-        await eventually(lambda: host.runtime.partition("acme").counters.handled)
+        await eventually(
+            lambda: host.runtime.catalog.partition("acme").counters.handled
+        )
         notes = await book.ask(Notes())
 
     said = [r.message for r in caplog.records if r.name == "podvisor.mail"]
@@ -156,7 +158,9 @@ async def test_a_letter_that_can_be_neither_read_nor_buried_is_said_once(
     async with Host(store=store, clock=clock) as host:
         book = await host.manager("books", Book).get("b", partition="acme")
         for readings in (1, 2, 3):
-            host.runtime.mailroom.due_letters.look(host.runtime.partition("acme"))
+            host.runtime.mailroom.due_letters.look(
+                host.runtime.catalog.partition("acme")
+            )
             await eventually(functools.partial(store.was_read, readings))
         await eventually(lambda: host.runtime.writer.statistics().refused >= 2)
         await book.ask(Notes())

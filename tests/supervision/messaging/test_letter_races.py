@@ -23,7 +23,6 @@ from persistence import (
 )
 from persistence.testing import RelayStore
 from supervision import Agent, AgentRef, Host, Message, handler
-from supervision.messaging.partition_letters import box_of
 from tests.support import MakeStore, ManualClock, eventually, offline
 
 __all__: list[str] = []
@@ -144,9 +143,9 @@ async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
     """A9: the reading leaves it to the end of the turn that has sent it."""
     store = _Stepwise(make())
     async with two_books(store, clock) as (host, sender, other):
-        partition = host.runtime.partition("acme")
+        partition = host.runtime.catalog.partition("acme")
 
-        box = box_of(partition)
+        box = host.runtime.mailroom.letters[partition.name]
 
         async def read() -> None:
             host.runtime.mailroom.due_letters.look(partition)
@@ -169,8 +168,8 @@ async def test_a_letter_whose_sender_is_told_late_is_handled_once(
     """A9: the store has failed, and while its row is looked up, letters are read."""
     store = _Stepwise(make())
     async with two_books(store, clock) as (host, sender, other):
-        partition = host.runtime.partition("acme")
-        box = box_of(partition)
+        partition = host.runtime.catalog.partition("acme")
+        box = host.runtime.mailroom.letters[partition.name]
 
         async def fail() -> None:
             raise offline()
@@ -196,8 +195,8 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
     """A9: the end of the old one says nothing of the new one, which is on its way."""
     store = _Stepwise(make())
     async with two_books(store, clock) as (host, sender, other):
-        partition = host.runtime.partition("acme")
-        box = box_of(partition)
+        partition = host.runtime.catalog.partition("acme")
+        box = host.runtime.mailroom.letters[partition.name]
         waiting: list[int] = []
         await sender.ask(Send("old", "timer", after=10.0))
 
@@ -211,7 +210,7 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
         async def read_again() -> None:
             host.runtime.mailroom.due_letters.look(partition)
             await eventually(lambda: box.settled is None)
-            instance = host.runtime.find(other.address)
+            instance = host.runtime.catalog.find(other.address)
             waiting.append(-1 if instance is None else instance.queued)
 
         store.before += [(Post, handle_the_old_one), (Take, go_on), (Take, read_again)]
@@ -237,7 +236,7 @@ async def test_a_timer_that_is_called_off_while_it_is_read_is_not_handled(
     async with two_books(store, clock) as (host, sender, other):
         if not earlier:
             await sender.ask(old)
-        box = box_of(host.runtime.partition("acme"))
+        box = host.runtime.mailroom.letters["acme"]
 
         async def in_between() -> None:
             new = Send("new", "timer", after=10.0)
@@ -259,7 +258,7 @@ async def test_a_letter_that_is_gone_undoes_the_turn_that_has_handled_it(
     """A9: it was handled elsewhere: what it does must not take effect twice."""
     store = _Stepwise(make())
     async with two_books(store, clock) as (host, sender, other):
-        partition = host.runtime.partition("acme")
+        partition = host.runtime.catalog.partition("acme")
         before = other.incarnation
 
         async def take_it() -> None:
@@ -273,7 +272,7 @@ async def test_a_letter_that_is_gone_undoes_the_turn_that_has_handled_it(
 
         store.before.append((Take, take_it))
         await sender.ask(Send("one"))
-        await eventually(lambda: host.runtime.find(other.address) is None)
+        await eventually(lambda: host.runtime.catalog.find(other.address) is None)
         after = await other.ask(Notes())
         await sender.ask(Send("two"))
         clock.advance(60)

@@ -33,7 +33,6 @@ from supervision import (
     UnstorableMessage,
     handler,
 )
-from supervision.messaging.partition_letters import box_of
 from tests.persistence.doubles import FaultyStore
 from tests.support import (
     Declined,
@@ -181,7 +180,7 @@ async def dead(host: Host, partition: str = "acme") -> tuple[DeadLetter, ...]:
 
 def buried(host: Host, partition: str = "acme") -> int:
     """Count the letters that were buried since the host started."""
-    return host.runtime.partition(partition).counters.dead_letters
+    return host.runtime.catalog.partition(partition).counters.dead_letters
 
 
 async def busy(
@@ -204,14 +203,14 @@ async def left(store: Store, partition: str = "acme") -> int:
 
 
 def mailroom_is_empty(host: Host, partition: str = "acme") -> bool:
-    box = host.runtime.partition(partition).box
+    box = host.runtime.mailroom.letters.get(partition)
     return box is None or (box.letters, box.staged, len(box.out)) == (0, 0, 0)
 
 
 async def crash(host: Host) -> None:
     """End a host as a process that is killed does: nothing is saved or drained."""
     runtime = host.runtime
-    runtime.open = False
+    runtime.state.open = False
     runtime.idle.close()
     runtime.mailroom.due_letters.close()
     await runtime.workers.end(0)
@@ -427,7 +426,7 @@ async def test_a_poison_letter_ends_among_the_dead(
         assert await left(store) == 0
         assert await savings.ask(Entries()) == (1,)
         assert await dead(host, "globex") == ()
-        counters = host.runtime.partition("acme").counters
+        counters = host.runtime.catalog.partition("acme").counters
         assert (counters.dead_letters, counters.quarantines) == (1, 0)
 
 
@@ -459,7 +458,7 @@ async def test_a_dead_letter_can_be_sent_again_or_dropped(
         first, second = await dead(host)
 
         await acme.redeliver(first.stamp, actor="ann", reason="it opened again")
-        counters = host.runtime.partition("acme").counters
+        counters = host.runtime.catalog.partition("acme").counters
         await eventually(lambda: counters.dead_letters == 3)
         after = await dead(host)
         await acme.drop(second.stamp, actor="ann", reason="a duplicate")
@@ -507,7 +506,7 @@ async def test_letters_wait_for_a_quarantined_target(
         teller = await tellers.get("t", partition="acme")
         savings = await accounts.get("savings", partition="acme")
         await answer(savings.ask(Poison()))
-        await eventually(lambda: host.runtime.partition("acme").quarantined)
+        await eventually(lambda: host.runtime.catalog.partition("acme").quarantined)
 
         await teller.ask(Pay((6,)))
         await spin()
@@ -533,7 +532,7 @@ async def test_letters_wait_for_a_manager_that_is_declared_later(
     await crash(host)
 
     async with open_host(make(), clock) as again:
-        box = box_of(again.runtime.partition("acme"))
+        box = again.runtime.mailroom.letters["acme"]
         await eventually(lambda: box.held)
         accounts, _ = declare(again)
         await eventually(lambda: accounts.lookup("savings", partition="acme"))
@@ -610,7 +609,7 @@ async def test_a_host_leaves_the_partitions_of_others_alone(
 
         assert isinstance(refused, NotServed)
         assert await served.ask(Balance()) == 0
-        assert other.runtime.partition("acme").claim is None
+        assert other.runtime.catalog.partition("acme").claim is None
         assert await left(other.runtime.store) == 1
 
 

@@ -304,7 +304,7 @@ async def test_a_request_that_was_not_accepted_keeps_nobody_waiting(
     gate = GATES["full"] = asyncio.Event()
 
     def running() -> bool:
-        instance = host.runtime.find(till.address)
+        instance = host.runtime.catalog.find(till.address)
         return instance is not None and instance.running is not None
 
     async with asyncio.TaskGroup() as group:

@@ -292,7 +292,7 @@ def test_a_percentile_is_right_within_an_eighth(seconds: list[float]) -> None:
 
 
 def _partition() -> Partition:
-    return Host("memory://").runtime.partition("acme")
+    return Host("memory://").runtime.catalog.partition("acme")
 
 
 def test_times_beyond_the_scale_are_counted_at_its_ends() -> None:

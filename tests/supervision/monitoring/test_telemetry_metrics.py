@@ -131,7 +131,7 @@ async def test_a_host_that_never_started_registers_nothing() -> None:
     host = Host(store=MemoryStore(), policy=sink.policy())
 
     assert sink.points() == []
-    assert host.runtime.open is False
+    assert host.runtime.state.open is False
 
 
 async def test_without_a_provider_of_its_own_a_host_uses_the_global_one(

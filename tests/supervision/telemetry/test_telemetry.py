@@ -264,7 +264,9 @@ async def test_a_part_of_the_messages_from_outside_gets_spans(
             await clerk.ask(Forward("b"))
         for _ in range(4):
             await clerk.tell(Pass("b"))
-        await eventually(lambda: host.runtime.partition("acme").counters.handled == 16)
+        await eventually(
+            lambda: host.runtime.catalog.partition("acme").counters.handled == 16
+        )
 
     assert len(sink.finished("process clerks")) == (4 if sample else 0)
 

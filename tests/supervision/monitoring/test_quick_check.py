@@ -33,14 +33,14 @@ from supervision import (
 from supervision.agents.partition import Partition
 from supervision.monitoring.diagnosis import examine
 from supervision.monitoring.health import HostLoad
-from supervision.monitoring.readings import glance
+from supervision.monitoring.readings import quick_check
 from supervision.telemetry.latency import LatencyWindow
 from tests.support import ManualClock, spin
 
 __all__: list[str] = []
 
 SLOW = Vitals(p95=60.0, answered=100, loop_seconds=1.0)
-ANYBODY = Host("memory://").runtime.partition("anybody")
+ANYBODY = Host("memory://").runtime.catalog.partition("anybody")
 
 
 @given(
@@ -112,8 +112,11 @@ def test_affected_says_what_health_says(
     """P7: the short way and the long way give the same verdict."""
     tenants = TenantDirectory({"bad": TenantPolicy(response_target=target)})
     host = Host("memory://", clock=clock, tenants=tenants)
-    bad, good = host.runtime.partition("bad"), host.runtime.partition("good")
-    host.runtime.partition("asleep")
+    bad, good = (
+        host.runtime.catalog.partition("bad"),
+        host.runtime.catalog.partition("good"),
+    )
+    host.runtime.catalog.partition("asleep")
     _answered(0.01, 3)(good)
     for trouble in troubles:
         trouble(bad)
@@ -121,7 +124,7 @@ def test_affected_says_what_health_says(
     verdict = host.affected()
 
     assert verdict == host.health().verdict
-    if glance(host.runtime) is not None:
+    if quick_check(host.runtime.view) is not None:
         assert verdict.extent is Extent.NONE
 
 
@@ -184,7 +187,7 @@ async def test_health_gives_each_partitions_numbers(clock: ManualClock) -> None:
                 await spin()
         clock.advance(30.0)
         for name, quick, slow in (("hog", 1.0, 8.0), ("late", 0.01, 0.02)):
-            partition = host.runtime.partition(name)
+            partition = host.runtime.catalog.partition(name)
             for n in range(100):
                 seconds = slow if n >= 90 else quick
                 partition.latency.note(seconds, clock.monotonic())
