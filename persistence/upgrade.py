@@ -18,9 +18,9 @@ from .files.store import FilesStore
 from .identity import PodsError
 from .migration import Migration
 from .migrations import REVISIONS, Revision
+from .migrations.row_security import is_postgresql
 from .migrations.schema import SCHEMA_VERSION
 from .migrations.tables import stored_version
-from .migrations.walls import is_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, Text
 
-from .walls import wall_in
+from .row_security import enable_row_security
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -60,4 +60,6 @@ def upgrade(op: Operations) -> None:
         Column("since", Float, nullable=False),
         sqlite_with_rowid=False,
     )
-    wall_in(op, "podvisor_owners", "podvisor_records", "podvisor_quarantine")
+    enable_row_security(
+        op, "podvisor_owners", "podvisor_records", "podvisor_quarantine"
+    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, Text
 
-from .walls import is_postgresql, wall_in
+from .row_security import enable_row_security, is_postgresql
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -40,7 +40,9 @@ def upgrade(op: Operations) -> None:
     op.create_index(
         "podvisor_replies_by_expiry", "podvisor_replies", ["partition", "expires"]
     )
-    wall_in(op, "podvisor_letters", "podvisor_dead_letters", "podvisor_replies")
+    enable_row_security(
+        op, "podvisor_letters", "podvisor_dead_letters", "podvisor_replies"
+    )
 
 
 def _letters(op: Operations) -> None:

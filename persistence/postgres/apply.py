@@ -42,7 +42,7 @@ async def apply_units(
     Raises:
         StoreUnavailable: nothing of any unit was saved, or nobody can tell.
     """
-    apart = suspects.among(unit.partition for unit in units)
+    apart = suspects.count_batch(unit.partition for unit in units)
     if not apart:
         return await _apply(server, units, suspects)
     order = sorted(range(len(units)), key=lambda n: units[n].partition in apart)
@@ -69,7 +69,7 @@ async def _apply(
         if not _is_of_a_unit(error):
             raise unavailable("save", error) from error
         if len(units) == 1:
-            suspects.note(units[0].partition)
+            suspects.add(units[0].partition)
             return [unavailable("save", error)]
     # One unit cannot be stored. Halving finds it in a few transactions.
     return await _apply_parts(server, units, len(units) // 2, suspects)
@@ -127,7 +127,7 @@ async def _apply_together(
         except _AtFault as found:
             refused |= found.units
             for index in found.units:
-                suspects.note(units[index].partition)
+                suspects.add(units[index].partition)
         except Unsettled as error:
             outcome = await server.was_committed(name)  # noqa: ASYNC120  a cancellation wins here
             if outcome is None:

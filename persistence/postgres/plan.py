@@ -16,13 +16,13 @@ from ..errors import StoreError, StoreUnavailable
 from ..sql import (
     ANSWER,
     INSERT,
-    MARK,
     MUST_HIT,
     POST,
+    PUT_QUARANTINE,
     UPDATE,
     Parameters,
     refusal_of,
-    writes,
+    statements_of,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _INDEXED = (
 )
 """Parameters that stand in one index row, or more than these."""
 
-_INDEXING = frozenset({INSERT, UPDATE, MARK, POST, ANSWER})
+_INDEXING = frozenset({INSERT, UPDATE, PUT_QUARANTINE, POST, ANSWER})
 _TABLE = re.compile(r"podvisor_(?!owners)\w+")
 
 
@@ -82,7 +82,7 @@ def steps_of(index: int, unit: Unit) -> list[Step]:
     found: list[Step] = []
     for operation in unit.operations:
         refusal = refusal_of(operation)
-        for statement, parameters in writes(operation, unit.epoch):
+        for statement, parameters in statements_of(operation, unit.epoch):
             places = _places(unit.partition, statement, parameters)
             why = refusal if statement in MUST_HIT else None
             found.append(

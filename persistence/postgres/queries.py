@@ -19,7 +19,7 @@ from ..identity import (
     key_from_text,
     key_to_text,
 )
-from ..sql import EVERY_NAME
+from ..sql import ALL_OWNERS
 from ..store import Claim, Quarantine
 from .rows import addresses, first_due, loaded, marks, texts
 from .server import FAILURES, Server, sqlstate, unavailable
@@ -30,8 +30,8 @@ from .statements import (
     FIRST_DUE,
     KEYS,
     LOAD,
-    MARKS,
     PARTITIONS,
+    QUARANTINED,
     Statement,
 )
 
@@ -56,7 +56,7 @@ async def claim(server: Server, names: Sequence[str]) -> list[Claim]:
     try:
         async with server.transaction() as session:
             epochs = await session.run(CLAIM, calls)
-            marked = await session.run(MARKS, calls)
+            marked = await session.run(QUARANTINED, calls)
             first = await session.run(FIRST_DUE, calls)
     except FAILURES as error:
         raise unavailable("claim", error) from error
@@ -107,7 +107,7 @@ async def keys(
 async def partitions(server: Server, *, after: str | None, limit: int) -> list[str]:
     """List the partitions that have an owner, a page at a time."""
     values: Values = {"after": after or "", "limit": limit}
-    return await _page(server, PARTITIONS, EVERY_NAME, values, check_partition)
+    return await _page(server, PARTITIONS, ALL_OWNERS, values, check_partition)
 
 
 async def _page(
@@ -165,5 +165,5 @@ async def children(server: Server, parent: Address) -> list[Address]:
 
 async def quarantined(server: Server, *, partition: str) -> list[Quarantine]:
     """List the instances of a partition that may not start."""
-    found = await server.read("listing of quarantine", MARKS, partition)
+    found = await server.read("listing of quarantine", QUARANTINED, partition)
     return marks(found, partition)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from ..errors import SchemaMismatch, UnsupportedStore
 from ..migrations.schema import SCHEMA_VERSION, metadata, stamps
 from ..migrations.tables import prepare
-from ..sql import wall_of
+from ..sql import row_security_of
 from .server import FAILURES, Server, sqlstate, unavailable
 
 if TYPE_CHECKING:
@@ -143,5 +143,5 @@ def _prepare(connection: Connection, url: str) -> None:
             "Restore the database from a backup; nothing was changed.",
         )
     for name in open_ones:
-        for statement in wall_of(name):
+        for statement in row_security_of(name):
             connection.execute(text(statement))

@@ -33,8 +33,8 @@ __all__ = [
     "LOAD",
     "LOCK",
     "MAIL",
-    "MARKS",
     "PARTITIONS",
+    "QUARANTINED",
     "REPLY",
     "STORED_BYTES",
     "Statement",
@@ -178,7 +178,7 @@ CHILDREN = _listing(
     "key",
 )
 
-MARKS = _listing(
+QUARANTINED = _listing(
     """
     SELECT manager, key, reason, since FROM podvisor_quarantine
     WHERE partition = :partition

@@ -1,6 +1,7 @@
-"""Every statement that the SQL store runs for letters and replies.
+"""SQL texts for letters, dead letters and remembered replies.
 
-As in ``statements``, each names one partition, and each write asks who owns it.
+As in ``statements``, each text names one partition, except the two that list
+partitions. Each text that writes checks the owner epoch.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ __all__ = [
     "DEFER",
     "DROP_MAIL",
     "DROP_REPLIES",
-    "ENTRIES",
     "EXHUME",
     "FIRST_DUE",
     "FORGET_REPLIES",
+    "INDEXED_LETTERS",
     "LETTERS",
+    "LETTER_COUNTS",
     "MAIL",
     "PENDING",
     "PENDING_ROWS",
@@ -26,7 +28,6 @@ __all__ = [
     "REPLY",
     "TAKE_AWAY",
     "TAKE_CERTAIN",
-    "TALLY",
 ]
 
 _COLUMNS = """partition, manager, key, id, stamp, message, version, body, due, sent,
@@ -50,7 +51,7 @@ _PLACE = f"{_NAMED} AND (:stamp = '' OR stamp = :stamp)"
 _EXACTLY = f"{_NAMED} AND stamp = :stamp"
 
 TAKE_CERTAIN = f"DELETE FROM podvisor_letters WHERE {_EXACTLY} AND {OWNED}"  # noqa: S608  as above
-"""Of a letter that has to be there."""
+"""Removes a letter that must exist; the unit is refused if it does not."""
 
 TAKE_AWAY = f"DELETE FROM podvisor_letters WHERE {_PLACE} AND {OWNED}"  # noqa: S608  as above
 
@@ -62,7 +63,7 @@ WHERE {_PLACE} AND {OWNED}
 _TARGET = "partition = :partition AND manager = :manager AND key = :key"
 
 DROP_MAIL = f"DELETE FROM podvisor_letters WHERE {_TARGET} AND {OWNED}"  # noqa: S608  as above
-"""Goes with the rows of a removed instance: its mail would bring it back."""
+"""Removes the letters of a removed instance, as delivering one would start it again."""
 
 DROP_REPLIES = f"DELETE FROM podvisor_replies WHERE {_TARGET} AND {OWNED}"  # noqa: S608  as above
 
@@ -103,16 +104,16 @@ ORDER BY due, stamp LIMIT :limit
 
 _BY_DUE = "INDEXED BY podvisor_letters_by_due"
 
-ENTRIES = f"""
+INDEXED_LETTERS = f"""
 SELECT CAST(manager AS BLOB), CAST(key AS BLOB), CAST(id AS BLOB),
     CAST(stamp AS BLOB), due
 FROM podvisor_letters {_BY_DUE}
 WHERE partition = :partition AND due <= :until AND (due, stamp) > (:due, :stamp)
 ORDER BY due, stamp LIMIT :limit
 """  # noqa: S608  as above
-"""Reads the index alone: it holds every column that is asked for."""
+"""Reads the index alone, as it holds every selected column."""
 
-TALLY = f"""
+LETTER_COUNTS = f"""
 SELECT
     (SELECT count(version) FROM podvisor_letters NOT INDEXED
      WHERE partition = :partition),
@@ -126,7 +127,7 @@ SELECT
             AND letter.version IS NOT NULL
      ))
 """  # noqa: S608  as above
-"""Names ``version``, as SQLite would else count the entries of the index again."""
+"""Counts ``version``; for ``count(*)`` SQLite would count the index entries instead."""
 
 MAIL = f"""
 SELECT {_COLUMNS} FROM podvisor_letters
@@ -151,7 +152,7 @@ SELECT CAST(name AS BLOB), (
     SELECT due FROM podvisor_letters WHERE partition = name ORDER BY due, stamp LIMIT 1
 ) FROM found WHERE name IS NOT NULL LIMIT :limit
 """
-"""Skips from one partition to the next: it costs what it names, not what they have."""
+"""Skips from partition to partition; the cost grows with partitions, not letters."""
 
 PENDING_ROWS = """
 WITH RECURSIVE found (name) AS (
@@ -170,7 +171,7 @@ WITH RECURSIVE found (name) AS (
 )
 SELECT CAST(name AS BLOB) FROM found WHERE name IS NOT NULL LIMIT :limit
 """
-"""Asks the rows themselves, as ``PENDING`` asks the index."""
+"""Lists partitions from the rows of the table; ``PENDING`` reads the index."""
 
 DEAD = """
 SELECT partition, manager, key, id, stamp, message, version, body, sent, tries, reason,

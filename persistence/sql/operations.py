@@ -1,6 +1,7 @@
-"""What an operation is in statements and parameters, the same for every SQL database.
+"""Statements and parameters of each operation, the same for every SQL database.
 
-A unit's parameters carry its epoch, so that each statement asks who owns the partition.
+The parameters carry the epoch of the unit, and each statement compares it with the
+owner epoch of the partition.
 """
 
 from __future__ import annotations
@@ -42,23 +43,30 @@ from .letter_statements import (
     TAKE_AWAY,
     TAKE_CERTAIN,
 )
-from .statements import DELETE, INSERT, LIFT, MARK, UPDATE
+from .statements import DELETE, INSERT, LIFT_QUARANTINE, PUT_QUARANTINE, UPDATE
 
-__all__ = ["MUST_HIT", "OF_SEVERAL", "Parameters", "Write", "refusal_of", "writes"]
+__all__ = [
+    "MULTI_STATEMENT",
+    "MUST_HIT",
+    "BoundStatement",
+    "Parameters",
+    "refusal_of",
+    "statements_of",
+]
 
 Parameters: TypeAlias = dict[str, str | int | float | bytes]
-Write: TypeAlias = tuple[str, Parameters]
+BoundStatement: TypeAlias = tuple[str, Parameters]
 
 MUST_HIT = frozenset({INSERT, UPDATE, ANSWER, TAKE_CERTAIN})
-"""Statements that change one row each, or the writer's belief was stale."""
+"""Statements that must change one row each; otherwise the unit is refused."""
 
-OF_SEVERAL = (Delete, Bury)
-"""Operations of more than one statement."""
+MULTI_STATEMENT = (Delete, Bury)
+"""Operations that take more than one statement."""
 
 
-def writes(operation: Operation, epoch: int) -> tuple[Write, ...]:
-    """Say what carries an operation out, in order."""
-    if isinstance(operation, Save):  # nearly all are, and a match is slower
+def statements_of(operation: Operation, epoch: int) -> tuple[BoundStatement, ...]:
+    """Return the statements that carry out an operation, in order."""
+    if isinstance(operation, Save):  # most operations are, and a match is slower
         record = operation.record
         statement = INSERT if record.rev == 1 else UPDATE
         return ((statement, _columns(row_of(record), epoch)),)
@@ -67,17 +75,17 @@ def writes(operation: Operation, epoch: int) -> tuple[Write, ...]:
             place = _place(address, epoch)
             return tuple((one, place) for one in (DELETE, DROP_MAIL, DROP_REPLIES))
         case LiftQuarantine(address):
-            return ((LIFT, _place(address, epoch)),)
+            return ((LIFT_QUARANTINE, _place(address, epoch)),)
         case PutQuarantine(mark):
             place = _place(mark.address, epoch)
             reason = _storable(mark.reason)
-            return ((MARK, {**place, "reason": reason, "since": mark.since}),)
+            return ((PUT_QUARANTINE, {**place, "reason": reason, "since": mark.since}),)
         case _:
-            return _letter_writes(operation, epoch)
+            return _letter_statements(operation, epoch)
 
 
 def refusal_of(operation: Operation) -> StoreError | None:
-    """Say what it means that an operation hits no row."""
+    """Return the error for an operation that changed no row; ``None`` if it may."""
     match operation:
         case Save(record):
             return StaleRevision(record.address, record.rev - 1)
@@ -89,9 +97,9 @@ def refusal_of(operation: Operation) -> StoreError | None:
             return None
 
 
-def _letter_writes(
+def _letter_statements(
     operation: Post | Take | Defer | Bury | Exhume | Answer | ForgetReplies, epoch: int
-) -> tuple[Write, ...]:
+) -> tuple[BoundStatement, ...]:
     match operation:
         case Post(letter):
             return ((POST, {**letter_row(letter)._asdict(), "epoch": epoch}),)
@@ -113,11 +121,11 @@ def _letter_writes(
 
 
 def _storable(reason: str) -> str:
-    """Return a reason without what no text of some database holds.
+    """Replace NUL and lone surrogates, which some databases refuse in a text.
 
-    A reason may quote anything. It is for people to read, so a mark in place of NUL
-    and of half a character is better than a quarantine, or a dead letter, that cannot
-    be stored: a letter would be tried for ever.
+    A reason is for people to read and may quote anything. Without the replacement its
+    quarantine or dead letter could not be stored, and a letter would be tried without
+    end.
     """
     return reason.encode(errors="replace").decode().replace("\0", "\ufffd")
 

@@ -1,34 +1,34 @@
-"""The second wall around a partition: row-level security of PostgreSQL.
+"""Row-level security of PostgreSQL, which hides the rows of other partitions.
 
-Every statement names its partition. If one ever did not, the database itself would
-hide the rows of the others: each transaction says with ``podvisor.partition`` which
-partition it may touch, and a policy on every table compares. Without that setting no
-row is visible, and none can be written.
+Every statement names its partition. If one ever did not, the policies would still hide
+the rows of all others: each transaction sets ``podvisor.partition``, and a policy on
+each table compares it with the row. Without the setting no row is visible or writable.
 
-``FORCE`` puts the owner of the tables under the policy as well. Superusers and roles
-with ``BYPASSRLS`` walk through it; ``docs/postgres.md`` says which role to use.
+``FORCE`` applies the policies to the owner of the tables as well. Superusers and roles
+with ``BYPASSRLS`` are exempt; ``docs/postgres.md`` names the role to use.
 
 This module imports nothing of SQLAlchemy, so that a migration can use it.
 """
 
 from __future__ import annotations
 
-__all__ = ["EVERY_NAME", "SETTING", "wall_of"]
+__all__ = ["ALL_OWNERS", "SETTING", "row_security_of"]
 
 SETTING = "podvisor.partition"
-"""Setting of a transaction that names the one partition it may touch."""
+"""Setting of a transaction: the one partition that it may read and write."""
 
-EVERY_NAME = "*"
-"""Value of the setting that shows who owns which partition, and nothing else.
+ALL_OWNERS = "*"
+"""Value of the setting that makes every row of ``podvisor_owners`` readable.
 
-No partition can have this name. Listing the partitions of a host needs it.
+It shows nothing else. No partition can have this name. The listing of partitions uses
+it.
 """
 
 _CURRENT = f"current_setting('{SETTING}', true)"
 
 
-def wall_of(table: str) -> tuple[str, ...]:
-    """Return the statements that put a table of tenants behind the wall, in order."""
+def row_security_of(table: str) -> tuple[str, ...]:
+    """Return the statements that enable row security on a table, in order."""
     own = f"partition = {_CURRENT}"
     statements = (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
@@ -39,6 +39,6 @@ def wall_of(table: str) -> tuple[str, ...]:
         return statements
     listing = (
         f"CREATE POLICY podvisor_listing ON {table}"
-        f" FOR SELECT USING ({_CURRENT} = '{EVERY_NAME}')"
+        f" FOR SELECT USING ({_CURRENT} = '{ALL_OWNERS}')"
     )
     return (*statements, listing)

@@ -1,10 +1,11 @@
-"""Every statement that the SQL store runs.
+"""SQL texts for records, owners and quarantine.
 
-They are text and not built per call: a batch runs in one visit to the driver's thread,
-where building and compiling would cost more than SQLite does. Each names exactly one
-partition, and each write asks again who owns it.
+The texts are constants. A batch runs in one call to the driver's thread, where building
+and compiling statements would take longer than SQLite takes to run them. Each text
+names exactly one partition, except those that list partitions or describe the tables.
+Each text that changes a row of a partition checks the owner epoch again.
 
-What a listing shows is cast to bytes: the driver would refuse a damaged text, and with
+Listings cast their columns to bytes. The driver would refuse a damaged text, and with
 it the whole page.
 """
 
@@ -12,25 +13,25 @@ from __future__ import annotations
 
 __all__ = [
     "CHILDREN",
+    "CLAIM",
     "COUNT",
     "DELETE",
+    "INDEXED_ROWS",
+    "INDEXED_ROWS_JOINED",
     "INSERT",
     "INSPECT",
     "KEYS",
-    "LIFT",
+    "LIFT_QUARANTINE",
     "LOAD",
-    "MARK",
-    "MARKS",
     "MOVE",
     "OWNED",
     "OWNER",
     "PARTITIONS",
+    "PUT_QUARANTINE",
+    "QUARANTINED",
     "TABLES",
-    "TAKE",
-    "TESTIMONY",
     "UPDATE",
     "VERSION",
-    "WITNESS",
 ]
 
 OWNED = """EXISTS (
@@ -46,7 +47,7 @@ VERSION = "SELECT version FROM podvisor_schema WHERE partition = ''"
 
 OWNER = "SELECT epoch FROM podvisor_owners WHERE partition = :partition"
 
-TAKE = """
+CLAIM = """
 INSERT INTO podvisor_owners (partition, epoch) VALUES (:partition, 1)
 ON CONFLICT (partition) DO UPDATE SET epoch = podvisor_owners.epoch + 1
 """
@@ -79,7 +80,7 @@ UPDATE podvisor_records SET
     on_parent_stop = :on_parent_stop
 {_AT_REVISION} AND parent_manager = :parent_manager AND parent_key = :parent_key
 """  # noqa: S608  a constant goes in, no value
-"""Saves a record whose parent is what it was: an index stays untouched."""
+"""Saves a record whose parent is unchanged; the index by parent is not written."""
 
 MOVE = f"""
 UPDATE podvisor_records SET
@@ -88,7 +89,7 @@ UPDATE podvisor_records SET
     on_parent_stop = :on_parent_stop
 {_AT_REVISION}
 """  # noqa: S608  a constant goes in, no value
-"""Saves a record whose parent is another one now."""
+"""Saves a record whose parent has changed."""
 
 DELETE = f"""
 DELETE FROM podvisor_records
@@ -96,14 +97,14 @@ WHERE partition = :partition AND manager = :manager AND key = :key AND {OWNED}
 """  # noqa: S608  a constant goes in, no value
 """Removes the state and the topology of one instance."""
 
-MARK = f"""
+PUT_QUARANTINE = f"""
 INSERT INTO podvisor_quarantine (partition, manager, key, reason, since)
 SELECT :partition, :manager, :key, :reason, :since WHERE {OWNED}
 ON CONFLICT (partition, manager, key)
 DO UPDATE SET reason = excluded.reason, since = excluded.since
 """
 
-LIFT = f"""
+LIFT_QUARANTINE = f"""
 DELETE FROM podvisor_quarantine
 WHERE partition = :partition AND manager = :manager AND key = :key AND {OWNED}
 """  # noqa: S608  a constant goes in, no value
@@ -115,19 +116,19 @@ FROM podvisor_records
 WHERE partition = :partition AND manager = :manager
     AND key IN (SELECT value FROM json_each(:keys))
 """
-"""The keys are one parameter, a JSON array, so the text is the same for any number."""
+"""Passes the keys as one JSON array, so the text is the same for any number."""
 
-_BY_WITNESS = """
+_FROM_INDEX = """
 FROM podvisor_records INDEXED BY podvisor_records_witness
 WHERE partition = :partition AND manager = :manager
     AND key IN (SELECT value FROM json_each(:keys))
 """
 
-WITNESS = f"SELECT key, kind {_BY_WITNESS}"
-"""Reads the index alone: it holds every column that is asked for."""
+INDEXED_ROWS = f"SELECT key, kind {_FROM_INDEX}"
+"""Reads the index alone, as it holds every selected column."""
 
-TESTIMONY = f"SELECT group_concat(key), group_concat(kind) {_BY_WITNESS}"
-"""The same in one row, which takes half as long."""
+INDEXED_ROWS_JOINED = f"SELECT group_concat(key), group_concat(kind) {_FROM_INDEX}"
+"""Returns the same in one row, which takes half as long."""
 
 INSPECT = """
 SELECT partition, manager, key, kind, rev, version, parent_manager, parent_key,
@@ -154,7 +155,7 @@ WHERE partition = :partition AND parent_manager = :manager AND parent_key = :key
 ORDER BY manager, key
 """
 
-MARKS = """
+QUARANTINED = """
 SELECT CAST(manager AS BLOB), CAST(key AS BLOB), CAST(reason AS BLOB), since
 FROM podvisor_quarantine WHERE partition = :partition ORDER BY manager, key
 """

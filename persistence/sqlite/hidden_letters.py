@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..identity import key_to_text
-from ..sql import ENTRIES, PENDING_ROWS, TALLY
+from ..sql import INDEXED_LETTERS, LETTER_COUNTS, PENDING_ROWS
 from ..store import Letter, SpoiledLetter
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _Entry = tuple[bytes, bytes, bytes, bytes, float]
 def count_hidden(database: sqlite3.Connection, partition: str) -> tuple[int, int]:
     """Count the letters of a partition, and those that only one of both names."""
     parameters = {"partition": partition}
-    table, index, both = database.execute(TALLY, parameters).fetchone()
+    table, index, both = database.execute(LETTER_COUNTS, parameters).fetchone()
     letters = max(int(table), int(index))
     return letters, letters - int(both)
 
@@ -53,7 +53,7 @@ def expose_letters(
         parameters: those of the statement that read it.
         found: what was read.
     """
-    rows: list[_Entry] = database.execute(ENTRIES, parameters).fetchall()
+    rows: list[_Entry] = database.execute(INDEXED_LETTERS, parameters).fetchall()
     named, had = set(rows), {_entry(one) for one in found}
     if named == had:
         return found

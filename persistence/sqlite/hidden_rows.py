@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..sql import TESTIMONY, WITNESS
+from ..sql import INDEXED_ROWS, INDEXED_ROWS_JOINED
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,9 +45,9 @@ def hidden_from(
         parameters: those of the statement that read them.
         rows: what was read; the first columns are the key and the kind.
     """
-    if database.execute(TESTIMONY, parameters).fetchone() == _testimony(rows):
+    if database.execute(INDEXED_ROWS_JOINED, parameters).fetchone() == _testimony(rows):
         return []
-    named: list[tuple[str, str]] = database.execute(WITNESS, parameters).fetchall()
+    named: list[tuple[str, str]] = database.execute(INDEXED_ROWS, parameters).fetchall()
     return [text for text, _ in {*named}.difference(row[:2] for row in rows)]
 
 

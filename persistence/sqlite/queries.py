@@ -24,7 +24,7 @@ from ..identity import (
     check_partition,
     key_from_text,
 )
-from ..sql import CHILDREN, COUNT, KEYS, LOAD, MARKS, OWNER, PARTITIONS, TAKE
+from ..sql import CHILDREN, CLAIM, COUNT, KEYS, LOAD, OWNER, PARTITIONS, QUARANTINED
 from ..store import Claim, Quarantine, stored_record
 from .hidden_letters import count_hidden
 from .hidden_rows import HIDDEN, hidden_from, snapshot
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 def claim(database: sqlite3.Connection, partition: str) -> Claim:
     """Raise the epoch of a partition's owner; runs inside a transaction."""
-    database.execute(TAKE, {"partition": partition})
+    database.execute(CLAIM, {"partition": partition})
     (epoch,) = database.execute(OWNER, {"partition": partition}).fetchone()
     return Claim(partition, int(epoch), tuple(marks(database, partition)))
 
@@ -199,7 +199,7 @@ def children(
 
 def marks(database: sqlite3.Connection, partition: str) -> list[Quarantine]:
     """List the instances of a partition that may not start."""
-    rows = database.execute(MARKS, {"partition": partition})
+    rows = database.execute(QUARANTINED, {"partition": partition})
     found: list[Quarantine] = []
     for (reason, since), address in _addressed(rows, partition):
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else ""

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..errors import AlreadyAnswered, LetterGone, StaleOwner, StaleRevision, StoreError
 from ..sql import (
     MOVE,
+    MULTI_STATEMENT,
     MUST_HIT,
-    OF_SEVERAL,
     OWNER,
     UPDATE,
     Parameters,
     refusal_of,
-    writes,
+    statements_of,
 )
 from ..store import Operation, Save, Unit
 from .bulk_saves import SAVES, Values, saving
@@ -50,7 +50,7 @@ def apply_units(
     if len(units) == 1:  # it costs less alone
         return [_apply_alone(database, units[0])]
     answers: list[StoreError | None] = [None] * len(units)
-    apart = suspects.among(unit.partition for unit in units)
+    apart = suspects.count_batch(unit.partition for unit in units)
     shared = [u for u in units if u.partition not in apart] if apart else units
     left: Sequence[int] = range(len(units))
     if not shared or _apply_together(database, shared):
@@ -64,7 +64,7 @@ def apply_units(
             for index in indexes:
                 answers[index] = _apply_alone(database, units[index])
             if not tried:
-                suspects.note(partition)
+                suspects.add(partition)
     return answers
 
 
@@ -104,7 +104,7 @@ def _todo(database: sqlite3.Connection, units: Sequence[Unit]) -> list[_Write]:
                 todo.append(saving(operation.record, unit.epoch))
                 shown = True
                 continue
-            for write in writes(operation, unit.epoch):
+            for write in statements_of(operation, unit.epoch):
                 todo.append(write)
                 shown = shown or write[0] in MUST_HIT
         if not shown and _owner_epoch(database, unit.partition) != unit.epoch:
@@ -126,7 +126,7 @@ def _apply_alone(database: sqlite3.Connection, unit: Unit) -> StoreError | None:
     """Write one unit, or say why it was refused and leave nothing of it."""
     try:
         todo = unit.operations
-        if len(todo) == 1 and not isinstance(todo[0], OF_SEVERAL):
+        if len(todo) == 1 and not isinstance(todo[0], MULTI_STATEMENT):
             _carry_out(database, todo[0], unit)  # one statement is a whole by itself
         else:
             _check_owner(database, unit)
@@ -150,7 +150,7 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
     """
     hits = 0
     try:
-        for statement, parameters in writes(operation, unit.epoch):
+        for statement, parameters in statements_of(operation, unit.epoch):
             hits = database.execute(statement, parameters).rowcount
             if not hits and statement is UPDATE:
                 hits = database.execute(MOVE, parameters).rowcount

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from persistence import PodsError, Unit, Writer
-from persistence.sql import operations as writes
+from persistence.sql import operations
 from persistence.sqlite import transactions
 from supervision import AskTimeout
 from supervision.agents.instance import Instance
@@ -85,8 +85,8 @@ def test_a_save_that_asks_for_no_owner_is_found(
 ) -> None:
     """Row 1, holds 5: without the fence a process that was taken over writes on."""
     for module, name in (
-        (writes, "INSERT"),
-        (writes, "UPDATE"),
+        (operations, "INSERT"),
+        (operations, "UPDATE"),
         (transactions, "UPDATE"),
         (transactions, "MOVE"),
     ):

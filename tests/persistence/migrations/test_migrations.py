@@ -150,7 +150,7 @@ class TestTheSame:
         assert len(declared) == script.count("CREATE TABLE") + script.count(" INDEX ")
         assert [ddl for ddl in declared if ddl not in script] == []
 
-    def test_the_script_for_postgresql_walls_every_table_of_tenants_in(self) -> None:
+    def test_the_script_for_postgresql_secures_every_table_of_tenants(self) -> None:
         """A1: a table that a revision adds is behind row-level security, too."""
         script = migration_script("postgresql+asyncpg://host/name")
 

@@ -16,18 +16,18 @@ def test_nobody_is_suspected_without_a_fault() -> None:
     """P1: batches are shared as a rule."""
     suspects = Suspects()
 
-    assert suspects.among(NAMES) == frozenset()
+    assert suspects.count_batch(NAMES) == frozenset()
     assert len(suspects) == 0
 
 
 def test_a_partition_is_tried_apart_until_it_has_been_good_for_long_enough() -> None:
     """P1: every further fault begins the time anew."""
     suspects = Suspects(batches=2)
-    suspects.note("acme")
-    seen = [suspects.among(NAMES)]
-    suspects.note("acme")
+    suspects.add("acme")
+    seen = [suspects.count_batch(NAMES)]
+    suspects.add("acme")
 
-    seen += [suspects.among(NAMES) for _ in range(3)]
+    seen += [suspects.count_batch(NAMES) for _ in range(3)]
 
     assert seen == [{"acme"}, {"acme"}, {"acme"}, frozenset()]
     assert len(suspects) == 0
@@ -36,22 +36,22 @@ def test_a_partition_is_tried_apart_until_it_has_been_good_for_long_enough() -> 
 def test_batches_without_it_do_not_clear_a_partition() -> None:
     """P1: who waits is not forgiven for the waiting."""
     suspects = Suspects(batches=1)
-    suspects.note("acme")
+    suspects.add("acme")
 
     for _ in range(5):
-        assert suspects.among(["globex"]) == frozenset()
+        assert suspects.count_batch(["globex"]) == frozenset()
 
-    assert suspects.among(["acme", "acme"]) == {"acme"}
+    assert suspects.count_batch(["acme", "acme"]) == {"acme"}
 
 
 def test_suspects_are_bounded() -> None:
     """Holds 8: of too many, the one that was noted longest ago is trusted again."""
-    suspects = Suspects(most=2)
+    suspects = Suspects(max_partitions=2)
     for name in ("acme", "globex", "acme", "umbrella"):
-        suspects.note(name)
+        suspects.add(name)
 
     assert len(suspects) == 2
-    assert suspects.among(NAMES) == {"acme", "umbrella"}
+    assert suspects.count_batch(NAMES) == {"acme", "umbrella"}
     assert repr(suspects) == "<Suspects partitions=2>"
 
 
@@ -68,9 +68,9 @@ def test_a_partition_costs_the_others_one_try_in_so_many_batches(
     shared: dict[str, list[int]] = {name: [] for name in NAMES}
 
     for turn, at_fault in enumerate(faults):
-        apart = suspects.among(NAMES)
+        apart = suspects.count_batch(NAMES)
         for name in at_fault:
-            suspects.note(name)
+            suspects.add(name)
             if name not in apart:
                 shared[name].append(turn)
 

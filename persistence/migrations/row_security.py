@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
-__all__ = ["is_postgresql", "wall_in"]
+__all__ = ["enable_row_security", "is_postgresql"]
 
 
 def is_postgresql(op: Operations) -> bool:
@@ -15,11 +15,11 @@ def is_postgresql(op: Operations) -> bool:
     return op.get_context().dialect.name == "postgresql"
 
 
-def wall_in(op: Operations, *tables: str) -> None:
+def enable_row_security(op: Operations, *tables: str) -> None:
     """Put tables of tenants behind row-level security, where there is such a thing."""
     if is_postgresql(op):
-        from persistence.sql import wall_of  # noqa: PLC0415  only there
+        from persistence.sql import row_security_of  # noqa: PLC0415  only there
 
         for table in tables:
-            for statement in wall_of(table):
+            for statement in row_security_of(table):
                 op.execute(statement)

@@ -1,5 +1,5 @@
 # ruff: noqa: S608  the tests forget the partition on purpose, in constants of their own
-"""The second wall, seen with a role that owns nothing, as an application has it."""
+"""Row-level security, seen with a role that owns nothing, as an application has it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from persistence.sql.letter_statements import (
     FORGET_REPLIES,
     TAKE_AWAY,
 )
-from persistence.sql.statements import DELETE, LIFT, MOVE
+from persistence.sql.statements import DELETE, LIFT_QUARANTINE, MOVE
 from persistence.testing import letter, opened, state
 from tests.postgres import app_role, fresh_schema, outside
 
@@ -179,7 +179,7 @@ VALUES: dict[str, object] = {
     "body": b"{}",
 }
 READS = [
-    *("LOAD", "KEYS", "COUNT", "CHILDREN", "MARKS", "STORED_BYTES"),
+    *("LOAD", "KEYS", "COUNT", "CHILDREN", "QUARANTINED", "STORED_BYTES"),
     *("LETTERS", "MAIL", "FIRST_DUE", "REPLY"),
 ]
 
@@ -206,20 +206,20 @@ def is_row(answer: object) -> TypeGuard[tuple[object, ...]]:
 async def test_a_statement_that_forgets_the_partition_reads_nothing_foreign(
     urls: tuple[str, str], store: PostgresStore, name: str
 ) -> None:
-    """A1: what the mistake would show without the wall, the wall hides."""
+    """A1: row security hides what the mistake would show without it."""
     planted = forgetful(getattr(postgres_statements, name))
 
-    walled = await answer_of(store, planted)
+    secured = await answer_of(store, planted)
     table = "letters" if name in ("LETTERS", "MAIL", "FIRST_DUE") else "records"
-    table = {"MARKS": "quarantine", "REPLY": "replies"}.get(name, table)
+    table = {"QUARANTINED": "quarantine", "REPLY": "replies"}.get(name, table)
     await outside(urls[0], f"ALTER TABLE podvisor_{table} DISABLE ROW LEVEL SECURITY")
-    unwalled = await answer_of(store, planted)
+    unsecured = await answer_of(store, planted)
 
-    assert "globex" not in repr(walled)
+    assert "globex" not in repr(secured)
     if name == "KEYS":  # two keys of one text are listed once
-        assert size_of(walled) == size_of(unwalled) == 1
+        assert size_of(secured) == size_of(unsecured) == 1
     else:
-        assert (size_of(walled), size_of(unwalled)) == (1, 2)
+        assert (size_of(secured), size_of(unsecured)) == (1, 2)
 
 
 async def answer_of(store: PostgresStore, statement: Statement) -> object:
@@ -234,7 +234,7 @@ async def answer_of(store: PostgresStore, statement: Statement) -> object:
     [
         (DELETE, "records"),
         (MOVE, "records"),
-        (LIFT, "quarantine"),
+        (LIFT_QUARANTINE, "quarantine"),
         (TAKE_AWAY, "letters"),
         (DROP_MAIL, "letters"),
         (FORGET_REPLIES, "replies"),
@@ -292,7 +292,7 @@ STATEMENTS: dict[str, Statement] = {
     "LOCK": postgres_statements.LOCK,
     "DELETE": writing(DELETE),
     "MOVE": writing(MOVE),
-    "LIFT": writing(LIFT),
+    "LIFT_QUARANTINE": writing(LIFT_QUARANTINE),
     "TAKE_AWAY": writing(TAKE_AWAY),
     "DEFER": writing(DEFER),
     "DROP_MAIL": writing(DROP_MAIL),
@@ -305,7 +305,7 @@ STATEMENTS: dict[str, Statement] = {
 async def test_every_statement_descends_an_index(
     store: PostgresStore, name: str
 ) -> None:
-    """G17: behind the wall as well, a partition is found and not filtered out."""
+    """G17: under row security as well, a partition is found and not filtered out."""
     assert store.server is not None
     statement = STATEMENTS[name]
     arguments = statement.arguments("acme", {**VALUES, "tries": 1})
