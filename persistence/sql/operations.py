@@ -66,7 +66,7 @@ MULTI_STATEMENT = (Delete, Bury)
 
 def statements_of(operation: Operation, epoch: int) -> tuple[BoundStatement, ...]:
     """Return the statements that carry out an operation, in order."""
-    if isinstance(operation, Save):  # most operations are, and a match is slower
+    if isinstance(operation, Save):  # most are saves; a match is slower
         record = operation.record
         statement = INSERT if record.rev == 1 else UPDATE
         return ((statement, _columns(row_of(record), epoch)),)

@@ -1,8 +1,8 @@
-"""Saves of a batch: the statements with places in the order of which values are given.
+"""Saves of a batch, as statements with positional parameters.
 
-The driver looks a value up by the name of its parameter for every row, which takes it
-as long as SQLite takes for the row. A batch has many rows, so their values come in the
-order of the places instead.
+For a named parameter the driver looks up the value by name in every row, which takes as
+long as SQLite needs for the row. A batch has many rows, so its values are passed in the
+order of the parameters instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..store import Record
 
-__all__ = ["SAVES", "Values", "saving"]
+__all__ = ["BULK_SAVES", "Values", "bulk_save_of"]
 
 Values: TypeAlias = tuple[str | int | bytes, ...]
 
@@ -27,21 +27,21 @@ _COLUMNS = (*Row._fields, "epoch", "checksum")
 _NAME = re.compile(r":(\w+)")
 
 
-def _placed(text: str) -> tuple[str, Callable[[Values], Values]]:
-    """Turn names into places; return also what puts a row's values in their order."""
+def _positional(text: str) -> tuple[str, Callable[[Values], Values]]:
+    """Return a text with positional parameters, and what orders the values for it."""
     places = [_COLUMNS.index(name) for name in _NAME.findall(text)]
     return _NAME.sub("?", text), itemgetter(*places)
 
 
-_INSERT, _to_insert = _placed(INSERT)
-_UPDATE, _to_update = _placed(UPDATE)
+_INSERT, _to_insert = _positional(INSERT)
+_UPDATE, _to_update = _positional(UPDATE)
 
-SAVES = frozenset({_INSERT, _UPDATE})
-"""The statements; each changes one row, or the writer's belief was stale."""
+BULK_SAVES = frozenset({_INSERT, _UPDATE})
+"""The statements; each must change one row, otherwise the unit is refused."""
 
 
-def saving(record: Record, epoch: int) -> tuple[str, Values]:
-    """Say what saves a record whose parent is what it was."""
+def bulk_save_of(record: Record, epoch: int) -> tuple[str, Values]:
+    """Return the statement and values that save a record whose parent is unchanged."""
     row = row_of(record)
     values = (*row, epoch, checksum(row))
     if record.rev == 1:

@@ -1,7 +1,7 @@
-"""The connections to one database, each lent for a visit at a time.
+"""The connections to one database, each lent for one piece of work at a time.
 
-SQLAlchemy opens them. They do not go through its pool: to borrow one there and to give
-it back takes several times as long as a visit does.
+SQLAlchemy opens them. They do not use its pool: getting a connection from it and giving
+it back takes several times as long as the work itself.
 """
 
 from __future__ import annotations
@@ -27,40 +27,43 @@ __all__ = ["Connections"]
 
 @attrs.define(eq=False, repr=False)
 class Connections:
-    """At most so many connections; they are opened when they are first needed.
+    """A bounded number of connections, each opened when it is first needed.
+
+    A connection has one user at a time. ``Engines`` has one of these for writing and
+    one for reading.
 
     Attributes:
-        engine: opens them.
-        size: how many there may be.
+        engine: opens the connections.
+        size: the most connections; at least 1.
     """
 
     engine: AsyncEngine
     size: int
-    _seats: anyio.Semaphore = attrs.field(init=False)
+    _free: anyio.Semaphore = attrs.field(init=False)
     _open: list[Driver] = attrs.field(factory=list[Driver], init=False)
     _idle: list[Driver] = attrs.field(factory=list[Driver], init=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._seats = anyio.Semaphore(self.size, fast_acquire=True)
+        self._free = anyio.Semaphore(self.size, fast_acquire=True)
 
     def __repr__(self) -> str:
         return f"<Connections open={len(self._open)} lent={self.lent}>"
 
     @property
     def lent(self) -> int:
-        """How many are in use."""
-        return self.size - self._seats.value
+        """The number of connections in use."""
+        return self.size - self._free.value
 
     @asynccontextmanager
-    async def lend(self) -> AsyncGenerator[Driver]:
-        """Lend a connection for the length of a block; whoever comes later waits.
+    async def lend_connection(self) -> AsyncGenerator[Driver]:
+        """Lend a connection for the length of a block; wait if all are in use.
 
         Raises:
             StoreClosed: after ``close``.
             DBAPIError: the database cannot be opened.
         """
-        async with self._seats:
+        async with self._free:
             if self._closed:
                 raise StoreClosed
             driver = self._idle.pop() if self._idle else await self._connect()
@@ -70,9 +73,10 @@ class Connections:
                 self._idle.append(driver)
 
     async def close(self) -> None:
-        """Close every connection, one that is lent when its work is done.
+        """Close every connection; one that is lent is closed after its work.
 
-        If this is cancelled, their threads close them, and are not waited for.
+        If the call is cancelled, the threads of the connections close them. The call
+        does not wait for that.
         """
         self._closed = True
         drivers, self._open = self._open, []
@@ -83,7 +87,7 @@ class Connections:
                 del drivers[-1]
         finally:
             for driver in drivers:
-                driver.stop()  # pyright: ignore[reportUnknownMemberType]  it is not waited for
+                driver.stop()  # pyright: ignore[reportUnknownMemberType]  ends without a wait
 
     async def _connect(self) -> Driver:
         raw = await self.engine.raw_connection()

@@ -1,12 +1,12 @@
 """Connections to SQLite: which URLs are accepted, how a connection is set up and used.
 
-There are two engines. The one for writing has a single connection and takes the write
-lock when a transaction begins: a transaction that begins by reading and asks for the
-lock later is refused at once, whatever ``busy_timeout`` says. The other reads beside
-it and never waits for a writer.
+There are two engines. The engine for writing has a single connection. It takes the
+write lock when a transaction begins: a transaction that begins by reading and asks for
+the lock later is refused at once, whatever ``busy_timeout`` is. The engine for reading
+has connections of its own and never waits for a writer.
 
-Work visits the driver's thread once per transaction and not once per statement: a visit
-costs as much as twenty statements.
+A transaction runs in one call to the driver's thread, not in one call per statement: a
+call takes as long as twenty statements.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PRAGMAS = (
 _REASONS = {
     "SQLITE_BUSY": f"another process held the lock for {_BUSY_SECONDS} s",
     "SQLITE_LOCKED": "another connection holds the lock",
-    "SQLITE_FULL": "the disk, or the room that the database may take, is full",
+    "SQLITE_FULL": "the disk, or the database up to its page limit, is full",
     "SQLITE_IOERR": "the disk reported an I/O error",
     "SQLITE_READONLY": "the database is read-only",
     "SQLITE_CANTOPEN": "the database file cannot be opened",
@@ -63,18 +63,18 @@ _REASONS = {
 
 
 def check_url(text: str) -> URL:
-    """Read the URL of a database, or say what to write instead.
+    """Check the URL of a database and parse it.
 
     Raises:
-        UnsupportedStore: it is no URL, or it names a database that cannot hold what
-            the store promises.
+        UnsupportedStore: it is no URL, or it names a database that cannot keep the
+            contract of a store. The error tells what to write instead.
     """
     try:
         url = make_url(text)
     except ArgumentError as error:
         reason = "it is no URL; a file is written with a scheme before it"
         raise UnsupportedStore(text, reason) from error
-    # An option without a value is dropped in silence, and with it half a file name.
+    # SQLAlchemy drops an option without a value silently, and half a file name with it.
     dropped = "?" in text and not url.query
     why = "it has a '?'; give a pathlib.Path" if dropped else _why_not_usable(url)
     if why is not None:
@@ -110,7 +110,7 @@ def _why_not_a_database(name: str, query: dict[str, object]) -> str | None:
 
 
 def unavailable(operation: str, error: Exception) -> StoreUnavailable:
-    """Say in a few words why the database refused; parameters are never quoted."""
+    """Return a refusal of the database as an error that quotes no parameter."""
     origin = error.orig if isinstance(error, DBAPIError) else error
     name = str(getattr(origin, "sqlite_errorname", type(origin).__name__))
     for prefix, reason in _REASONS.items():
@@ -122,10 +122,10 @@ def unavailable(operation: str, error: Exception) -> StoreUnavailable:
 def transaction(
     database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
 ) -> T:
-    """Do work under the write lock and commit it, or leave nothing of it.
+    """Run work under the write lock and commit it; undo all of it if it raises.
 
-    A transaction that is still open is one whose rollback failed on a bad disk; without
-    the first line it would keep the lock for ever.
+    If a transaction is still open, its rollback failed on a bad disk. Unless it is
+    rolled back first, it keeps the lock without end.
     """
     if database.in_transaction:
         database.rollback()
@@ -141,32 +141,36 @@ def transaction(
 
 
 @attrs.define(eq=False)
-class _Caller:
-    """Whoever waits for work in the driver's thread; the thread looks whether it left.
+class _Cancellation:
+    """Tells the driver's thread that the caller was cancelled.
 
     Attributes:
-        left: nobody waits any more.
+        requested: the caller no longer waits for the work.
     """
 
-    left: bool = False
+    requested: bool = False
 
-    def wants(
+    def guard(
         self, work: Callable[[sqlite3.Connection], T]
     ) -> Callable[[sqlite3.Connection], T]:
-        """Make work that is not begun once its caller has left."""
+        """Wrap work so that it does not start after a cancellation."""
 
-        def wanted(database: sqlite3.Connection) -> T:
-            if self.left:
+        def guarded(database: sqlite3.Connection) -> T:
+            if self.requested:
                 msg = "interrupted"
                 raise sqlite3.OperationalError(msg)
             return work(database)
 
-        return wanted
+        return guarded
 
 
 @attrs.frozen(eq=False)
 class Engines:
-    """An open database: one connection that writes, a few that read."""
+    """An open database: one connection that writes, a few that read.
+
+    A transaction begins and ends within one call to the thread of its connection.
+    ``SqlStore`` holds one of these while it is open.
+    """
 
     url: URL
     writing: Connections
@@ -174,87 +178,99 @@ class Engines:
 
     @classmethod
     def of(cls, url: URL, readers: int) -> Engines:
-        """Make both engines; they are bound to a loop by what connects first."""
+        """Create both engines; the first connection binds each to its event loop."""
         return cls(url, _connections(url, size=1), _connections(url, size=readers))
 
     async def alter(self, work: Callable[[Connection], T]) -> T:
-        """Run work with SQLAlchemy in one transaction under the write lock.
+        """Run work on a SQLAlchemy connection, in one transaction with the write lock.
 
         Raises:
             UnsupportedStore: the file is no database, or its folder does not exist.
             StoreUnavailable: the medium refuses.
         """
         try:
-            async with self.writing.lend() as driver:
-                return await _in_thread(
+            async with self.writing.lend_connection() as driver:
+                return await _run_interruptibly(
                     driver,
                     lambda database: _with_sqlalchemy(database, work),
-                    _Caller(),
+                    _Cancellation(),
                 )
         except (DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
             raise await self._why_not_open(error) from error
 
     async def is_current(self) -> bool:
-        """Tell whether the tables of this release are there, without taking a lock."""
+        """Return whether the tables are those of this release; take no lock."""
         try:
-            return await self.visit(self.writing, "opening", _has_our_tables)
-        except (StoreUnavailable, UnicodeDecodeError):  # it quotes what is damaged
-            return False  # who tries to make them learns why
+            return await self.run_in_thread(
+                self.writing, "opening", _has_current_tables
+            )
+        except (StoreUnavailable, UnicodeDecodeError):
+            # ``alter`` fails with the reason. A UnicodeDecodeError is not passed on, as
+            # its text quotes the damaged data.
+            return False
 
     async def write(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work in a transaction, in one visit to the thread of the writer.
+        """Run work in a transaction, in one call to the thread that writes.
 
         A cancelled call has an unknown outcome: it is interrupted, unless the thread
-        has come to the commit.
+        has reached the commit.
         """
-        caller = _Caller()
-        # Looked at once more behind the lock: its wait cannot be interrupted.
-        inside = caller.wants(work)
-        return await self._visit(
+        cancellation = _Cancellation()
+        # Checked again under the lock, as the wait for the lock cannot be interrupted.
+        inside = cancellation.guard(work)
+        return await self._run_in_thread(
             self.writing,
             operation,
             lambda database: transaction(database, inside),
-            caller,
+            cancellation,
         )
 
     async def read(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work in one visit to the thread of a reader, outside a transaction.
+        """Run work in one call to a thread that reads, outside a transaction.
 
-        Each statement sees one state of the database, and no lock outlives it.
+        Each statement sees one state of the database. A lock ends with its statement.
         """
-        return await self.visit(
-            self.reading, operation, lambda database: work(_afresh(database))
+        return await self.run_in_thread(
+            self.reading,
+            operation,
+            lambda database: work(_without_transaction(database)),
         )
 
     async def close(self) -> None:
-        """Let go of every connection.
+        """Close every connection.
 
-        One that waits for another process's lock is left to its thread after a second;
-        the thread then closes it, and does nothing else.
+        After one second, a connection that waits for the lock of another process is
+        left to its thread. The thread then closes it and does nothing else.
         """
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await self.reading.close()
             await self.writing.close()
 
-    async def visit(
+    async def run_in_thread(
         self,
         connections: Connections,
         operation: str,
         work: Callable[[sqlite3.Connection], T],
     ) -> T:
-        """Run work in the thread of one of these connections."""
-        return await self._visit(connections, operation, work, _Caller())
+        """Run work in the thread of one of these connections.
 
-    async def _visit(
+        Raises:
+            StoreUnavailable: the database refuses.
+        """
+        return await self._run_in_thread(connections, operation, work, _Cancellation())
+
+    async def _run_in_thread(
         self,
         connections: Connections,
         operation: str,
         work: Callable[[sqlite3.Connection], T],
-        caller: _Caller,
+        cancellation: _Cancellation,
     ) -> T:
         try:
-            async with connections.lend() as driver:
-                return await _in_thread(driver, caller.wants(work), caller)
+            async with connections.lend_connection() as driver:
+                return await _run_interruptibly(
+                    driver, cancellation.guard(work), cancellation
+                )
         except (DBAPIError, sqlite3.Error) as error:
             raise unavailable(operation, error) from error
 
@@ -271,17 +287,17 @@ class Engines:
         return unavailable("opening the database", error)
 
 
-def _afresh(database: sqlite3.Connection) -> sqlite3.Connection:
+def _without_transaction(database: sqlite3.Connection) -> sqlite3.Connection:
     """End a transaction whose rollback failed on a bad disk.
 
-    Whoever read in it would see the database as it was then, for ever.
+    All later reads in it would see the database as it was at that time.
     """
     if database.in_transaction:
         database.rollback()
     return database
 
 
-def _has_our_tables(database: sqlite3.Connection) -> bool:
+def _has_current_tables(database: sqlite3.Connection) -> bool:
     rows = database.execute(TABLES).fetchall()
     if {name for (name,) in rows} != metadata.tables.keys():
         return False
@@ -295,19 +311,19 @@ def _connections(url: URL, *, size: int) -> Connections:
         hide_parameters=True,
         connect_args={"isolation_level": None},
     )
-    event.listen(engine.sync_engine, "connect", _set_up)
+    event.listen(engine.sync_engine, "connect", _configure_connection)
     return Connections(engine, size)
 
 
-def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _configure_connection(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     def configure(driver: Driver) -> Awaitable[None]:
-        return _execute(driver, _configure)
+        return _execute(driver, _run_pragmas)
 
-    assert isinstance(connection, AdaptedConnection)  # noqa: S101  likewise
+    assert isinstance(connection, AdaptedConnection)  # noqa: S101  tells the type checkers what was opened
     connection.run_async(configure)
 
 
-def _configure(database: sqlite3.Connection) -> None:
+def _run_pragmas(database: sqlite3.Connection) -> None:
     for pragma in _PRAGMAS:
         database.execute(pragma)
 
@@ -315,49 +331,49 @@ def _configure(database: sqlite3.Connection) -> None:
 def _with_sqlalchemy(
     database: sqlite3.Connection, work: Callable[[Connection], T]
 ) -> T:
-    """Do work with SQLAlchemy under the write lock and commit it, or leave nothing."""
+    """Run work under the write lock and commit it; undo all of it if it raises."""
     engine = create_engine(
         "sqlite://",
         creator=lambda: database,
         poolclass=StaticPool,
-        # Its rollback could fail after the commit, and SQLAlchemy then closes what is
-        # not its own.
+        # A rollback on return could fail after the commit. SQLAlchemy would then close
+        # the connection, which belongs to ``Connections``.
         pool_reset_on_return=None,
         hide_parameters=True,
     )
-    event.listen(engine, "begin", _take_the_write_lock)
+    event.listen(engine, "begin", _take_write_lock)
     with engine.begin() as connection:
         return work(connection)
 
 
-def _take_the_write_lock(connection: Connection) -> None:
+def _take_write_lock(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-async def _in_thread(
+async def _run_interruptibly(
     driver: Driver,
     work: Callable[[sqlite3.Connection], T],
-    caller: _Caller,
+    cancellation: _Cancellation,
 ) -> T:
-    """Run work in the driver's own thread; interrupt it if the caller leaves.
+    """Run work in the driver's thread; interrupt it if the caller is cancelled.
 
-    Without that, a cancelled statement would run on and keep its locks, and closing the
-    connection would wait for it.
+    Without the interruption a cancelled statement would continue and keep its locks,
+    and closing the connection would wait for it.
     """
     try:
         return await _execute(driver, work)
     except asyncio.CancelledError:
-        caller.left = True
-        with contextlib.suppress(ValueError):  # somebody has closed it meanwhile
+        cancellation.requested = True
+        with contextlib.suppress(ValueError):  # the connection is closed by now
             await driver.interrupt()  # noqa: ASYNC102  it does not wait
         raise
 
 
 async def _execute(driver: Driver, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Run work in one visit to the thread of a connection.
+    """Run work in one call to the thread of a connection.
 
-    aiosqlite has no public call for more than one statement at a time. SQLAlchemy
-    reaches into the driver in the same way to set the isolation level.
+    aiosqlite has no public call for more than one statement at a time. SQLAlchemy uses
+    the same private method to set the isolation level.
     """
     result: T = await driver._execute(work, driver._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
     return result

@@ -1,8 +1,8 @@
-"""Letters that a damaged page hides: the table and its index by due time as witnesses.
+"""Letters that a damaged page hides, found by comparing the table with its index.
 
-Both name every letter, on pages of their own. A search by due time that finds no row
-for an entry of the index walks on, and a row that the index does not name is never
-looked for: either letter would be gone without a word.
+The table and its index by due time both list every letter, on pages of their own. A
+search by due time skips an entry of the index that has no row. It never finds a row
+that the index does not list. Either letter would be lost silently.
 """
 
 from __future__ import annotations
@@ -17,59 +17,60 @@ from ..store import Letter, SpoiledLetter
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["count_hidden", "expose_letters", "partitions_of_table"]
+__all__ = ["count_letters", "partitions_in_table", "with_hidden_letters"]
 
 Parameters = Mapping[str, str | float | int]
 _Entry = tuple[bytes, bytes, bytes, bytes, float]
 
 
-def count_hidden(database: sqlite3.Connection, partition: str) -> tuple[int, int]:
-    """Count the letters of a partition, and those that only one of both names."""
+def count_letters(database: sqlite3.Connection, partition: str) -> tuple[int, int]:
+    """Count the letters of a partition, and those in only one of table and index."""
     parameters = {"partition": partition}
     table, index, both = database.execute(LETTER_COUNTS, parameters).fetchone()
     letters = max(int(table), int(index))
     return letters, letters - int(both)
 
 
-def partitions_of_table(
+def partitions_in_table(
     database: sqlite3.Connection, after: str, limit: int
 ) -> Iterable[tuple[bytes, object]]:
-    """List the partitions of which the table has letters; all due, as none is known."""
+    """List the partitions with letters in the table; each counts as due at 0.0."""
     for (name,) in database.execute(PENDING_ROWS, {"after": after, "limit": limit}):
         yield name, 0.0
 
 
-def expose_letters(
+def with_hidden_letters(
     database: sqlite3.Connection,
     parameters: Parameters,
     found: list[Letter | SpoiledLetter],
 ) -> list[Letter | SpoiledLetter]:
-    """Return a page of letters with those that the index names and the table has not.
+    """Return a page of letters with those that are in the index and not in the table.
 
-    A letter whose entry says something else than its row is not believed.
+    A letter whose row differs from its index entry is left out, and its entry is added
+    as a spoiled letter.
 
     Args:
         database: inside the snapshot in which the page was read.
-        parameters: those of the statement that read it.
-        found: what was read.
+        parameters: those of the statement that read the page.
+        found: the letters that were read.
     """
     rows: list[_Entry] = database.execute(INDEXED_LETTERS, parameters).fetchall()
-    named, had = set(rows), {_entry(one) for one in found}
-    if named == had:
+    listed, entries = set(rows), {_entry(one) for one in found}
+    if listed == entries:
         return found
     spoiled = {one.stamp for one in found if isinstance(one, SpoiledLetter)}
     page = [
-        one for one in found if isinstance(one, SpoiledLetter) or _entry(one) in named
+        one for one in found if isinstance(one, SpoiledLetter) or _entry(one) in listed
     ]
     partition = str(parameters["partition"])
-    lost = [_lost(row, partition) for row in rows if row not in had]
+    lost = [_lost(row, partition) for row in rows if row not in entries]
     page += [one for one in lost if one.stamp not in spoiled]
     page.sort(key=lambda one: (one.due, one.stamp))
     return page[: int(parameters["limit"])]
 
 
 def _entry(one: Letter | SpoiledLetter) -> _Entry:
-    """Say what the index has to say of a letter."""
+    """Return the index entry that a letter must have."""
     if isinstance(one, Letter):
         manager, key = one.target.manager, key_to_text(one.target.key)
     else:

@@ -1,9 +1,9 @@
-"""A second list of the rows that there are, on other pages than the rows themselves.
+"""Rows of records that a damaged page hides, found with an index on other pages.
 
-A damaged page can hide a row: a search walks past it, and no checksum is there to be
-wrong. What is not found is started afresh, so a hidden instance would be replaced
-without a word. The database keeps an index over the identity of every row in another
-part of the file; what that names and the table does not show has been hidden.
+A damaged page can hide a row: a search passes it, and no checksum fails. A key without
+a row gets a new instance, so a hidden instance would be replaced silently. The database
+keeps an index over the identity of every row in another part of the file. A row that
+the index lists and the table does not return is hidden.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["HIDDEN", "hidden_from", "snapshot"]
 
 HIDDEN = "the database has lost its row, which an index still names"
-"""What is said of a row that was not read."""
+"""The reason in the error for a hidden row."""
 
 
 @contextmanager
 def snapshot(database: sqlite3.Connection) -> Generator[None]:
-    """Let all statements of the block see one state of the database."""
+    """Make all statements of the block see the same state of the database."""
     database.execute("BEGIN")
     try:
         yield
@@ -38,24 +38,27 @@ def hidden_from(
     parameters: Mapping[str, str],
     rows: Sequence[tuple[str, ...]],
 ) -> list[str]:
-    """Name the keys of which the index names a row that was not read.
+    """Return the keys of the rows that the index lists and that were not read.
 
     Args:
         database: inside the snapshot in which the rows were read.
-        parameters: those of the statement that read them.
-        rows: what was read; the first columns are the key and the kind.
+        parameters: those of the statement that read the rows.
+        rows: the rows that were read; the first columns are the key and the kind.
     """
-    if database.execute(INDEXED_ROWS_JOINED, parameters).fetchone() == _testimony(rows):
+    if database.execute(INDEXED_ROWS_JOINED, parameters).fetchone() == _joined(rows):
         return []
-    named: list[tuple[str, str]] = database.execute(INDEXED_ROWS, parameters).fetchall()
-    return [text for text, _ in {*named}.difference(row[:2] for row in rows)]
+    listed: list[tuple[str, str]] = database.execute(
+        INDEXED_ROWS, parameters
+    ).fetchall()
+    return [text for text, _ in {*listed}.difference(row[:2] for row in rows)]
 
 
-def _testimony(rows: Sequence[tuple[str, ...]]) -> tuple[str | None, str | None]:
-    """Return what the index has to say if it names these rows and no other.
+def _joined(rows: Sequence[tuple[str, ...]]) -> tuple[str | None, str | None]:
+    """Return what ``INDEXED_ROWS_JOINED`` gives if the index lists exactly these rows.
 
-    No two lists of keys give the same text, as each key is JSON. Both come in the order
-    of their keys; if they ever did not, they would be compared one by one.
+    Two lists of keys never give the same text, as each key is JSON. The rows and the
+    index come in the order of the keys. If they ever did not, ``hidden_from`` would
+    compare them one by one.
     """
     if not rows:
         return None, None

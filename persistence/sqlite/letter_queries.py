@@ -1,4 +1,4 @@
-"""What is asked of a database about letters, run in the driver's thread."""
+"""Queries for letters, replies and stored bytes, run in the driver's thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..store import (
     letter_of,
     reply_of,
 )
-from .hidden_letters import expose_letters, partitions_of_table
+from .hidden_letters import partitions_in_table, with_hidden_letters
 from .hidden_rows import snapshot
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def letters(
     after: tuple[float, str],
     limit: int,
 ) -> list[Letter | SpoiledLetter]:
-    """List letters by when they are due, readable or not."""
+    """List letters by due time, readable or not."""
     due, stamp = after
     parameters: dict[str, str | float | int] = {
         "partition": partition,
@@ -46,24 +46,24 @@ def letters(
         "stamp": stamp,
         "limit": limit,
     }
-    with snapshot(database), _any_text(database):
+    with snapshot(database), _damaged_text_allowed(database):
         rows = database.execute(LETTERS, parameters)
         found = [letter_of(LetterRow._make(row), partition) for row in rows]
-        return expose_letters(database, parameters, found)
+        return with_hidden_letters(database, parameters, found)
 
 
 def mail(
     database: sqlite3.Connection, partition: str, target: Address, limit: int
 ) -> list[Letter]:
     """List the readable letters of one target."""
-    with _any_text(database):
+    with _damaged_text_allowed(database):
         rows = database.execute(MAIL, {**_place(partition, target), "limit": limit})
         found = [letter_of(LetterRow._make(row), partition) for row in rows]
     return [letter for letter in found if isinstance(letter, Letter)]
 
 
 def first_due(database: sqlite3.Connection, partition: str) -> float | None:
-    """Say when the first letter of a partition is due, if it has any."""
+    """Return when the first letter of a partition is due; ``None`` without letters."""
     number, due = database.execute(FIRST_DUE, {"partition": partition}).fetchone()
     return _seconds(due) if number else None
 
@@ -71,14 +71,14 @@ def first_due(database: sqlite3.Connection, partition: str) -> float | None:
 def pending(
     database: sqlite3.Connection, after: str, limit: int
 ) -> list[tuple[str, float]]:
-    """List the partitions that have letters, with when the first is due."""
+    """List the partitions that have letters, with the first due time of each."""
     parameters = {"after": after, "limit": limit}
-    found = dict(_named(partitions_of_table(database, after, limit)))
-    found.update(_named(database.execute(PENDING, parameters)))
+    found = dict(_checked(partitions_in_table(database, after, limit)))
+    found.update(_checked(database.execute(PENDING, parameters)))
     return sorted(found.items())[:limit]
 
 
-def _named(rows: Iterable[tuple[bytes, object]]) -> Iterable[tuple[str, float]]:
+def _checked(rows: Iterable[tuple[bytes, object]]) -> Iterable[tuple[str, float]]:
     for name, due in rows:
         try:
             yield check_partition(name.decode()), _seconds(due)
@@ -91,7 +91,7 @@ def dead(
 ) -> list[DeadLetter]:
     """List dead letters as they are stored."""
     parameters = {"partition": partition, "after": after, "limit": limit}
-    with _any_text(database):
+    with _damaged_text_allowed(database):
         return [DeadLetter(*row) for row in database.execute(DEAD, parameters)]
 
 
@@ -111,7 +111,7 @@ def reply(
 def inspect(
     database: sqlite3.Connection, partition: str, target: Address
 ) -> list[StoredBytes]:
-    """Return the rows of an instance as they are."""
+    """Return the rows of an instance as they are stored, damaged or not."""
     found: list[StoredBytes] = []
     for *columns, digest in database.execute(INSPECT, _place(partition, target)):
         row = Row._make(columns)
@@ -128,8 +128,8 @@ def inspect(
 
 
 @contextmanager
-def _any_text(database: sqlite3.Connection) -> Generator[None]:
-    """Let no damaged text of one row keep the rows beside it from being read."""
+def _damaged_text_allowed(database: sqlite3.Connection) -> Generator[None]:
+    """Read texts that are not UTF-8, so that a damaged row does not hide others."""
     database.text_factory = _lenient
     try:
         yield

@@ -1,8 +1,8 @@
-"""What is asked of a database, run in the driver's thread.
+"""Queries for records, owners and quarantine, run in the driver's thread.
 
-Nothing that comes back is believed unseen. A record whose columns or checksum are wrong
-is reported under the key that was asked for; in a listing, a row whose identity cannot
-be read is left out, because one damaged row must not hide the others.
+Every row is checked. A record with a wrong column or checksum is reported under the key
+that was requested. A listing leaves out a row whose identity cannot be read, because
+one damaged row must not hide the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..identity import (
 )
 from ..sql import CHILDREN, CLAIM, COUNT, KEYS, LOAD, OWNER, PARTITIONS, QUARANTINED
 from ..store import Claim, Quarantine, stored_record
-from .hidden_letters import count_hidden
+from .hidden_letters import count_letters
 from .hidden_rows import HIDDEN, hidden_from, snapshot
 from .letter_queries import first_due
 
@@ -42,8 +42,8 @@ __all__ = [
     "count",
     "keys",
     "load",
-    "marks",
     "partitions",
+    "quarantined",
     "with_letters",
 ]
 
@@ -51,22 +51,23 @@ T = TypeVar("T")
 
 
 def claim(database: sqlite3.Connection, partition: str) -> Claim:
-    """Raise the epoch of a partition's owner; runs inside a transaction."""
+    """Raise the owner epoch of a partition; runs inside a transaction."""
     database.execute(CLAIM, {"partition": partition})
     (epoch,) = database.execute(OWNER, {"partition": partition}).fetchone()
-    return Claim(partition, int(epoch), tuple(marks(database, partition)))
+    return Claim(partition, int(epoch), tuple(quarantined(database, partition)))
 
 
 def with_letters(database: sqlite3.Connection, claim: Claim) -> Claim:
-    """Add to a claim how many letters there are, when one is due, how many are hidden.
+    """Add to a claim the number of letters, the first due time and the hidden ones.
 
-    A page of them that cannot be read costs the letters and not the partition: who
-    reads them learns more. It would undo a transaction, so this runs outside of one.
+    If their pages cannot be read, the partition is claimed all the same, with one
+    hidden letter that is due at once; reading the letters then reports the damage. Such
+    an error would undo a transaction, so this runs outside of one.
     """
     partition = claim.partition
     try:
         due = first_due(database, partition)
-        letters, hidden = count_hidden(database, partition)
+        letters, hidden = count_letters(database, partition)
     except sqlite3.Error as error:
         if not _is_damage(error):
             raise
@@ -82,8 +83,8 @@ def load(
 ) -> dict[str, Loaded]:
     """Read the records of addresses, each under the text of its key.
 
-    If a damaged page makes the database give up on the batch, the keys are read one by
-    one, so that the damage costs those that lie on the page and no others.
+    If the database refuses the batch because of a damaged page, the keys are read one
+    by one, so that the damage affects only the keys on that page.
     """
     try:
         return _load_batch(database, partition, manager, addresses)
@@ -139,14 +140,14 @@ def keys(
     after: str,
     limit: int,
 ) -> list[Key]:
-    """List the keys of a (partition, manager) after a text, a page at a time."""
+    """Return the next page of keys of a (partition, manager) after a text."""
     partition, manager = place
     parameters: Parameters = {"partition": partition, "manager": manager}
     return _page(database, KEYS, parameters, key_from_text, after, limit)
 
 
 def partitions(database: sqlite3.Connection, *, after: str, limit: int) -> list[str]:
-    """List the partitions that have an owner, a page at a time."""
+    """Return the next page of partitions that have an owner."""
     return _page(database, PARTITIONS, {}, check_partition, after, limit)
 
 
@@ -160,8 +161,8 @@ def _page(
 ) -> list[T]:
     """Read a page of one column; it is full unless the listing ends in it.
 
-    Unreadable rows are passed over here, as a short page would tell the caller that
-    the listing has ended.
+    Unreadable rows are skipped here and not by the caller, to whom a short page means
+    the end of the listing.
     """
     page: list[T] = []
     last: bytes = after.encode()
@@ -191,14 +192,14 @@ def count(database: sqlite3.Connection, partition: str, manager: str) -> int:
 def children(
     database: sqlite3.Connection, partition: str, manager: str, key: str
 ) -> list[Address]:
-    """List the instances whose parent is the given one."""
+    """List the children of an instance."""
     parameters = {"partition": partition, "manager": manager, "key": key}
     rows = database.execute(CHILDREN, parameters)
     return [address for _, address in _addressed(rows, partition)]
 
 
-def marks(database: sqlite3.Connection, partition: str) -> list[Quarantine]:
-    """List the instances of a partition that may not start."""
+def quarantined(database: sqlite3.Connection, partition: str) -> list[Quarantine]:
+    """List the quarantined instances of a partition."""
     rows = database.execute(QUARANTINED, {"partition": partition})
     found: list[Quarantine] = []
     for (reason, since), address in _addressed(rows, partition):
@@ -221,10 +222,9 @@ def _addressed(
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Tell a damaged row or page from a refusal of the medium.
+    """Return whether an error is due to a damaged row or page, not to the medium.
 
-    Text that is no UTF-8 is refused by Python's driver, which then names no SQLite
-    code.
+    Python's driver refuses text that is not UTF-8 without a SQLite code.
     """
     name = str(getattr(error, "sqlite_errorname", "SQLITE_CORRUPT"))
     return name.startswith("SQLITE_CORRUPT")

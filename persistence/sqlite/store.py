@@ -1,7 +1,7 @@
 """A store in one SQLite database, shared by every partition of a host.
 
-A partition is the first column of every key and stands in every statement. What comes
-back is believed only if its checksum, which covers the identity of the row, is right.
+The partition is the first column of every key, and every statement names it. A record
+is used only if its checksum, which covers the identity of the row, is right.
 """
 
 from __future__ import annotations
@@ -46,11 +46,15 @@ T = TypeVar("T")
 
 @attrs.define(eq=False, repr=False)
 class SqlStore(Store):
-    """Keeps records in the database that ``sqlite+aiosqlite:///podvisor.db`` names.
+    """The rows of all partitions in one database, such as ``…:///podvisor.db``.
+
+    It owns the connections and the suspects. ``open_store`` returns one for a URL with
+    the scheme ``sqlite+aiosqlite``, and ``FilesStore`` opens one for each partition.
 
     Attributes:
-        readers: connections that read beside the one that writes.
-        engines: the open database, for what is below this class; ``None`` outside
+        readers: connections for reading, in addition to the one that writes; at least
+            1.
+        engines: the open database, for the code below this class; ``None`` outside
             ``open`` … ``close``.
 
     Raises:
@@ -70,7 +74,7 @@ class SqlStore(Store):
     async def open(self) -> None:
         if self.engines is not None:
             return
-        # SQLAlchemy looks at the working directory and imports its dialect: both block.
+        # SQLAlchemy reads the working directory and imports its dialect; both block.
         engines = await own_thread(Engines.of, self._url, self._readers)
         try:
             if not await engines.is_current():
@@ -81,13 +85,13 @@ class SqlStore(Store):
         self.engines = engines
 
     async def alter(self, work: Callable[[Connection], T]) -> T:
-        """Do work on the tables, of any version, in one transaction.
+        """Run work on the tables, of any version, in one transaction.
 
         The store need not be open.
 
         Raises:
-            UnsupportedStore: there is no such database.
-            StoreUnavailable: nothing of the work was kept.
+            UnsupportedStore: the database does not exist.
+            StoreUnavailable: the database refused, and nothing of the work was kept.
         """
         file = anyio.Path(self._url.database or "")
         if not self._url.query and not await file.exists():
@@ -166,7 +170,8 @@ class SqlStore(Store):
 
     async def quarantined(self, *, partition: str) -> list[Quarantine]:
         return await self._opened().read(
-            "listing of quarantine", lambda database: queries.marks(database, partition)
+            "listing of quarantine",
+            lambda database: queries.quarantined(database, partition),
         )
 
     async def inspect(self, address: Address) -> list[StoredBytes]:

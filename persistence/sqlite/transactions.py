@@ -1,11 +1,14 @@
-"""How units become rows, inside one transaction.
+"""Saving the units of a batch, inside one transaction.
 
-A batch is first tried as a whole: what uses the same statement is one call of the
-driver, which carries the statement out for row after row. If any row is not where its
-writer believes, all of it is undone; then each partition is tried as a whole, and where
-that fails too, unit by unit, so that the one that is refused disturbs no other. From
-then on its partition is tried apart from the others, whatever it does: see
-``suspects``. No statement spans two partitions.
+1. The units of all partitions are saved under one savepoint. Consecutive statements
+   with the same text are one call of the driver, which runs the text for each row.
+2. If a row has another revision or owner than its unit expects, the savepoint is undone
+   and each partition gets a savepoint of its own.
+3. If that fails too, its units are saved one by one, so that a refused unit affects no
+   other. The partition becomes a suspect and from then on skips step 1: see
+   ``suspects``.
+
+No statement spans two partitions.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from ..sql import (
     statements_of,
 )
 from ..store import Operation, Save, Unit
-from .bulk_saves import SAVES, Values, saving
+from .bulk_saves import BULK_SAVES, Values, bulk_save_of
 from .engine import unavailable
 
 if TYPE_CHECKING:
@@ -38,78 +41,82 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_units"]
 
-_Write: TypeAlias = tuple[str, Values | Parameters]
+_Statement: TypeAlias = tuple[str, Values | Parameters]
 
-_MUST_HIT = MUST_HIT | SAVES
+_MUST_HIT = MUST_HIT | BULK_SAVES
 
 
 def apply_units(
     database: sqlite3.Connection, units: Sequence[Unit], suspects: Suspects
 ) -> list[StoreError | None]:
-    """Write units of any partitions; say for each why it was refused."""
-    if len(units) == 1:  # it costs less alone
+    """Save units of any partitions; return for each the error that refused it."""
+    if len(units) == 1:  # it is cheaper without a savepoint
         return [_apply_alone(database, units[0])]
     answers: list[StoreError | None] = [None] * len(units)
-    apart = suspects.count_batch(unit.partition for unit in units)
-    shared = [u for u in units if u.partition not in apart] if apart else units
+    suspected = suspects.count_batch(unit.partition for unit in units)
+    shared = [u for u in units if u.partition not in suspected] if suspected else units
     left: Sequence[int] = range(len(units))
     if not shared or _apply_together(database, shared):
-        left = [n for n in left if units[n].partition in apart] if apart else ()
-    lanes: dict[str, list[int]] = {}
+        left = [n for n in left if units[n].partition in suspected] if suspected else ()
+    by_partition: dict[str, list[int]] = {}
     for index in left:
-        lanes.setdefault(units[index].partition, []).append(index)
-    tried = len(lanes) == 1 and not apart  # as a whole, just now
-    for partition, indexes in lanes.items():
-        if tried or not _apply_together(database, [units[n] for n in indexes]):
+        by_partition.setdefault(units[index].partition, []).append(index)
+    # With a single partition, step 1 has just tried what step 2 would try.
+    already_tried = len(by_partition) == 1 and not suspected
+    for partition, indexes in by_partition.items():
+        if already_tried or not _apply_together(database, [units[n] for n in indexes]):
             for index in indexes:
                 answers[index] = _apply_alone(database, units[index])
-            if not tried:
+            if not already_tried:
                 suspects.add(partition)
     return answers
 
 
 def _owner_epoch(database: sqlite3.Connection, partition: str) -> int | None:
-    """Return the epoch of a partition's owner; none if it was never claimed."""
+    """Return the owner epoch of a partition; ``None`` if it was never claimed."""
     row = database.execute(OWNER, {"partition": partition}).fetchone()
     return None if row is None else row[0]
 
 
 def _apply_together(database: sqlite3.Connection, units: Sequence[Unit]) -> bool:
-    """Write units, or nothing of any."""
+    """Save all units, or nothing of any; return whether they were saved."""
     try:
         with _savepoint(database):
-            for statement, run in groupby(_todo(database, units), itemgetter(0)):
+            for statement, run in groupby(_statements(database, units), itemgetter(0)):
                 _execute_many(database, statement, [one for _, one in run])
     except Exception as error:
-        if _concerns_all(database, error):
+        if _is_of_medium(database, error):
             raise
         return False
     return True
 
 
-def _todo(database: sqlite3.Connection, units: Sequence[Unit]) -> list[_Write]:
-    """Lay units out as statements.
+def _statements(
+    database: sqlite3.Connection, units: Sequence[Unit]
+) -> list[_Statement]:
+    """Return the statements of units, in order.
 
-    Who owns the partition is asked for a unit only if none of its statements has to hit
-    a row: each has the epoch in its ``WHERE``, so one that hits shows that it is right.
+    Each statement has the epoch in its ``WHERE``, so a statement that changes a row
+    proves that the epoch is right. The owner is read only for a unit without a
+    statement that must change a row.
 
     Raises:
-        _Missed: a unit has an epoch that is not the owner's.
+        _Missed: the epoch of a unit is not that of the owner.
     """
-    todo: list[_Write] = []
+    statements: list[_Statement] = []
     for unit in units:
-        shown = False
+        epoch_proven = False
         for operation in unit.operations:
-            if type(operation) is Save:  # nearly all are
-                todo.append(saving(operation.record, unit.epoch))
-                shown = True
+            if type(operation) is Save:  # most operations are saves
+                statements.append(bulk_save_of(operation.record, unit.epoch))
+                epoch_proven = True
                 continue
-            for write in statements_of(operation, unit.epoch):
-                todo.append(write)
-                shown = shown or write[0] in MUST_HIT
-        if not shown and _owner_epoch(database, unit.partition) != unit.epoch:
+            for statement in statements_of(operation, unit.epoch):
+                statements.append(statement)
+                epoch_proven = epoch_proven or statement[0] in MUST_HIT
+        if not epoch_proven and _owner_epoch(database, unit.partition) != unit.epoch:
             raise _Missed
-    return todo
+    return statements
 
 
 def _execute_many(
@@ -123,30 +130,33 @@ def _execute_many(
 
 
 def _apply_alone(database: sqlite3.Connection, unit: Unit) -> StoreError | None:
-    """Write one unit, or say why it was refused and leave nothing of it."""
+    """Save one unit, or undo all of it and return the error that refused it."""
     try:
-        todo = unit.operations
-        if len(todo) == 1 and not isinstance(todo[0], MULTI_STATEMENT):
-            _carry_out(database, todo[0], unit)  # one statement is a whole by itself
+        operations = unit.operations
+        if len(operations) == 1 and not isinstance(operations[0], MULTI_STATEMENT):
+            # One statement is atomic without a savepoint.
+            _run_operation(database, operations[0], unit)
         else:
             _check_owner(database, unit)
             with _savepoint(database):
-                for operation in unit.operations:
-                    _carry_out(database, operation, unit)
+                for operation in operations:
+                    _run_operation(database, operation, unit)
     except (StaleOwner, StaleRevision, AlreadyAnswered, LetterGone) as error:
         return error
     except Exception as error:
-        if _concerns_all(database, error):
+        if _is_of_medium(database, error):
             raise
-        return unavailable("save", error)  # a fault of the unit, such as a bad value
+        return unavailable("save", error)  # such as for a value that cannot be stored
     return None
 
 
-def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -> None:
-    """Do one operation; find out why if nothing was where it should be.
+def _run_operation(
+    database: sqlite3.Connection, operation: Operation, unit: Unit
+) -> None:
+    """Run one operation; raise the reason if it had to change a row and did not.
 
-    The owner is asked for only then: each statement has the epoch in its ``WHERE``, so
-    one that changed a row has shown that the epoch is right.
+    The owner is read only then. Each statement has the epoch in its ``WHERE``, so a
+    statement that changed a row proves that the epoch is right.
     """
     hits = 0
     try:
@@ -155,9 +165,9 @@ def _carry_out(database: sqlite3.Connection, operation: Operation, unit: Unit) -
             if not hits and statement is UPDATE:
                 hits = database.execute(MOVE, parameters).rowcount
     except sqlite3.IntegrityError as error:
-        if _concerns_all(database, error):
+        if _is_of_medium(database, error):
             raise
-        hits = 0  # a first revision, or a reply, of a row that exists
+        hits = 0  # a first revision, or a reply, whose row exists
     if not hits:
         _check_owner(database, unit)
         if (refusal := refusal_of(operation)) is not None:
@@ -170,22 +180,23 @@ def _check_owner(database: sqlite3.Connection, unit: Unit) -> None:
 
 
 class _Missed(Exception):
-    """A statement changed fewer rows than it should have."""
+    """A statement changed fewer rows than it must."""
 
 
 @contextmanager
 def _savepoint(database: sqlite3.Connection) -> Generator[None]:
-    """Undo what the block did if it raises, and leave the transaction open.
+    """Undo the block if it raises, and leave the transaction open.
 
     Raises:
-        OperationalError: it could not be undone: the transaction must not be committed.
+        OperationalError: the block could not be undone, and the transaction must not be
+            committed.
     """
     database.execute("SAVEPOINT podvisor")
     try:
         yield
         database.execute("RELEASE podvisor")
     except BaseException:
-        if database.in_transaction:  # SQLite ends it itself when the disk is full
+        if database.in_transaction:  # SQLite itself ends it on a full disk
             _undo(database)
         raise
 
@@ -201,12 +212,12 @@ def _undo(database: sqlite3.Connection) -> None:
         raise lasting from error
 
 
-def _concerns_all(database: sqlite3.Connection, error: Exception) -> bool:
-    """Tell a refusal of the medium from one that a single unit brought about.
+def _is_of_medium(database: sqlite3.Connection, error: Exception) -> bool:
+    """Return whether an error is due to the medium, not to a single unit.
 
     The driver raises ``OperationalError`` for a full disk, an I/O error or a lock, and
-    other classes for a value it cannot bind, a constraint, or a damaged page. Whatever
-    it raises, a transaction that SQLite has ended itself must not be gone on with: the
-    next statement would be committed alone.
+    other classes for a value it cannot bind, a constraint, or a damaged page. After any
+    error, a transaction that SQLite itself has ended must not be continued: the next
+    statement would be committed alone.
     """
     return isinstance(error, sqlite3.OperationalError) or not database.in_transaction

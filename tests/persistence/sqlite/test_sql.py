@@ -532,7 +532,7 @@ class TestDamage:
 async def on_writer(store: Store, statement: str) -> None:
     """Run a statement on the connection that writes, outside a transaction."""
     engines = engines_of(store)
-    await engines.visit(
+    await engines.run_in_thread(
         engines.writing, "test", lambda database: database.execute(statement).fetchall()
     )
 
