@@ -1,9 +1,9 @@
-"""Where the database of a partition lies, if each has a file of its own.
+"""Paths of the databases, if each partition has a file of its own.
 
-A partition id becomes one name in a folder, so that nothing of one partition lies below
-another's. The name is the id, but for two kinds of ids that Windows does not take for
-what they are: names of devices (``con``, ``nul.x``), and those that end with a dot.
-There one character is written as ``%`` and its code, which no id contains.
+A partition id becomes one name in a folder, so that no partition lies below another.
+The name is the id, except for two kinds of ids that Windows changes or refuses: device
+names (``con``, ``nul.x``), and ids that end with a dot. In those, one character is
+written as ``%`` and its code; no id contains ``%``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _DEVICES = frozenset(
     ["con", "prn", "aux", "nul"]
     + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
 )
-# No dash: SQLite puts ``-wal`` and ``-shm`` behind the name of a database, and the file
+# No dash: SQLite appends ``-wal`` and ``-shm`` to the name of a database, and the file
 # of one partition must not be the log of another.
 _ENDING = re.compile(r"\.[A-Za-z0-9_]+")
 
 
 def name_of(partition: str) -> str:
-    """Return the name that a partition has in a folder."""
+    """Return the name of a partition in a folder."""
     name = partition
     if name.partition(".")[0] in _DEVICES:
         name = _escaped(name[0]) + name[1:]
@@ -45,7 +45,7 @@ def _escaped(character: str) -> str:
 
 
 def partition_of(name: str) -> str | None:
-    """Return the partition of a name in a folder; ``None`` if it is none of ours."""
+    """Return the partition of a name in a folder; ``None`` if it names none."""
     try:
         partition = check_partition(unquote(name, errors="strict"))
     except (InvalidPartition, UnicodeDecodeError):
@@ -55,10 +55,13 @@ def partition_of(name: str) -> str | None:
 
 @attrs.frozen
 class FileLayout:
-    """The folder of all partitions, and where in it each has its file.
+    """The folder of all partitions, and the place of each file in it.
+
+    Two partitions never have the same path, nor one below the other. ``FilesStore``
+    uses it.
 
     Attributes:
-        base: the folder; it has to exist.
+        base: the folder; it must exist.
         ending: what follows a partition's name in the folder, such as ``.db``; empty if
             the name is that of a folder.
         inside: path of the file in the partition's own folder, if it has one.
@@ -70,10 +73,10 @@ class FileLayout:
 
     @classmethod
     def of(cls, url: str) -> FileLayout:
-        """Read a URL such as ``sqlite+aiosqlite:///data/{partition}/podvisor.db``.
+        """Parse a URL such as ``sqlite+aiosqlite:///data/{partition}/podvisor.db``.
 
         Raises:
-            UnsupportedStore: it is not of this form; the error says what to write.
+            UnsupportedStore: the URL has another form; the error tells what to write.
         """
         path = url.removeprefix(_SCHEME)
         if path == url or "?" in path:
@@ -81,12 +84,12 @@ class FileLayout:
             raise UnsupportedStore(url, reason)
         parts = path.split("/")
         at = next((i for i, part in enumerate(parts) if PLACEHOLDER in part), None)
-        if at is None or not _is_clear(parts, at):
+        if at is None or not _is_valid(parts, at):
             reason = (
-                f"the one thing in braces may be {PLACEHOLDER}, once, as the name of "
+                f"only {PLACEHOLDER} may be in braces, once, as the name of "
                 f"a folder or of a file: 'data/{PLACEHOLDER}/podvisor.db' or "
-                f"'data/{PLACEHOLDER}.db'; give a pathlib.Path if the name of the one "
-                f"database has braces"
+                f"'data/{PLACEHOLDER}.db'; give a pathlib.Path for a single database "
+                f"with braces in its name"
             )
             raise UnsupportedStore(url, reason)
         above, own, inside = parts[:at], parts[at], parts[at + 1 :]
@@ -95,17 +98,17 @@ class FileLayout:
         return cls(base, ending, tuple(unquote(part) for part in inside))
 
     def path_of(self, partition: str) -> Path:
-        """Return the file of a partition, whether it exists or not."""
+        """Return the path of the file of a partition, which may not exist."""
         return self.base.joinpath(name_of(partition) + self.ending, *self.inside)
 
     def partition_in(self, name: str) -> str | None:
-        """Return the partition of an entry of ``base``; ``None`` if it is none."""
+        """Return the partition of a name in ``base``; ``None`` if it names none."""
         stem = name.removesuffix(self.ending)
         return partition_of(stem) if stem + self.ending == name else None
 
 
-def _is_clear(parts: list[str], at: int) -> bool:
-    """Tell whether the placeholder stands where it can, and nothing else in braces."""
+def _is_valid(parts: list[str], at: int) -> bool:
+    """Return whether the placeholder is the only text in braces, in a valid place."""
     own, inside = parts[at], parts[at + 1 :]
     others = [*parts[:at], own.replace(PLACEHOLDER, "", 1), *inside]
     if any("{" in part or "}" in part for part in others):
@@ -117,5 +120,5 @@ def _is_clear(parts: list[str], at: int) -> bool:
 
 
 def url_of(path: Path) -> str:
-    """Return the URL of one database file, whatever characters its path has."""
+    """Return the URL of a database file; its path may have any characters."""
     return _SCHEME + quote(str(path))

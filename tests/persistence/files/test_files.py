@@ -332,7 +332,7 @@ async def test_a_hundred_partitions_need_three_open_files(tmp_path: Path) -> Non
 
     assert most == 3
     assert store.statistics().opened >= 100
-    assert repr(store) == f"<FilesStore {url_in(tmp_path)} <Shelf open=0>>"
+    assert repr(store) == f"<FilesStore {url_in(tmp_path)} <DatabaseCache open=0>>"
 
 
 async def test_an_idle_file_is_closed_and_its_log_is_gone(tmp_path: Path) -> None:

@@ -72,29 +72,29 @@ class Drawer:
 
 
 @asynccontextmanager
-async def shelf_of(
+async def cache_of(
     drawer: Drawer, *, max_open: int = 2, clock: ManualClock | None = None
 ) -> AsyncGenerator[DatabaseCache]:
     policy = FilesPolicy(max_open=max_open, idle_timeout=60)
-    shelf = DatabaseCache(drawer.open, policy, clock or ManualClock())
-    shelf.start()
+    cache = DatabaseCache(drawer.open, policy, clock or ManualClock())
+    cache.start_lending()
     try:
-        yield shelf
+        yield cache
     finally:
-        await shelf.close()
+        await cache.close_all()
 
 
-async def use(shelf: DatabaseCache, *names: str) -> None:
+async def use(cache: DatabaseCache, *names: str) -> None:
     for name in names:
-        async with shelf.lend(name):
+        async with cache.lend_database(name):
             pass
 
 
 async def test_a_database_stays_open_between_calls() -> None:
     """A3: opening costs milliseconds, once."""
     drawer = Drawer()
-    async with shelf_of(drawer) as shelf:
-        await use(shelf, "a", "b", "a", "b", "a")
+    async with cache_of(drawer) as cache:
+        await use(cache, "a", "b", "a", "b", "a")
 
     assert drawer.openings == ["a", "b"]
 
@@ -102,11 +102,11 @@ async def test_a_database_stays_open_between_calls() -> None:
 async def test_the_one_used_longest_ago_makes_room() -> None:
     """P6: a host with more partitions than threads goes on."""
     drawer = Drawer()
-    async with shelf_of(drawer, max_open=2) as shelf:
-        await use(shelf, "a", "b", "a", "c")
+    async with cache_of(drawer, max_open=2) as cache:
+        await use(cache, "a", "b", "a", "c")
         await spin()
         live = list(drawer.live)
-        shown = shelf.statistics()
+        shown = cache.statistics()
 
     assert live == ["a", "c"]
     assert (shown.open, shown.in_use, shown.closing) == (2, 0, 0)
@@ -118,10 +118,10 @@ async def test_one_in_use_is_never_closed() -> None:
     """P1: the bound makes others wait, and takes nothing away."""
     drawer = Drawer()
     in_use = AsyncExitStack()
-    async with shelf_of(drawer) as shelf, anyio.create_task_group() as group:
+    async with cache_of(drawer) as cache, anyio.create_task_group() as group:
         for name in ("a", "b"):
-            await in_use.enter_async_context(shelf.lend(name))
-        group.start_soon(use, shelf, "c")
+            await in_use.enter_async_context(cache.lend_database(name))
+        group.start_soon(use, cache, "c")
         await spin()
         assert (drawer.openings, drawer.closing) == (["a", "b"], [])
         await in_use.aclose()
@@ -132,9 +132,9 @@ async def test_one_in_use_is_never_closed() -> None:
 async def test_those_who_want_one_database_together_open_it_once() -> None:
     """P6: single flight."""
     drawer = Drawer(gates={"a": asyncio.Event()})
-    async with shelf_of(drawer) as shelf, anyio.create_task_group() as group:
+    async with cache_of(drawer) as cache, anyio.create_task_group() as group:
         for _ in range(5):
-            group.start_soon(use, shelf, "a")
+            group.start_soon(use, cache, "a")
         await spin()
         drawer.gates["a"].set()
 
@@ -144,16 +144,16 @@ async def test_those_who_want_one_database_together_open_it_once() -> None:
 async def test_an_opening_that_is_cancelled_is_taken_over() -> None:
     """P1: who waits for it does not share its fate."""
     drawer = Drawer(gates={"a": asyncio.Event()})
-    async with shelf_of(drawer) as shelf, anyio.create_task_group() as group:
+    async with cache_of(drawer) as cache, anyio.create_task_group() as group:
         first = anyio.CancelScope()
 
         async def leave() -> None:
             with first:
-                await use(shelf, "a")
+                await use(cache, "a")
 
         group.start_soon(leave)
         await spin()
-        group.start_soon(use, shelf, "a")
+        group.start_soon(use, cache, "a")
         await spin()
         first.cancel()
         await spin()
@@ -166,11 +166,11 @@ async def test_an_opening_that_is_cancelled_is_taken_over() -> None:
 async def test_a_slow_opening_or_closing_delays_no_other() -> None:
     """A3: the disk of one partition is not the disk of another."""
     drawer = Drawer(gates={"slow": asyncio.Event(), "close a": asyncio.Event()})
-    async with shelf_of(drawer, max_open=2) as shelf:
+    async with cache_of(drawer, max_open=2) as cache:
         async with anyio.create_task_group() as group:
-            group.start_soon(use, shelf, "slow")
+            group.start_soon(use, cache, "slow")
             await spin()
-            await use(shelf, "a", "b", "c", "d")
+            await use(cache, "a", "b", "c", "d")
             drawer.gates["slow"].set()
         still_closing = "a" in drawer.live
         drawer.gates["close a"].set()
@@ -183,10 +183,10 @@ async def test_a_slow_opening_or_closing_delays_no_other() -> None:
 async def test_one_that_is_closing_can_be_opened_again() -> None:
     """A3: nobody waits for the old one."""
     drawer = Drawer(gates={"close a": asyncio.Event()})
-    async with shelf_of(drawer, max_open=1) as shelf:
-        await use(shelf, "a", "b")
+    async with cache_of(drawer, max_open=1) as cache:
+        await use(cache, "a", "b")
         await spin()
-        await use(shelf, "a")
+        await use(cache, "a")
         await spin()
         live = sorted(drawer.live)
         drawer.gates["close a"].set()
@@ -198,13 +198,13 @@ async def test_one_that_is_closing_can_be_opened_again() -> None:
 async def test_one_that_cannot_be_opened_fails_alone_and_is_tried_again() -> None:
     """P1: and it takes no place."""
     drawer = Drawer(broken={"a"})
-    async with shelf_of(drawer, max_open=1) as shelf:
+    async with cache_of(drawer, max_open=1) as cache:
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
-                await use(shelf, "a")
-        await use(shelf, "b")
+                await use(cache, "a")
+        await use(cache, "b")
         drawer.broken.clear()
-        await use(shelf, "a")
+        await use(cache, "a")
 
     assert drawer.openings == ["a", "a", "a", "b", "a"]
 
@@ -212,11 +212,11 @@ async def test_one_that_cannot_be_opened_fails_alone_and_is_tried_again() -> Non
 async def test_one_that_is_not_there_is_not_made_by_a_look() -> None:
     """P6: asking for unknown partitions leaves nothing behind."""
     drawer = Drawer(absent={"a"})
-    async with shelf_of(drawer) as shelf:
-        async with shelf.lend("a") as looked:
+    async with cache_of(drawer) as cache:
+        async with cache.lend_database("a") as looked:
             pass
-        opened = shelf.statistics().open
-        async with shelf.lend("a", make=True) as made:
+        opened = cache.statistics().open
+        async with cache.lend_database("a", make=True) as made:
             pass
 
     assert looked is None
@@ -228,11 +228,11 @@ async def test_idle_databases_are_closed() -> None:
     """P6: a quiet host holds no threads and no files."""
     drawer = Drawer()
     clock = ManualClock()
-    async with shelf_of(drawer, max_open=9, clock=clock) as shelf:
-        await use(shelf, "a")
+    async with cache_of(drawer, max_open=9, clock=clock) as cache:
+        await use(cache, "a")
         clock.advance(30)
-        await use(shelf, "b")
-        async with shelf.lend("busy"):
+        await use(cache, "b")
+        async with cache.lend_database("busy"):
             clock.advance(31)
             await spin()
             after_61 = sorted(drawer.live)
@@ -254,9 +254,9 @@ async def test_a_use_puts_the_closing_off() -> None:
     """P6: idle is counted from the last use."""
     drawer = Drawer()
     clock = ManualClock()
-    async with shelf_of(drawer, clock=clock) as shelf:
+    async with cache_of(drawer, clock=clock) as cache:
         for _ in range(5):
-            await use(shelf, "a")
+            await use(cache, "a")
             clock.advance(59)
             await spin()
 
@@ -266,46 +266,46 @@ async def test_a_use_puts_the_closing_off() -> None:
 async def test_one_that_fails_to_close_harms_no_other() -> None:
     """P1: it is counted."""
     drawer = Drawer(stubborn={"a"})
-    async with shelf_of(drawer, max_open=1) as shelf:
-        await use(shelf, "a", "b", "c")
+    async with cache_of(drawer, max_open=1) as cache:
+        await use(cache, "a", "b", "c")
         await spin()
-        failed = shelf.statistics().failed
+        failed = cache.statistics().failed
 
     assert failed == 1
     assert drawer.live == ["a"]
 
 
-async def test_a_closed_shelf_lends_nothing_and_leaves_nothing_open() -> None:
+async def test_a_closed_cache_lends_nothing_and_leaves_nothing_open() -> None:
     """P6: also what is being opened at that moment."""
     drawer = Drawer(gates={"late": asyncio.Event()})
 
     async def refused(name: str) -> None:
         with pytest.raises(StoreClosed):
-            await use(shelf, name)
+            await use(cache, name)
 
-    async with shelf_of(drawer) as shelf:
-        await use(shelf, "a")
+    async with cache_of(drawer) as cache:
+        await use(cache, "a")
         async with anyio.create_task_group() as group:
             group.start_soon(refused, "late")
             await spin()
-            await shelf.close()
+            await cache.close_all()
             drawer.gates["late"].set()
         await refused("a")
-        left = shelf.statistics()
+        left = cache.statistics()
 
     assert drawer.openings == ["a", "late"]
     assert drawer.live == []
     assert (left.open, left.in_use) == (0, 0)
 
 
-async def test_a_shelf_can_be_opened_again() -> None:
+async def test_a_cache_can_be_opened_again() -> None:
     """P6: what was in use when it was closed does not count any more."""
     drawer = Drawer()
-    async with shelf_of(drawer, max_open=1) as shelf:
-        async with shelf.lend("a"):
-            await shelf.close()
-            shelf.start()
-        await use(shelf, "b", "c")
+    async with cache_of(drawer, max_open=1) as cache:
+        async with cache.lend_database("a"):
+            await cache.close_all()
+            cache.start_lending()
+        await use(cache, "b", "c")
 
     assert drawer.live == []
-    assert repr(shelf) == "<Shelf open=0>"
+    assert repr(cache) == "<DatabaseCache open=0>"
