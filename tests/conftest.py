@@ -6,13 +6,14 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.checked_phases import checked_phases
 from tests.hibernating import always_hibernate, hibernates
 
 pytest.register_assert_rewrite("persistence.testing")
 
 settings.register_profile("large", max_examples=5_000, deadline=None)
 
-__all__ = ["anyio_backend", "idleness", "no_blocking_calls"]
+__all__ = ["anyio_backend", "idleness", "legal_phases", "no_blocking_calls"]
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,13 @@ def idleness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Let instances hibernate whenever they may, if the run is about that."""
     if hibernates(request.node):
         always_hibernate(monkeypatch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def legal_phases() -> Iterator[None]:
+    """Check every change of an instance's phase against the table in the code."""
+    with checked_phases():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -131,5 +131,7 @@ class NeverAges(FairQueue[Item]):
 class FirstComeFirstServed(Admission):
     """Takes everything until the room is full."""
 
-    def look(self, backlog: PartitionBacklog, *, exempt: bool = False) -> Refusal | None:
+    def look(
+        self, backlog: PartitionBacklog, *, exempt: bool = False
+    ) -> Refusal | None:
         return Refusal("host", 1.0) if self.queued >= self.policy.backlog else None
