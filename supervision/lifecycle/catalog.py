@@ -210,7 +210,7 @@ class Catalog:
         )
         if home is not None:
             attach_child(instance, *home)
-        self.registries.of(info.name).add(instance)
+        self.registries.by_manager[info.name].add(instance)
         self.activation.begin(instance)
         return instance
 
@@ -224,7 +224,9 @@ class Catalog:
             StaleOwner: another host has claimed the partition.
             Quarantined: the instance is in quarantine.
         """
-        if not self.state.starts_instances:
+        if (
+            not self.state.open or self.state.closing
+        ):  # as starts_instances, a call less
             raise HostClosed
         if partition.refused:
             raise UnknownTenant(partition.name)

@@ -69,42 +69,46 @@ class Registry:
 
 
 class Registries:
-    """The registries of one host, by the name of their manager."""
+    """The registries of one host.
 
-    __slots__ = ("_by_manager",)
+    Attributes:
+        by_manager: each registry, by the name of its manager.
+    """
+
+    __slots__ = ("by_manager",)
 
     def __init__(self) -> None:
-        self._by_manager: dict[str, Registry] = {}
+        self.by_manager: dict[str, Registry] = {}
 
     def __repr__(self) -> str:
-        return f"<Registries managers={len(self._by_manager)}>"
+        return f"<Registries managers={len(self.by_manager)}>"
 
     def of(self, manager: str) -> Registry:
-        """Return the registry of a manager, made on first use."""
-        found = self._by_manager.get(manager)
+        """Return the registry of a manager, made when the manager is declared."""
+        found = self.by_manager.get(manager)
         if found is None:
-            found = self._by_manager[manager] = Registry()
+            found = self.by_manager[manager] = Registry()
         return found
 
     def find(self, address: Address) -> Instance | None:
         """Return the instance that stands at an address, in whatever phase."""
-        registry = self._by_manager.get(address.manager)
+        registry = self.by_manager.get(address.manager)
         return (
             None if registry is None else registry.find(address.partition, address.key)
         )
 
     def remove(self, instance: Instance) -> None:
         """Take out this very instance; a successor at the same address stays."""
-        self._by_manager[instance.manager.name].remove(instance.address, instance)
+        self.by_manager[instance.manager.name].remove(instance.address, instance)
 
     def instances(self) -> list[Instance]:
         """Return every instance in memory, in whatever phase."""
-        return [i for registry in self._by_manager.values() for i in registry]
+        return [i for registry in self.by_manager.values() for i in registry]
 
     def live_by_partition(self) -> dict[str, int]:
         """Count the instances in memory; safe to call from another thread."""
         numbers: dict[str, int] = {}
-        for registry in list(self._by_manager.values()):
+        for registry in list(self.by_manager.values()):
             for partition in registry.partitions():
                 live = len(registry.shard(partition))
                 numbers[partition] = numbers.get(partition, 0) + live
