@@ -67,7 +67,7 @@ class Rotation:
     def set_share(self, partition: str, share: Share) -> None:
         """Nobody is due more than another."""
 
-    def tally(self, partition: str) -> PartitionBacklog:
+    def backlog(self, partition: str) -> PartitionBacklog:
         self._lanes[partition] = _Lane(self._policy.share.cap)
         return PartitionBacklog(partition, self.admission)
 
@@ -81,13 +81,13 @@ class Rotation:
             refused=0,
         )
 
-    def spent(self, tally: PartitionBacklog) -> bool:
-        lane = self._lanes[tally.partition]
+    def spent(self, backlog: PartitionBacklog) -> bool:
+        lane = self._lanes[backlog.partition]
         had_enough = 0 < self._policy.inline < lane.inline and lane.tick == self._tick
         return had_enough and not self._ring
 
-    def may_inline(self, tally: PartitionBacklog) -> bool:
-        lane = self._lanes[tally.partition]
+    def may_inline(self, backlog: PartitionBacklog) -> bool:
+        lane = self._lanes[backlog.partition]
         if lane.waiting or lane.seats >= lane.cap:
             return False
         if lane.tick != self._tick:
@@ -98,7 +98,7 @@ class Rotation:
                 loop = asyncio.get_running_loop()
                 loop.call_soon(self._next_tick, context=self._context)
         lane.inline += 1
-        tally.began = self._now()
+        backlog.began = self._now()
         return lane.inline <= self._policy.inline
 
     def _next_tick(self) -> None:
