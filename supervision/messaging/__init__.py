@@ -1,4 +1,4 @@
-"""Takes a message from its sender to a mailbox, at once or as a stored letter."""
+"""Carries a message from its sender to a mailbox, at once or as a stored letter."""
 
 from __future__ import annotations
 

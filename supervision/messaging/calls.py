@@ -1,4 +1,4 @@
-"""How refs deliver: at once if it may be, else through a mailbox and a turn."""
+"""Calls of refs: handled in the caller's step if allowed, else through a mailbox."""
 
 from __future__ import annotations
 
@@ -30,26 +30,30 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 _LATER = object()
-"""Stands for the reply to an ask that has to wait for its turn."""
+"""Returned in place of a reply when an ask has to wait for its turn."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Calls:
-    """The way from the refs of one manager to its instances; the port of its refs.
+    """The asks and tells of one manager's refs; the port that its refs call.
+
+    Holds no messages: an ask waits in a mailbox or in the caller's step. What a handler
+    tells, and the letters that it posts, leave with the commit of its turn. The host
+    makes one for each manager.
 
     Attributes:
         manager: the name of the manager.
-        ask_timeout: seconds that an ask waits unless it says otherwise.
+        ask_timeout: seconds that an ask waits unless it names a time of its own.
         meter: knows which handler holds the loop.
         extension: what the agent class adds to the life of its instances.
         catalog: finds instances.
         dispatcher: decides whether a turn may run in its caller's step.
         turns: runs such a turn.
-        telemetry: spans of messages.
+        telemetry: makes the spans of messages.
         delivery: puts messages into mailboxes.
-        letters: sends messages that are stored on their way.
+        letters: sends durable messages.
         requests: answers requests with an idempotency key.
-        clock: time limits that differ from the usual one.
+        clock: timers of the asks with a time limit of their own.
     """
 
     manager: str
@@ -77,7 +81,23 @@ class Calls:
         priority: Priority | None,
         delivery: Acknowledgement | None = None,
     ) -> object:
-        """Deliver a message and wait for the reply."""
+        """Deliver a message and wait for the reply.
+
+        Args:
+            ref: the ref that is called.
+            message: the message.
+            seconds: how long to wait, above 0; ``None``: ``ask_timeout``.
+            priority: how urgent it is; ``None``: as its handler declares.
+            delivery: what is told how the turn ended; ``None``: nothing.
+
+        Returns:
+            The reply of the handler, once its turn has ended.
+
+        Raises:
+            AskTimeout: no reply came in time.
+            AskCycle: the target waits for a reply of the caller.
+            PodsError: the message was refused, or its turn failed.
+        """
         if seconds is not None:
             check_seconds(seconds)
         instance, spec = self._target(ref, message, delivery)
@@ -96,7 +116,7 @@ class Calls:
                     return await self._later(ref, instance, envelope, seconds)
                 return value
         partition = instance.partition
-        if (  # as ``_at_once`` has it, with a call less
+        if (  # the test of ``_at_once``, repeated here to save a call
             instance.phase is IDLE
             and spec.direct
             and self.dispatcher.may_inline(partition.backlog)
@@ -107,11 +127,11 @@ class Calls:
                 return value
         return await self._later(ref, instance, envelope, seconds)
 
-    def _goes_round(self, instance: Instance, envelope: Envelope) -> bool:
-        """Say whether an ask that may not run now waits for the next pass of the loop.
+    def _waits_for_next_pass(self, instance: Instance, envelope: Envelope) -> bool:
+        """Return whether an ask that may not run now waits for the next loop pass.
 
-        Its partition has had its part of this one, and nobody waits: the next pass is
-        cheaper to wait for than a seat.
+        It does if its partition has used its part of this pass and no other turn waits:
+        the next pass is then cheaper to wait for than a seat.
         """
         backlog = instance.partition.backlog
         return envelope.delivery is None and self.dispatcher.spent(backlog)
@@ -119,11 +139,11 @@ class Calls:
     def _target(
         self, ref: AgentRef[object], message: object, delivery: Acknowledgement | None
     ) -> tuple[Instance, HandlerSpec]:
-        """Find who is asked, and the handler.
+        """Return the target instance and the handler of a message.
 
         Raises:
-            NotHandled: no handler takes it.
-            PodsError: it may not start.
+            NotHandled: no handler takes the message.
+            PodsError: the instance may not start.
         """
         try:
             instance = ref.instance
@@ -146,7 +166,21 @@ class Calls:
         priority: Priority | None,
         key: str,
     ) -> object:
-        """Deliver a message that is handled once, and wait for the reply."""
+        """Deliver a message that is handled once for its key; wait for the reply.
+
+        Args:
+            ref: the ref that is called.
+            message: the request.
+            seconds: how long to wait, above 0; ``None``: ``ask_timeout``.
+            priority: how urgent it is; ``None``: as its handler declares.
+            key: the idempotency key.
+
+        Raises:
+            IdempotencyMismatch: the key was used for another request.
+            UnstorableMessage: the request or its reply has no stored form.
+            AskTimeout: no reply came in time.
+            PodsError: the message was refused, or its turn failed.
+        """
         if seconds is None:
             seconds = self.ask_timeout
         return await self.requests.ask(
@@ -158,7 +192,14 @@ class Calls:
         )
 
     async def post(self, ref: AgentRef[object], message: Message[object]) -> None:
-        """Deliver a durable message; from inside a turn, with its commit."""
+        """Post a durable message; from inside a turn, with the turn's commit.
+
+        Raises:
+            NotHandled: the target has no handler for the message.
+            UnstorableMessage: the message has no stored form.
+            MailroomFull: the partition has too many letters.
+            StoreError: the letter could not be stored; not raised inside a turn.
+        """
         if ref.caller is not None and ref.caller.running is not None:
             self.letters.stage(ref.caller, ref.address, message)
         else:
@@ -167,11 +208,11 @@ class Calls:
     def _at_once(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope
     ) -> object:
-        """Handle an ask here and now, if it may be; it needs no room in the mailbox.
+        """Handle an ask in the caller's step if allowed; it takes no mailbox place.
 
         Returns:
-            The reply, unless the envelope has a future of it now; ``_LATER``: it was
-            not handled.
+            The reply, unless the envelope has a future for it now; ``_LATER``: the ask
+            was not handled.
         """
         if instance.phase is IDLE and spec.direct:
             partition = instance.partition
@@ -187,8 +228,8 @@ class Calls:
         envelope: Envelope,
         seconds: float | None,
     ) -> object:
-        """Wait for a reply: that of a commit, or that of a turn that is to come."""
-        if envelope.reply is None and self._goes_round(instance, envelope):
+        """Wait for the reply of a turn that is being committed or has not begun."""
+        if envelope.reply is None and self._waits_for_next_pass(instance, envelope):
             await asyncio.sleep(0)
             instance, spec = self._target(ref, envelope.message, None)
             value = self._at_once(instance, spec, envelope)
@@ -212,7 +253,7 @@ class Calls:
             else:
                 timer.cancel()
             if parked and caller is not None:
-                # The turn goes on, cancelled or not, and needs its seat for that.
+                # The caller's turn goes on, cancelled or not, and needs its seat.
                 await self.dispatcher.unpark(caller)  # noqa: ASYNC102  see above
 
     def tell(
@@ -223,7 +264,22 @@ class Calls:
         *,
         hurry: bool,
     ) -> bool:
-        """Deliver a message; from inside a turn, when the turn is committed."""
+        """Deliver a message; from inside a turn, when the turn is committed.
+
+        Args:
+            ref: the ref that is called.
+            message: the message.
+            priority: how urgent it is; ``None``: as its handler declares.
+            hurry: whether to queue the message though its partition has used its part
+                of this loop pass.
+
+        Returns:
+            Whether it was delivered; ``False``: the part of the pass is used, and
+            nothing has changed.
+
+        Raises:
+            PodsError: the message was refused, before anything changed.
+        """
         if ref.caller is not None and ref.caller.running is not None:
             self.delivery.send_later(ref.caller, ref.address, message, priority)
             return True
@@ -249,11 +305,16 @@ class Calls:
         return True
 
     def find(self, address: Address) -> Instance | None:
-        """Return the instance that stands at an address, in whatever phase."""
+        """Return the instance at an address, in any phase; ``None``: there is none."""
         return self.catalog.find(address)
 
     def attach(self, ref: AgentRef[object], by: int) -> None:
-        """Count one attachment more or less; it belongs to the address."""
+        """Change the number of attachments of an address; zero removes the entry.
+
+        Args:
+            ref: a ref with the address.
+            by: 1 to add an attachment, -1 to remove one.
+        """
         partition = (
             self.catalog.resolve(ref.address).partition
             if by > 0
@@ -268,10 +329,10 @@ class Calls:
     def _queue(
         self, instance: Instance, envelope: Envelope, caller: Instance | None
     ) -> asyncio.Future[object]:
-        """Let an ask wait in the mailbox; return what becomes its reply.
+        """Put an ask into the mailbox; return the future of its reply.
 
         Raises:
-            PodsError: it may not wait there.
+            PodsError: the mailbox or the backlog refused it.
         """
         try:
             self.delivery.accept(instance, envelope.message)
@@ -291,10 +352,10 @@ class Calls:
 def _join_chain(
     envelope: Envelope, instance: Instance, caller: Instance | None
 ) -> None:
-    """Note who waits for the answer, if a handler does.
+    """Record the instances that wait for the reply, if a handler asks.
 
     Raises:
-        AskCycle: the one that is asked waits for this answer itself.
+        AskCycle: the target waits for this reply itself.
     """
     if caller is not None and caller.running is not None:
         before = () if caller.current is None else caller.current.chain
@@ -304,9 +365,10 @@ def _join_chain(
 
 
 def _request_of(ref: AgentRef[object]) -> RequestContext | None:
-    """Return the request that a message speaks for: that of the turn, if there is one.
+    """Return the request context of a message: that of the turn, if there is one.
 
-    An agent may keep a ref from one turn to the next, which serves somebody else.
+    The context of the ref would be wrong in a turn: an agent may keep a ref from one
+    turn to the next, which may serve another request.
     """
     caller = ref.caller
     if caller is not None and caller.current is not None:

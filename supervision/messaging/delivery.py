@@ -1,8 +1,8 @@
-"""How messages reach instances: accepted first, then put into a mailbox.
+"""Delivery of messages to instances: checked first, then put into a mailbox.
 
-What is refused is refused before anything has changed, with an error to the sender. A
-turn's send takes its place in the target's mailbox when the handler sends it, and fills
-it when the turn is committed.
+A message is refused before anything has changed, with an error to the sender. A send of
+a turn reserves a place in the target's mailbox when the handler sends it, and fills the
+place when the turn is committed.
 """
 
 from __future__ import annotations
@@ -35,13 +35,17 @@ log = logging.getLogger("podvisor.post")
 
 
 class Delivery:
-    """Takes the messages of one host to their mailboxes.
+    """Checks the messages of one host and puts them into mailboxes.
+
+    Owns the time limits of asks. A message of the outbox has a reserved place in the
+    mailbox of its target until it is delivered or withdrawn. The calls, the letter
+    sender, the mailroom and the commit of a turn use it.
 
     Args:
         catalog: finds the target.
         dispatcher: gives a turn to an instance that has mail.
-        telemetry: spans of messages.
-        clock: when a message was accepted.
+        telemetry: makes the spans of messages.
+        clock: monotonic time at which a message was put into a mailbox.
     """
 
     def __init__(
@@ -58,13 +62,13 @@ class Delivery:
         self._deadlines: dict[float, Deadlines] = {}
 
     def deadlines(self, seconds: float) -> Deadlines:
-        """Return what ends the asks that wait so long, made on first use."""
+        """Return the time limits of the asks that wait so long, made on first use."""
         if seconds not in self._deadlines:
             self._deadlines[seconds] = Deadlines(self._clock, seconds)
         return self._deadlines[seconds]
 
     def close(self) -> None:
-        """Tell whoever still waits for a reply that there will be none."""
+        """Fail all asks that still wait for a reply, as the host is closed."""
         for deadlines in self._deadlines.values():
             deadlines.close()
 
@@ -72,8 +76,8 @@ class Delivery:
         """Check that an instance takes a message now, before anything changes.
 
         Raises:
-            NotHandled: no handler takes it.
-            MailboxFull: there is no room.
+            NotHandled: no handler takes the message.
+            MailboxFull: the mailbox has no room.
         """
         spec = instance.manager.spec
         if type(message) not in spec.handlers:
@@ -91,14 +95,14 @@ class Delivery:
     def admit(self, instance: Instance, sender: Instance | None) -> None:
         """Check that one more message may wait, before anything changes.
 
-        What a handler sends to its own children may use the reserve of the host.
+        Messages that a handler sends to its own children may use the host's reserve.
 
         Args:
-            instance: who gets it.
-            sender: the instance whose handler sends it, if one does.
+            instance: the target.
+            sender: the instance whose handler sends the message; ``None``: none does.
 
         Raises:
-            Overloaded: there is no room for its partition, or on the host.
+            Overloaded: the backlog of the partition or of the host has no room.
         """
         backlog = instance.partition.backlog
         admission = backlog.admission
@@ -111,7 +115,7 @@ class Delivery:
             raise Overloaded(instance.address, refusal.scope, refusal.retry_after)
 
     def put(self, instance: Instance, envelope: Envelope) -> None:
-        """Put an accepted message into the mailbox and see that it is handled."""
+        """Put an accepted message into the mailbox, and inform the dispatcher."""
         priority = instance.enqueue(envelope)
         if instance.phase is IDLE:
             self._dispatcher.arrive(instance)
@@ -125,7 +129,14 @@ class Delivery:
         message: Message[object],
         priority: Priority | None = None,
     ) -> None:
-        """Keep a message in the outbox of the sender's turn, if the target takes it."""
+        """Put a message into the outbox of the sender's turn, and reserve its place.
+
+        Raises:
+            NotHandled: no handler of the target takes the message.
+            MailboxFull: the mailbox has no room.
+            Overloaded: the backlog of the partition or of the host has no room.
+            PodsError: the target may not start.
+        """
         target = self.target_of(address)
         if not target.live:
             self._catalog.may_start(target.partition, address)
@@ -143,7 +154,7 @@ class Delivery:
         sender.outbox.append((address, envelope))
 
     def target_of(self, address: Address) -> Instance:
-        """Return the live instance of an address, or one that stands for it."""
+        """Return the live instance of an address, or a stopped one in its place."""
         target = self._catalog.find(address)
         if target is not None and target.live:
             return target
@@ -152,7 +163,11 @@ class Delivery:
         return Instance(address, info, partition, phase=Phase.STOPPED)
 
     def traces(self, sender: Instance | None) -> bool:
-        """Say whether a message gets spans, sent by a handler or from outside."""
+        """Return whether a message gets spans.
+
+        Args:
+            sender: the instance whose handler sends it; ``None``: none does.
+        """
         telemetry = self._telemetry
         if not telemetry.tracing:
             return False
@@ -168,7 +183,7 @@ class Delivery:
         return span.get_span_context()
 
     def withdraw(self, target: Address) -> None:
-        """Give back the place that a send had taken in its target's mailbox."""
+        """Give back the place that a send had reserved in its target's mailbox."""
         reserved = self._catalog.partition(target.partition).reserved
         left = reserved.get(target, 0) - 1
         if left > 0:
@@ -177,10 +192,10 @@ class Delivery:
             reserved.pop(target, None)
 
     def deliver(self, target: Address, envelope: Envelope) -> None:
-        """Let a committed send reach its target; what cannot is counted and logged.
+        """Deliver a committed send to its target; count and log it if that fails.
 
-        Its place was taken when the handler sent it, so there is room; what can happen
-        is that the target was quarantined meanwhile, or that the host shuts down.
+        Its place was reserved when the handler sent it, so there is room. It fails if
+        the target was quarantined since, or if the host shuts down.
         """
         self.withdraw(target)
         try:
@@ -188,7 +203,7 @@ class Delivery:
         except PodsError as error:
             partition = self._catalog.partition(target.partition)
             partition.counters.rejected += 1
-            log.error(  # noqa: TRY400  the code says it all, no traceback is of use
+            log.error(  # noqa: TRY400  the code names the cause; a traceback adds nothing
                 "message.undelivered",
                 extra=partition_extra(
                     target.partition, manager=target.manager, code=error.code
@@ -196,13 +211,13 @@ class Delivery:
             )
 
     def hand_in(self, instance: Instance, envelope: Envelope) -> None:
-        """Put a message into a mailbox whatever its bound; for accepted ones."""
+        """Put an accepted tell into a mailbox, without another check of its bound."""
         instance.partition.counters.tells += 1
         envelope.enqueued = self._clock.monotonic()
         self.put(instance, envelope)
 
     def rehome(self, instance: Instance) -> None:
-        """Let a successor take over what came for an instance while it stopped."""
+        """Move the mail and waiters of a stopped instance to its successor."""
         if not instance.mail and not instance.waiters:
             return
         try:

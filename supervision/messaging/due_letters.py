@@ -1,8 +1,43 @@
-"""Finding the letters that are due, and looking again when the next one is.
+"""Reads the letters that are due from the store, partition by partition.
 
-One reading of a partition goes on at a time, in the order of (due, stamp). What was
-settled since a page was read is skipped, so that a page that has grown old delivers
-nothing twice.
+The store keeps letters in the order of (due, stamp). A *reading* lists those whose due
+time has come, page by page, and passes each page to the mailroom. Then it asks for the
+first letter that is due later, and sets a timer for it.
+
+A partition has one reading at a time. A reading that is asked for while one goes on
+sets ``again``, and the next one starts when the present one ends. The upper bound of
+all pages is the wall time at the start, so that new letters cannot make a reading
+endless. Letters that became due since are read by the next one.
+
+A page may be older than what memory knows, as the loop handles letters while the store
+is read. Of each page these letters are skipped (``passes_over`` and ``deliver_page``):
+
+- Its stamp is in ``settled``: since the reading began it was handled, buried or given
+  a later due time. Its delivery would be the second one.
+- Its stamp is in ``posting``: the turn that sends it has not ended. The end of that
+  turn delivers it.
+- Its stamp is smaller than ``overtaken`` has for its place: the timer was replaced or
+  called off since. An earlier host may have posted it, so that memory does not know its
+  stamp, only the first one that is valid.
+- Its place is in ``out``: it is in a mailbox or in a turn now.
+- An earlier letter of its target could not be delivered. The letters of one target
+  arrive in order, so it waits behind that one.
+
+A commit that failed leaves a doubt: the letters of its turn may or may not be stored.
+``doubt`` has the partition read again, as only the store knows. If a reading goes on,
+another one follows it, as the present one may have passed those letters already.
+
+A target is *held* while its letters cannot be delivered: its mailbox is full, it may
+not start, or its manager is not declared here. New letters for it stay in the store,
+behind the older ones. Each reading replaces the set of held targets with those that it
+found; a failed one adds to it. While there are any, the next reading comes after a
+pause, which starts at ``first_delay`` and doubles up to ``max_delay``. It comes at once
+when the mailbox of a held target is half empty, when a manager is declared, and when an
+operator releases an instance from quarantine.
+
+Timers are letters that are due later. They follow the wall clock, while the event loop
+counts monotonic time. Each partition has one timer of the loop, for the first due time.
+It waits 60 seconds at most and then compares the wall clock, which may have been set.
 """
 
 from __future__ import annotations
@@ -33,29 +68,31 @@ __all__ = ["DueLetters"]
 
 log = logging.getLogger("podvisor.mail")
 
-_PATIENCE = 60.0
-"""Seconds after which a waiting timer asks the wall clock again, as it may jump."""
+_MAX_WAIT = 60.0
+"""Seconds until a timer compares the wall clock again, which may have been set."""
 
-_FOREVER = 1e15
-"""Later than any letter is due, Unix seconds."""
+_LATEST = 1e15
+"""A time after the due time of every letter, Unix seconds."""
 
 Deliver = Callable[[Partition, Iterable[Letter | SpoiledLetter], set[Address]], None]
 
 
 class DueLetters:
-    """Finds the letters of one host that are due and in no mailbox.
+    """Reads the letters of one host that are due and in no mailbox.
 
-    Letters of a tenant that the directory does not admit wait until it does.
+    Owns the timer and the reading of each partition; a partition has one of each at
+    most. Letters of a tenant that the directory does not admit wait until it does. The
+    mailroom and the host use it.
 
     Args:
-        catalog: claims partitions, and asks the store.
-        background: runs the readings.
+        catalog: claims partitions, and reads the store.
+        background: runs the readings as tasks.
         policy: settings of letters.
-        clock: wall time, and the timers of the next reading.
+        clock: wall time, and the timers of the next readings.
 
     Attributes:
-        letters: what is known of the letters of each partition, by its id.
-        deliver: given each page of letters that are due; the mailroom sets it.
+        letters: what memory knows of the letters of each partition, by partition id.
+        deliver: called with each page of letters that are due; the mailroom sets it.
     """
 
     def __init__(
@@ -79,14 +116,15 @@ class DueLetters:
         return f"<DueLetters partitions={len(self.letters)}>"
 
     def start(self) -> None:
-        """Begin: the letters that wait in the store wake their partitions."""
+        """Start: find the partitions with stored letters and set their timers."""
         self._unwatch = self._catalog.tenants.watch(self._admitted)
         self._wake_again()
 
     async def _wake(self) -> None:
-        """Find the partitions that have letters, and look at each when it is time.
+        """Find the partitions that have letters, and read each when one is due.
 
-        If the store cannot say, it is asked again: nobody else would wake them.
+        A read that fails is repeated after ``first_delay`` seconds, as nothing else
+        would start these partitions.
         """
         try:
             await self._find()
@@ -116,7 +154,7 @@ class DueLetters:
             after = page[-1][0]
 
     def _found(self, name: str, due: float) -> None:
-        """Watch a partition that has letters, unless it is none of ours."""
+        """Watch a partition that has letters, if this host serves it."""
         try:
             partition = self._catalog.partition(name)
         except UnknownTenant as error:
@@ -139,21 +177,27 @@ class DueLetters:
         return True
 
     def claimed(self, partition: Partition) -> None:
-        """Look at the letters of a partition that has become ours."""
+        """Count the stored letters of a partition this host has claimed; read them.
+
+        Letters that are due already set ``behind``: new ones wait behind them.
+
+        Args:
+            partition: the partition, with its claim.
+        """
         claim = partition.claim
         if claim is None or not claim.letters:
             return
         if claim.hidden:
             extra = partition_extra(partition.name, letters=claim.hidden)
             log.error("letters.hidden", extra=extra)
-        box = self.letters[partition.name]
-        box.letters += claim.letters
+        known = self.letters[partition.name]
+        known.letters += claim.letters
         due = claim.next_due or 0.0
-        box.behind = due <= self._clock.wall()
+        known.behind = due <= self._clock.wall()
         self.watch(partition, due)
 
     def close(self) -> None:
-        """End every timer."""
+        """Cancel every timer, and stop listening to the tenant directory."""
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
@@ -164,132 +208,154 @@ class DueLetters:
                 known.timer.cancel()
 
     def look(self, partition: Partition) -> None:
-        """Read the letters that are due, now or when the present reading is over."""
-        box = self.letters[partition.name]
+        """Read the letters that are due, now or when the present reading ends."""
+        known = self.letters[partition.name]
         if not self._catalog.state.starts_instances:
             return
-        if box.settled is not None:
-            box.again = True
+        if known.settled is not None:
+            known.again = True
             return
-        box.begin_reading()
+        known.begin_reading()
         self._background.start(
-            functools.partial(self._read, partition, box),
+            functools.partial(self._read, partition, known),
             f"letters of {partition.name}",
             partition.name,
         )
 
     def look_if_known(self, partition: Partition) -> None:
-        """Read the letters of a partition again, unless it never had one."""
+        """Read the letters of a partition that has had one since the host started."""
         if partition.name in self.letters:
             self.look(partition)
 
     def look_again(self) -> None:
-        """Look at every partition that has letters which could not be delivered."""
+        """Read every partition that has held targets."""
         for name, known in list(self.letters.items()):
             if known.held:
                 self.look(self._catalog.partition(name))
 
     def watch(self, partition: Partition, due: float) -> None:
-        """See to it that the letters are looked at when one is due."""
-        box = self.letters[partition.name]
-        if due >= box.next_due:
+        """Read the partition at a due time, unless it is read earlier anyway.
+
+        Args:
+            partition: the partition of the letter.
+            due: Unix seconds; a time in the past means now.
+        """
+        known = self.letters[partition.name]
+        if due >= known.next_due:
             return
-        box.next_due = due
+        known.next_due = due
         left = due - self._clock.wall()
         if left > 0:
-            self._arm(partition, box, left)
+            self._arm(partition, known, left)
         else:
             self.look(partition)
 
     def retry(self, partition: Partition) -> None:
-        """See to it that held letters are tried again after a while."""
-        box = self.letters[partition.name]
-        if box.settled is None:
-            self.watch(partition, self._clock.wall() + self._pause(box))
+        """Schedule a reading after a pause, as a target is held.
+
+        A reading that goes on schedules the next one itself.
+        """
+        known = self.letters[partition.name]
+        if known.settled is None:
+            self.watch(partition, self._clock.wall() + self._pause(known))
 
     def doubt(self, partition: Partition) -> None:
-        """See to it that letters are found of which nobody knows whether they exist."""
-        box = self.letters[partition.name]
-        if box.settled is None:
+        """Read again: after a failed commit, its letters may or may not be stored."""
+        known = self.letters[partition.name]
+        if known.settled is None:
             self.retry(partition)
         else:
-            box.again = True  # the present reading may have passed them already
+            known.again = True  # the present reading may have passed them already
 
-    def _pause(self, box: PartitionLetters) -> float:
-        return max(box.delay, self.policy.first_delay)
+    def _pause(self, known: PartitionLetters) -> float:
+        return max(known.delay, self.policy.first_delay)
 
-    def _arm(self, partition: Partition, box: PartitionLetters, delay: float) -> None:
-        if box.timer is not None:
-            box.timer.cancel()
+    def _arm(self, partition: Partition, known: PartitionLetters, delay: float) -> None:
+        if known.timer is not None:
+            known.timer.cancel()
         if not self._catalog.state.open:
             return
-        delay = min(max(0.0, delay), _PATIENCE)
-        tick = functools.partial(self._tick, partition, box)
-        box.timer = self._clock.call_later(delay, tick)
+        delay = min(max(0.0, delay), _MAX_WAIT)
+        tick = functools.partial(self._tick, partition, known)
+        known.timer = self._clock.call_later(delay, tick)
 
-    def _tick(self, partition: Partition, box: PartitionLetters) -> None:
-        box.timer = None
-        left = box.next_due - self._clock.wall()
+    def _tick(self, partition: Partition, known: PartitionLetters) -> None:
+        known.timer = None
+        left = known.next_due - self._clock.wall()
         if left <= 0:
             self.look(partition)
         elif left < math.inf:
-            self._arm(partition, box, left)
+            self._arm(partition, known, left)
 
-    async def _read(self, partition: Partition, box: PartitionLetters) -> None:
-        """Deliver everything that is due, in order; note when to look again."""
+    async def _read(self, partition: Partition, known: PartitionLetters) -> None:
+        """Deliver all letters that are due, in order, and schedule the next reading."""
         due, failed = math.inf, True
         still: set[Address] = set()
-        box.next_due = math.inf
-        box.again = False
-        self._forget_returned(partition, box)
+        known.next_due = math.inf
+        known.again = False
+        self._forget_returned(partition, known)
         try:
             await self._catalog.claim(partition.name)
             due = await self._deliver_due(partition, still)
             failed = False
         except PodsError as error:
-            if self._catalog.state.open:  # one that closes leaves them to the next host
+            if self._catalog.state.open:  # else the next host reads them
                 extra = partition_extra(partition.name, code=error.code)
                 log.warning("letters.unread", extra=extra)
         finally:
-            box.end_reading()
+            known.end_reading()
         if not self._catalog.state.open or not self._serves(partition):
             return
-        still |= box.returned  # this reading has passed them already
+        still |= known.returned  # they came back after this reading had passed them
         if failed:
-            box.held |= still
+            known.held |= still
         else:
-            box.held, box.behind = still, False
-        if box.again and not failed:
-            box.delay = self._next_delay(box) if still else 0.0
+            known.held, known.behind = still, False
+        if known.again and not failed:
+            known.delay = self._next_delay(known) if still else 0.0
             self.look(partition)
         else:
-            self._look_later(partition, box, due, waiting=failed or bool(still))
+            self._schedule_reading(partition, known, due, waiting=failed or bool(still))
 
-    def _forget_returned(self, partition: Partition, box: PartitionLetters) -> None:
-        """Begin anew; of those that a broken medium sent back nobody else was told."""
-        if box.unsaved:
-            extra = partition_extra(partition.name, letters=box.unsaved)
+    def _forget_returned(self, partition: Partition, known: PartitionLetters) -> None:
+        """Reset what came back; log the count of unsaved ones, as no caller knows."""
+        if known.unsaved:
+            extra = partition_extra(partition.name, letters=known.unsaved)
             log.warning("letters.unsaved", extra=extra)
-        box.unsaved = 0
-        box.returned.clear()
+        known.unsaved = 0
+        known.returned.clear()
 
-    def _look_later(
-        self, partition: Partition, box: PartitionLetters, due: float, *, waiting: bool
+    def _schedule_reading(
+        self,
+        partition: Partition,
+        known: PartitionLetters,
+        due: float,
+        *,
+        waiting: bool,
     ) -> None:
-        """See to the next reading: when a letter is due, or somebody waits."""
-        box.delay = self._next_delay(box) if waiting else 0.0
+        """Schedule a reading for the next due letter, or after a pause if one waits.
+
+        Args:
+            partition: the partition.
+            known: its letters.
+            due: when the next letter is due, Unix seconds.
+            waiting: whether a target is held or the reading has failed.
+        """
+        known.delay = self._next_delay(known) if waiting else 0.0
         if waiting:
             now = self._clock.wall()
-            due = min(due, now + self._pause(box))
-            if box.next_due <= now:  # the reading that is over was to see to it
-                box.next_due = math.inf
+            due = min(due, now + self._pause(known))
+            if known.next_due <= now:
+                # It was left to the reading that has ended; kept, it would make
+                # ``watch`` return without a timer.
+                known.next_due = math.inf
         self.watch(partition, due)
 
-    def _next_delay(self, box: PartitionLetters) -> float:
-        return min(2 * self._pause(box), self.policy.max_delay)
+    def _next_delay(self, known: PartitionLetters) -> float:
+        return min(2 * self._pause(known), self.policy.max_delay)
 
     async def _deliver_due(self, partition: Partition, still: set[Address]) -> float:
-        """Deliver what is due; return when the next letter is, Unix seconds."""
+        """Deliver what is due; return the due time of the next letter, Unix seconds."""
         now = self._clock.wall()
         after = (-1.0, "")
         while True:
@@ -298,7 +364,7 @@ class DueLetters:
             if len(page) < self.policy.page:
                 break
             after = (page[-1].due, page[-1].stamp)
-        later = await self._page(partition, _FOREVER, (now, "\U0010ffff"), 1)
+        later = await self._page(partition, _LATEST, (now, "\U0010ffff"), 1)
         return later[0].due if later else math.inf
 
     async def _page(
@@ -321,5 +387,5 @@ def _pending(
 def _hold_back(
     _: Partition, page: Iterable[Letter | SpoiledLetter], still: set[Address]
 ) -> None:
-    """Deliver nothing: no mailroom has taken the letters over yet."""
+    """Hold the targets of a page: no mailroom has set ``deliver`` yet."""
     still.update(letter.target for letter in page if isinstance(letter, Letter))

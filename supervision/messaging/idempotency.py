@@ -1,7 +1,7 @@
-"""Requests with an idempotency key: handled once, answered as often as they are asked.
+"""Requests with an idempotency key: handled once, answered each time they come.
 
-The reply is stored in the commit of the turn that gives it. Whoever asks again with the
-same key, now or after a restart, gets the stored reply and no handler runs.
+The reply is stored in the commit of the turn that gives it. Another ask with the same
+key, now or after a restart, gets the stored reply and no handler runs.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 __all__ = ["IdempotentRequests"]
 
 _HOUR = 3_600.0
+"""Seconds between two removals of expired replies in one partition, at least."""
 
 
 @attrs.frozen
 class _Asked:
-    """A request and how its reply is known."""
+    """A request with its key, and a digest of the message for comparison."""
 
     target: Address
     key: str
@@ -52,8 +53,11 @@ class _Asked:
 class IdempotentRequests:
     """The idempotent requests of one host.
 
+    Owns the requests that are open, at most one for each target and key. ``Calls`` uses
+    it.
+
     Args:
-        catalog: finds managers and asks the store.
+        catalog: finds managers and reads the store.
         writer: removes replies that have expired.
         remember: seconds for which a reply is kept.
         clock: wall time.
@@ -80,19 +84,20 @@ class IdempotentRequests:
         seconds: float,
         send: Callable[[Acknowledgement], Awaitable[object]],
     ) -> object:
-        """Return the reply on record, or have the request handled and recorded.
+        """Return the stored reply, or send the request and store its reply.
 
         Args:
-            target: who is asked.
+            target: address of the instance that is asked.
             message: the request.
             key: the idempotency key.
-            seconds: how long to wait for another who asks the same.
-            send: has the request handled.
+            seconds: how long to wait for an open request with the same key.
+            send: sends the request to its handler, and waits for the reply.
 
         Raises:
+            InvalidArgument: the key is no text.
             IdempotencyMismatch: the key was used for another request.
             UnstorableMessage: the request or its reply has no stored form.
-            AskTimeout: another asks the same and has no reply in time.
+            AskTimeout: an open request with the same key has not ended in time.
         """
         asked = self._read(target, message, key)
         partition = await self._catalog.claim(target.partition)
@@ -114,17 +119,27 @@ class IdempotentRequests:
                 self.over(asked.target, asked.key, done)
 
     def over(self, target: Address, key: str, done: asyncio.Future[None]) -> None:
-        """Let the next one who asks the same look for the reply."""
+        """End an open request, so that the next one with its key reads the reply.
+
+        Args:
+            target: address of the instance that was asked.
+            key: the idempotency key.
+            done: the future of the open request; of another one, the entry stays.
+        """
         if self._open.get((target, key)) is done:
             del self._open[target, key]
         if not done.done():
             done.set_result(None)
 
     def reply(self, asked: _Asked, value: object) -> Reply:
-        """Make the record of a reply.
+        """Build the record of a reply.
+
+        Args:
+            asked: the request.
+            value: the reply of its handler.
 
         Raises:
-            UnstorableMessage: it has no stored form.
+            UnstorableMessage: the reply has no stored form.
         """
         return Reply(
             target=asked.target,
@@ -139,11 +154,11 @@ class IdempotentRequests:
             raise InvalidArgument("idempotency_key", key, "a text")
         wire = self._catalog.manager(target.manager).spec.wire
         packed = wire.pack(message, target)
-        wire.reply_codec(message, target)  # better now than after the work
+        wire.reply_codec(message, target)  # fail now, not after the handler has run
         return _Asked(target, key, _digest(packed), wire, message)
 
     async def _wait(self, asked: _Asked, seconds: float) -> None:
-        """Wait until nobody else has this request handled."""
+        """Wait until no request with this target and key is open."""
         try:
             async with asyncio.timeout(seconds):
                 while (other := self._open.get((asked.target, asked.key))) is not None:
@@ -153,18 +168,21 @@ class IdempotentRequests:
             raise AskTimeout(asked.target, name, seconds) from None
 
     def _sweep(self, partition: Partition) -> None:
-        """Remove what has expired, once an hour and partition at most."""
+        """Remove expired replies of a partition, once an hour at most."""
         now = self._clock.wall()
         if now - self._swept.get(partition.name, 0.0) >= _HOUR:
             self._swept[partition.name] = now
             forget = ForgetReplies(partition.name, now)
             unit = Unit(partition.name, partition.epoch, (forget,))
-            _ = self._writer.submit(unit)  # the next sweep makes up for it
+            _ = self._writer.submit(unit)  # after a failure the next sweep removes them
 
 
 @attrs.define(eq=False)
 class _Remembered:
-    """The delivery of a request, and what its turn stages."""
+    """An acknowledgement of a request, and the stored reply that its turn stages.
+
+    However the turn ends, the open request ends with it.
+    """
 
     requests: IdempotentRequests
     partition: Partition
@@ -174,32 +192,32 @@ class _Remembered:
     recalled: bool = False
 
     def waits_for(self, staged: Sequence[Staged]) -> bool:
-        """Tell that nobody calls it off."""
+        """Return False: a request cannot be called off."""
         return False
 
     def handled(self, value: object) -> _Remembered:
-        """Commit the reply with the turn."""
+        """Build the record of the reply, which the turn's commit stores."""
         self.record = self.requests.reply(self.asked, value)
         return self
 
     def failed(self, error: BaseException, *, answered: bool) -> None:
-        """Remember nothing: who asks again may have better luck."""
+        """End the request without a stored reply, so that it may be asked again."""
         self._over()
 
     def returned(self) -> None:
-        """Likewise: it was not handled."""
+        """End the request without a stored reply, as it was not handled."""
         self._over()
 
     def operations(self) -> tuple[Operation, ...]:
-        """Store the reply."""
+        """Return the operation that stores the reply."""
         return () if self.record is None else (Answer(self.record),)
 
     def committed(self) -> None:
-        """Let others find the reply."""
+        """End the request: the next one with its key gets the stored reply."""
         self._over()
 
     def undone(self) -> None:
-        """Let others try."""
+        """End the request: the next one with its key reads the store and is sent."""
         self._over()
 
     def _over(self) -> None:

@@ -1,4 +1,4 @@
-"""Sends letters: messages that are stored on their way."""
+"""Sending of letters: messages that are stored until they are handled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ __all__ = ["LetterSender"]
 
 @attrs.define(eq=False)
 class LetterSender:
-    """Sends the letters of one host, from a turn or from outside of any.
+    """Sends the letters of one host, from a turn or from outside of every turn.
+
+    Holds no letters: a turn keeps those that it stages, the writer those on their way.
+    ``Calls`` and the host use it.
 
     Attributes:
         catalog: claims the partition of a letter that no turn sends.
@@ -47,11 +50,18 @@ class LetterSender:
         timing: Timing | None = None,
         name: str = "",
     ) -> None:
-        """Add a letter to the sender's turn; a target in quarantine gets it too.
+        """Add a letter to the sender's turn; a quarantined target gets it too.
+
+        Args:
+            sender: the instance whose turn sends the letter.
+            address: the target.
+            message: the durable message.
+            timing: when it is due; ``None``: at once.
+            name: name of a timer; empty: it has none.
 
         Raises:
-            NotHandled: the target has no handler for it.
-            UnstorableMessage: it has no stored form.
+            NotHandled: the target has no handler for the message.
+            UnstorableMessage: the message has no stored form.
             MailroomFull: the partition has too many letters.
         """
         target = self.delivery.target_of(address)
@@ -67,11 +77,15 @@ class LetterSender:
     async def store(self, address: Address, message: Message[object]) -> None:
         """Store a letter that belongs to no turn; it is durable when this returns.
 
+        Args:
+            address: the target.
+            message: the durable message.
+
         Raises:
-            NotHandled: the target has no handler for it.
-            UnstorableMessage: it has no stored form.
+            NotHandled: the target has no handler for the message.
+            UnstorableMessage: the message has no stored form.
             MailroomFull: the partition has too many letters.
-            StoreError: it could not be stored.
+            StoreError: the letter could not be stored.
         """
         partition = await self.catalog.claim(address.partition)
         target = self.delivery.target_of(address)
@@ -81,7 +95,7 @@ class LetterSender:
         saved.add_done_callback(
             functools.partial(_stored, letter), context=partition.context
         )
-        # A cancelled caller leaves the letter where it is: on its way.
+        # Cancelling the caller does not cancel the save: the writer has the letter.
         await asyncio.wait([saved])
         saved.result()
 

@@ -1,16 +1,15 @@
 """Durable messages and timers: rows until the turn that handled them is committed.
 
 A letter is posted in the commit of the turn that sends it and taken in the commit of
-the turn that handles it. In between it is a row; if it is due and its target has room
-it is in the target's mailbox as well. What is not in a mailbox is found again by
-reading the partition's letters in the order in which they are due: after a start, when
-a timer fires, and when a target that had no room has some.
+the turn that handles it. In between it is a row. If it is due and its target has room,
+it is in the target's mailbox as well. ``DueLetters`` finds the others by reading the
+partition's letters in the order in which they are due: after a start, when a timer
+fires, and when a target that had no room has some.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ import attrs
 
 from persistence import (
     Address,
-    Bury,
     Defer,
     Letter,
     Operation,
@@ -27,14 +25,19 @@ from persistence import (
     RecordError,
     SpoiledLetter,
     Unit,
-    key_to_text,
 )
 
 from ..agents import Envelope, Schedule, Timing, next_due, schedule_of
 from ..declaration import EncodedMessage
 from ..errors import InvalidSchedule, MailroomFull, describe_error
-from ..telemetry import partition_extra
-from .staged_letters import CancelledTimer, IncomingLetter, OutgoingLetter
+from .dead_letters import bury_letter, bury_spoiled, count_buried, log_damaged
+from .staged_letters import (
+    CancelledTimer,
+    IncomingLetter,
+    OutgoingLetter,
+    clear_place,
+    recall_letter,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,26 +48,27 @@ if TYPE_CHECKING:
     from ..agents import Instance, Partition
     from ..lifecycle import Catalog
     from .due_letters import DueLetters
-    from .partition_letters import PartitionLetters, Place
+    from .partition_letters import Place
 
 __all__ = ["Mailroom"]
 
-log = logging.getLogger("podvisor.mail")
-
 
 class Mailroom:
-    """The letters of one host.
+    """Posts, delivers, defers and buries the letters of one host.
+
+    Each stored letter is in one mailbox or turn at most, and its row stays until it is
+    handled or buried. The letter sender, staged letters and the host use it.
 
     Args:
-        catalog: finds targets and asks the store.
+        catalog: finds targets and reads the store.
         writer: stores what happens to a letter outside of a turn.
         hand_in: puts a message into a mailbox.
-        due_letters: finds letters again that are in no mailbox; it calls
+        due_letters: reads the letters that are in no mailbox, and calls
             ``deliver_page`` with them.
         clock: wall time, for timers.
 
     Attributes:
-        letters: what is known of the letters of each partition, by its id.
+        letters: what memory knows of the letters of each partition, by partition id.
     """
 
     def __init__(
@@ -99,27 +103,27 @@ class Mailroom:
         timing: Timing | None = None,
         name: str = "",
     ) -> OutgoingLetter:
-        """Prepare a letter; it is posted when what it is staged with is committed.
+        """Prepare a letter, which is posted with the commit that it is staged for.
 
         Args:
             target: the live instance, or one that stands for it.
             envelope: the message and what it carries.
-            sender: who posts it.
+            sender: address of the instance that posts it; ``None``: none does.
             timing: when it is due; ``None``: at once.
-            name: what a timer is called; empty: it has no name.
+            name: name of a timer; empty: it has none.
 
         Raises:
-            NotHandled: the target has no handler for it.
-            UnstorableMessage: it has no stored form.
+            NotHandled: the target has no handler for the message.
+            UnstorableMessage: the message has no stored form.
             MailroomFull: the partition has too many letters.
         """
         target.manager.spec.handler_for(envelope.message, target)
         packed = target.manager.spec.wire.pack(envelope.message, target.address)
-        box = self.letters[target.partition.name]
-        if box.letters + box.staged >= self._policy.max_letters:
+        known = self.letters[target.partition.name]
+        if known.letters + known.staged >= self._policy.max_letters:
             target.partition.counters.rejected += 1
             raise MailroomFull(target.address, self._policy.max_letters)
-        box.staged += 1
+        known.staged += 1
         timing = timing or Timing(0.0)
         letter = Letter(
             target=target.address,
@@ -135,33 +139,33 @@ class Mailroom:
         return OutgoingLetter(self, target.partition, letter, envelope)
 
     def stamped(self, partition: Partition, letter: Letter) -> Letter:
-        """Give a letter its place in the order of its partition."""
-        box = self.letters[partition.name]
+        """Return a letter with its stamp, its place in the order of its partition."""
+        known = self.letters[partition.name]
         stamp = self._next_stamp(partition)
-        box.serial += 1
+        known.serial += 1
         return attrs.evolve(
             letter, stamp=stamp, id=letter.id or stamp, sent=self._clock.wall()
         )
 
     def _next_stamp(self, partition: Partition) -> str:
-        """Return the stamp of the next letter; letters are ordered by their stamps."""
+        """Return the stamp of the next letter; each letter and claim raises it."""
         serial = self.letters[partition.name].serial + 1
         return f"{partition.epoch:08x}-{serial:010x}"
 
     def posted(self, partition: Partition, letter: Letter, envelope: Envelope) -> None:
-        """Go on with a letter that is stored now."""
-        box = self.letters[partition.name]
+        """Deliver a letter that is stored now, or schedule its delivery."""
+        known = self.letters[partition.name]
         place = (letter.target, letter.id)
-        self._recall(box, place)
-        if place not in box.named:
-            box.letters += 1
+        recall_letter(known, place)
+        if place not in known.named:
+            known.letters += 1
         if letter.id != letter.stamp:
-            box.named[place] = letter.stamp
-            box.overtake(place, letter.stamp)
+            known.named[place] = letter.stamp
+            known.overtake(place, letter.stamp)
         if letter.due > self._clock.wall():
             self.due_letters.watch(partition, letter.due)
-        elif box.keeps(letter.target):
-            box.again = True  # it waits behind others, for which a look is due anyway
+        elif known.keeps(letter.target):
+            known.again = True  # older letters are before it, and will be read anyway
         else:
             self._hand_over(partition, letter, envelope)
 
@@ -170,7 +174,7 @@ class Mailroom:
         return CancelledTimer(self, partition, place)
 
     async def schedules(self, target: Address) -> tuple[Schedule, ...]:
-        """List the timers of an instance that have a name, the next one first."""
+        """Return the timers of an instance that have a name, the next one first."""
         limit = self._policy.max_letters
         letters = await self._catalog.read(
             lambda store: store.mail(target, limit=limit), partition=target.partition
@@ -180,44 +184,27 @@ class Mailroom:
 
     def called_off(self, partition: Partition, place: Place) -> None:
         """Forget a timer whose row was removed."""
-        box = self.letters[partition.name]
-        self._recall(box, place)
-        box.overtake(place, self._next_stamp(partition))
-        if (stamp := box.named.get(place)) is not None:
-            box.forget(place, stamp)
-
-    def _take_out(self, box: PartitionLetters, letter: Letter) -> None:
-        """Note that a letter is in no mailbox; one that has replaced it may be."""
-        place = (letter.target, letter.id)
-        envelope = box.out.get(place)
-        delivery = None if envelope is None else envelope.delivery
-        if (
-            isinstance(delivery, IncomingLetter)
-            and delivery.letter.stamp == letter.stamp
-        ):
-            del box.out[place]
-
-    def _recall(self, box: PartitionLetters, place: Place) -> None:
-        """Let nobody handle a letter that is in a mailbox still."""
-        envelope = box.out.pop(place, None)
-        if envelope is not None and isinstance(envelope.delivery, IncomingLetter):
-            envelope.delivery.recalled = True
+        known = self.letters[partition.name]
+        recall_letter(known, place)
+        known.overtake(place, self._next_stamp(partition))
+        if (stamp := known.named.get(place)) is not None:
+            known.forget(place, stamp)
 
     # Delivering.
 
     def _hand_over(
         self, partition: Partition, letter: Letter, envelope: Envelope
     ) -> bool:
-        """Put a stored letter into its target's mailbox; say whether that could be."""
-        box = self.letters[partition.name]
+        """Put a stored letter into its target's mailbox; return False if it is held."""
+        known = self.letters[partition.name]
         try:
             instance = self._catalog.resolve(letter.target)
-        except PodsError:  # it may not start now, or has no manager here
+        except PodsError:  # the target may not start now, or has no manager here
             return self._hold(partition, letter.target)
         if instance.queued >= instance.manager.policy.mailbox:
             return self._hold(partition, letter.target)
         envelope.delivery = IncomingLetter(self, partition, letter)
-        box.out[letter.target, letter.id] = envelope
+        known.out[letter.target, letter.id] = envelope
         self._hand_in(instance, envelope)
         return True
 
@@ -227,17 +214,22 @@ class Mailroom:
         return False
 
     def settled(self, partition: Partition, letter: Letter, again: float) -> None:
-        """Note that a letter was handled, and when it comes again (never: infinity)."""
-        box = self.letters[partition.name]
-        place = (letter.target, letter.id)
-        self._take_out(box, letter)
+        """Record that a letter was handled, and watch its next due time, if any.
+
+        Args:
+            partition: the partition of the letter.
+            letter: the letter.
+            again: when it is due again, Unix seconds; infinity: never.
+        """
+        known = self.letters[partition.name]
+        clear_place(known, letter)
         if again < math.inf:
-            if box.settled is not None:
-                box.settled.add(letter.stamp)
+            if known.settled is not None:
+                known.settled.add(letter.stamp)
             self.due_letters.watch(partition, again)
         else:
-            box.forget(place, letter.stamp)
-        if letter.target in box.held and self._has_room(letter.target):
+            known.forget((letter.target, letter.id), letter.stamp)
+        if letter.target in known.held and self._has_room(letter.target):
             self.due_letters.look(partition)
 
     def _has_room(self, target: Address) -> bool:
@@ -247,21 +239,21 @@ class Mailroom:
         return instance.queued <= instance.manager.policy.mailbox // 2
 
     def returned(self, partition: Partition, letter: Letter) -> None:
-        """Take back a letter that was not handled; it is delivered again later."""
-        box = self.letters[partition.name]
-        self._take_out(box, letter)
-        box.returned.add(letter.target)
+        """Hold a letter that came back without being handled, for another delivery."""
+        known = self.letters[partition.name]
+        clear_place(known, letter)
+        known.returned.add(letter.target)
         self._hold(partition, letter.target)
 
     def unsaved(self, partition: Partition, letter: Letter) -> None:
-        """Take back a letter that was handled by a turn which could not be saved."""
+        """Hold a letter that came back from a turn which could not be saved."""
         self.letters[partition.name].unsaved += 1
         self.returned(partition, letter)
 
     def failed(
         self, partition: Partition, letter: Letter, error: BaseException, *, final: bool
     ) -> None:
-        """Store that a letter was handled in vain; bury it when that is enough."""
+        """Store that a try of a letter failed; bury the letter after its last try."""
         tries = letter.tries + 1
         if final or tries >= self._policy.max_tries:
             self._bury(
@@ -277,29 +269,21 @@ class Mailroom:
         )
 
     def _bury(self, partition: Partition, letter: Letter, reason: str) -> None:
-        """Move a letter to the dead ones; a rule goes on with its next occurrence."""
+        """Move a letter to the dead letters; a rule continues with its next time."""
         place = (letter.target, letter.id)
         following = self._following(partition, letter)
 
         def buried() -> None:
             self.settled(partition, letter, math.inf)
-            self._report(partition, letter.target.manager, letter.stamp, reason)
+            count_buried(partition, letter.target.manager, letter.stamp, reason)
             if following is not None:
-                box = self.letters[partition.name]
-                box.letters += 1
-                box.named[place] = following.stamp
+                known = self.letters[partition.name]
+                known.letters += 1
+                known.named[place] = following.stamp
                 self.due_letters.watch(partition, following.due)
 
-        bury = Bury(
-            partition=partition.name,
-            manager=letter.target.manager,
-            key=key_to_text(letter.target.key),
-            id=letter.id,
-            stamp=letter.stamp,
-            tries=letter.tries,
-            reason=reason,
-            since=self._clock.wall(),
-        )
+        now = self._clock.wall()
+        bury = bury_letter(partition.name, letter, reason, now)
         self._submit(
             partition,
             (bury,) if following is None else (bury, Post(following)),
@@ -313,19 +297,8 @@ class Mailroom:
             return None
         return self.stamped(partition, attrs.evolve(letter, due=due, tries=0))
 
-    def _report(
-        self, partition: Partition, manager: str, stamp: str, reason: str
-    ) -> None:
-        partition.counters.dead_letters += 1
-        log.error(
-            "letter.buried",
-            extra=partition_extra(
-                partition.name, manager=manager, letter=stamp, reason=reason
-            ),
-        )
-
     def again(self, letter: Letter) -> float:
-        """Return when a letter comes again, Unix seconds; infinity: never."""
+        """Return when a letter is due again, Unix seconds; infinity: never."""
         if not letter.cron:
             return math.inf
         try:
@@ -357,23 +330,29 @@ class Mailroom:
         page: Iterable[Letter | SpoiledLetter],
         still: set[Address],
     ) -> None:
-        """Deliver a page of what is due; note in ``still`` who cannot get theirs."""
-        box = self.letters[partition.name]
+        """Deliver a page of letters that are due.
+
+        Args:
+            partition: the partition of the letters.
+            page: letters in the order of (due, stamp).
+            still: targets that cannot be delivered to; this call adds to them.
+        """
+        known = self.letters[partition.name]
         for letter in page:
-            if box.passes_over(letter):
+            if known.passes_over(letter):
                 continue
             if isinstance(letter, SpoiledLetter):
                 self._bury_spoiled(partition, letter)
                 continue
             place = (letter.target, letter.id)
-            if place in box.out or letter.target in still:
+            if place in known.out or letter.target in still:
                 continue
             try:
                 message = self._unpack(letter)
             except RecordError as error:
                 self.failed(partition, letter, error, final=True)
                 continue
-            except PodsError:  # no manager of that name has been declared here yet
+            except PodsError:  # its manager has not been declared on this host yet
                 still.add(letter.target)
                 continue
             if not self._hand_over(partition, letter, Envelope(message)):
@@ -385,40 +364,18 @@ class Mailroom:
         return info.spec.wire.unpack(packed, letter.target)
 
     def _bury_spoiled(self, partition: Partition, letter: SpoiledLetter) -> None:
+        known = self.letters[partition.name]
         if letter.lost:
-            self._complain(partition, letter)
+            log_damaged(partition, known, letter)
             return
-        bury = Bury(
-            partition=partition.name,
-            manager=letter.manager,
-            key=letter.key,
-            id=letter.id,
-            stamp=letter.stamp,
-            tries=0,
-            reason=letter.reason,
-            since=self._clock.wall(),
-        )
 
         def buried() -> None:
-            box = self.letters[partition.name]
-            box.letters = max(0, box.letters - 1)
-            self._report(partition, letter.manager, letter.stamp, letter.reason)
+            known.letters = max(0, known.letters - 1)
+            count_buried(partition, letter.manager, letter.stamp, letter.reason)
 
-        complain = functools.partial(self._complain, partition, letter)
-        self._submit(partition, (bury,), buried, complain)
-
-    def _complain(self, partition: Partition, letter: SpoiledLetter) -> None:
-        """Say, once, that there is a letter which can be neither handled nor buried."""
-        told = self.letters[partition.name].told
-        if letter.stamp in told:
-            return
-        told.add(letter.stamp)
-        log.error(
-            "letter.damaged",
-            extra=partition_extra(
-                partition.name,
-                manager=ascii(letter.manager),
-                letter=ascii(letter.stamp),
-                reason=letter.reason,
-            ),
+        self._submit(
+            partition,
+            (bury_spoiled(partition.name, letter, self._clock.wall()),),
+            buried,
+            functools.partial(log_damaged, partition, known, letter),
         )

@@ -1,4 +1,4 @@
-"""What a host knows of the letters of one partition, and how it treats them."""
+"""What memory knows of the letters of one partition, and what a reading skips."""
 
 from __future__ import annotations
 
@@ -13,39 +13,44 @@ from ..agents import Envelope
 __all__ = ["PartitionLetters", "Place"]
 
 Place = tuple[Address, str]
-"""A target and what a letter is called in its mail."""
+"""A target, and the id of a letter among the letters for it."""
 
 
 @attrs.define(eq=False)
 class PartitionLetters:
-    """The letters of one partition, as far as memory has to know them.
+    """What memory has to know of the letters of one partition.
 
-    The letters themselves are in the store; here is how many, when the next is due, and
-    which of them are in mailboxes now.
+    The letters themselves are in the store. Memory knows how many there are, when the
+    next one is due, and which of them are in mailboxes now. ``DueLetters`` owns one of
+    these for each partition; the files of this room read and change it.
 
     Attributes:
-        letters: how many are stored; timers that an earlier host has posted and this
-            one replaces are counted twice until the next start.
+        letters: number of stored letters; timers that an earlier host has posted and
+            this one replaces are counted twice until the next start.
         posting: stamps of letters whose turn has not ended; no reading delivers them,
             as the end of the turn does.
-        staged: how many turns under way want posted.
+        staged: number of letters that will be posted when turns under way end.
         serial: number of the last letter that was posted under this claim.
-        next_due: Unix seconds of the first that is not in a mailbox.
-        out: those in mailboxes and in turns, by place.
-        named: stamps of the timers that were posted under this claim.
-        held: targets some of whose letters could not be delivered; what comes for them
-            now waits behind those.
-        returned: targets of letters that came back since the last reading began.
-        behind: letters of an earlier time were not looked at yet.
-        settled: stamps that were settled while a page is being read; ``None``: none is.
-        overtaken: by place of a timer that was replaced or called off meanwhile: the
-            first stamp whose letter was not.
-        again: read again when the reading that goes on is over.
-        unsaved: how many came back since then as their turn could not be saved.
-        told: stamps of damaged letters that stay where they are, and of which the log
-            was told.
+        next_due: due time of the first letter that is in no mailbox, Unix seconds.
+        out: envelopes of the letters in mailboxes and in turns, by place.
+        named: stamps of the timers that were posted under this claim, by place.
+        held: targets with letters that could not be delivered; new letters for them
+            wait behind those.
+        returned: targets of letters that came back from a mailbox or a turn since the
+            last reading began.
+        behind: whether letters that were due when the partition was claimed have not
+            been read yet; new letters wait behind them.
+        settled: stamps of letters that were handled, buried or given a later due time
+            since the present reading began; ``None``: no reading goes on.
+        overtaken: first valid stamp of each timer that was replaced or called off since
+            the present reading began, by place; smaller stamps are void.
+        again: whether another reading follows the present one.
+        unsaved: number of letters that came back since the last reading began, as their
+            turn could not be saved.
+        told: stamps of damaged letters that the store cannot remove and that the log
+            has named.
         delay: seconds until held letters are tried again.
-        timer: the next look.
+        timer: the timer of the next reading.
     """
 
     letters: int = 0
@@ -67,25 +72,25 @@ class PartitionLetters:
     timer: Handle | None = None
 
     def keeps(self, target: Address) -> bool:
-        """Say whether a letter for a target has to wait behind others."""
+        """Return whether a letter for a target has to wait behind others."""
         return self.behind or target in self.held
 
     def begin_reading(self) -> None:
-        """Note from now on what a page that is being read need not know yet."""
+        """Record from now on what is settled, as a page may be older than that."""
         self.settled = set()
 
     def end_reading(self) -> None:
-        """Forget it: whatever is read from now on knows."""
+        """Forget what was settled, as later pages do not list it."""
         self.settled = None
         self.overtaken.clear()
 
     def overtake(self, place: Place, stamp: str) -> None:
-        """Note that a timer is gone whose stamp is a smaller one."""
+        """Record during a reading that a timer with a smaller stamp is void."""
         if self.settled is not None:
             self.overtaken[place] = stamp
 
     def passes_over(self, letter: Letter | SpoiledLetter) -> bool:
-        """Say whether a reading that goes on has nothing to do with a letter."""
+        """Return whether the present reading has to skip a letter of its page."""
         done, stamp = self.settled, letter.stamp
         if done is None or stamp in done or stamp in self.posting:
             return True
@@ -94,7 +99,7 @@ class PartitionLetters:
         return stamp < self.overtaken.get((letter.target, letter.id), "")
 
     def forget(self, place: Place, stamp: str) -> None:
-        """Note that a letter is no longer stored."""
+        """Record that a letter is stored no longer."""
         if self.settled is not None:
             self.settled.add(stamp)
         if self.named.get(place, stamp) == stamp:

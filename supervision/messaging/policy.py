@@ -15,16 +15,16 @@ class MailPolicy:
     """How a host treats durable messages, timers and remembered replies.
 
     Attributes:
-        max_letters: letters of one partition that may wait, timers included.
-        max_tries: how often a letter is handled in vain before it is a dead letter.
-        first_delay: seconds between the first try and the second; each further pause is
-            twice as long.
-        max_delay: seconds that a pause is long at most.
-        page: letters that are read at a time.
+        max_letters: most stored letters of one partition, timers included; from 1 up.
+        max_tries: failed tries after which a letter becomes a dead letter; from 1 up.
+        first_delay: seconds between the first try and the second, above 0; each further
+            pause is twice as long.
+        max_delay: seconds of the longest pause, above 0.
+        page: letters that are read at a time, from 1 up.
         remember_replies: seconds for which the reply to a request with an idempotency
-            key is kept.
-        wake: look for letters of every partition when the host starts, and start the
-            instances that have some.
+            key is kept, above 0.
+        wake: whether a host that starts reads the letters of every partition, and
+            starts the instances that have some.
     """
 
     max_letters: int = attrs.field(default=10_000, validator=validators.ge(1))
@@ -36,5 +36,5 @@ class MailPolicy:
     wake: bool = True
 
     def delay_after(self, tries: int) -> float:
-        """Return the seconds to wait after a number of tries, from 1 up."""
+        """Return the pause after a number of failed tries, from 1 up, in seconds."""
         return min(self.max_delay, self.first_delay * 2.0 ** min(tries - 1, 60))

@@ -111,7 +111,7 @@ def open_host(make: MakeStore, clock: ManualClock) -> Host:
 async def pass_time(
     host: Host, clock: ManualClock, seconds: float, step: float = 30.0
 ) -> None:
-    """Let time pass in steps, and the letters that are due be handled."""
+    """Advance the clock in steps, and wait until the due letters are handled."""
     while seconds > 0:
         clock.advance(min(step, seconds))
         seconds -= step
@@ -119,13 +119,13 @@ async def pass_time(
 
 
 def all_is_quiet(host: Host) -> bool:
-    boxes = list(host.runtime.mailroom.letters.values())
+    letters = list(host.runtime.mailroom.letters.values())
     return all(
-        box.settled is None
-        and not box.out
-        and not box.staged
-        and box.next_due > host.runtime.clock.wall()
-        for box in boxes
+        known.settled is None
+        and not known.out
+        and not known.staged
+        and known.next_due > host.runtime.clock.wall()
+        for known in letters
     )
 
 
@@ -217,8 +217,8 @@ async def test_a_timer_can_be_called_off_and_replaced(
 
     assert early == ()
     assert await bell.ask(Heard()) == ("new",)
-    box = host.runtime.mailroom.letters["acme"]
-    assert (box.letters, box.named) == (0, {})
+    known = host.runtime.mailroom.letters["acme"]
+    assert (known.letters, known.named) == (0, {})
 
 
 @pytest.mark.parametrize("name", ["tea", "egg"])
@@ -228,7 +228,7 @@ async def test_a_timer_is_called_off_or_replaced_ahead_of_itself_in_a_mailbox(
     """A9: the message before it, in the same turn, has done so."""
     bell = await bells(host).get("b", partition="acme")
     await bell.ask(Set({"after": 10.0, "name": "tea"}, text="old"))
-    box = host.runtime.mailroom.letters["acme"]
+    known = host.runtime.mailroom.letters["acme"]
     gate = asyncio.Event()
     instead = Set({"after": 20.0, "name": name}, text="new")
 
@@ -240,12 +240,12 @@ async def test_a_timer_is_called_off_or_replaced_ahead_of_itself_in_a_mailbox(
         group.create_task(bell.ask(instead))
         await eventually(lambda: bell.instance and bell.instance.queued)
         clock.advance(10)
-        await eventually(lambda: box.out)
+        await eventually(lambda: known.out)
         gate.set()
     await pass_time(host, clock, 60)
 
     assert await bell.ask(Heard()) == ("new",)
-    assert box.letters == 0
+    assert known.letters == 0
 
 
 async def test_a_rule_fires_again_and_again(host: Host, clock: ManualClock) -> None:

@@ -60,18 +60,18 @@ _LOST = SpoiledLetter(
 
 @attrs.define(eq=False, repr=False)
 class _Damaged(RelayStore):
-    """Names a letter first that it cannot show, and knows of it when it is claimed.
+    """Lists a damaged letter first, and counts it when its partition is claimed.
 
     Attributes:
-        letter: what it cannot show.
-        readings: how often it was asked for the letters.
+        letter: the damaged letter.
+        readings: how often the letters were listed.
     """
 
     letter: SpoiledLetter = _LOST
     readings: int = 0
 
     def was_read(self, times: int) -> bool:
-        """Say whether it was asked so often."""
+        """Return whether the letters were listed at least so many times."""
         return self.readings >= times
 
     async def claim(self, partitions: Sequence[str]) -> list[Claim]:
@@ -110,11 +110,11 @@ async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
     async with Host(store=store, clock=clock) as host:
         book = await host.manager("books", Book).get("b", partition="acme")
         await book.tell(Note("one"), durable=True)
-        box = host.runtime.mailroom.letters["acme"]
+        known = host.runtime.mailroom.letters["acme"]
         for left in (1, 0):
-            await eventually(functools.partial(_has_come_back, store, left, box))
+            await eventually(functools.partial(_has_come_back, store, left, known))
             clock.advance(60)
-        await eventually(lambda: not box.letters)
+        await eventually(lambda: not known.letters)
         notes = await book.ask(Notes())
 
     said = [r.message for r in caplog.records if r.name == "podvisor.mail"]
@@ -122,9 +122,9 @@ async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
     assert said == ["letters.unsaved"] * 2
 
 
-def _has_come_back(store: _Refusing, left: int, box: PartitionLetters) -> bool:
-    waits = box.settled is None and box.timer is not None
-    return store.refusals == left and box.unsaved == 1 and waits
+def _has_come_back(store: _Refusing, left: int, known: PartitionLetters) -> bool:
+    waits = known.settled is None and known.timer is not None
+    return store.refusals == left and known.unsaved == 1 and waits
 
 
 async def test_a_letter_that_is_lost_is_said_once_and_delays_no_other(

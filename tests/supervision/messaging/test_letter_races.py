@@ -145,17 +145,17 @@ async def test_a_letter_that_is_read_before_its_sender_is_told_is_handled_once(
     async with two_books(store, clock) as (host, sender, other):
         partition = host.runtime.catalog.partition("acme")
 
-        box = host.runtime.mailroom.letters[partition.name]
+        known = host.runtime.mailroom.letters[partition.name]
 
         async def read() -> None:
             host.runtime.mailroom.due_letters.look(partition)
-            await eventually(lambda: box.settled is None)
-            waiting.append(len(box.out))
+            await eventually(lambda: known.settled is None)
+            waiting.append(len(known.out))
 
         waiting: list[int] = []
         store.after.append((Post, read))
         await sender.ask(Send("one", name))
-        await eventually(lambda: not box.letters)
+        await eventually(lambda: not known.letters)
         notes = await other.ask(Notes())
 
     assert notes == ("one",)
@@ -169,20 +169,20 @@ async def test_a_letter_whose_sender_is_told_late_is_handled_once(
     store = _Stepwise(make())
     async with two_books(store, clock) as (host, sender, other):
         partition = host.runtime.catalog.partition("acme")
-        box = host.runtime.mailroom.letters[partition.name]
+        known = host.runtime.mailroom.letters[partition.name]
 
         async def fail() -> None:
             raise offline()
 
         async def read_and_handle() -> None:
             host.runtime.mailroom.due_letters.look(partition)
-            await eventually(lambda: box.settled is None)
-            await eventually(lambda: not box.out)
+            await eventually(lambda: known.settled is None)
+            await eventually(lambda: not known.out)
 
         store.after.append((Post, fail))
         store.loading.append(read_and_handle)
         await sender.ask(Send("one"))
-        await eventually(lambda: not box.letters)
+        await eventually(lambda: not known.letters)
         notes = await other.ask(Notes())
 
     assert notes == ("one",)
@@ -196,7 +196,7 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
     store = _Stepwise(make())
     async with two_books(store, clock) as (host, sender, other):
         partition = host.runtime.catalog.partition("acme")
-        box = host.runtime.mailroom.letters[partition.name]
+        known = host.runtime.mailroom.letters[partition.name]
         waiting: list[int] = []
         await sender.ask(Send("old", "timer", after=10.0))
 
@@ -205,17 +205,17 @@ async def test_a_timer_that_replaces_one_which_is_handled_now_is_handled_once(
             await eventually(lambda: partition.counters.handled == 3)
 
         async def go_on() -> None:
-            await eventually(lambda: box.settled is None)
+            await eventually(lambda: known.settled is None)
 
         async def read_again() -> None:
             host.runtime.mailroom.due_letters.look(partition)
-            await eventually(lambda: box.settled is None)
+            await eventually(lambda: known.settled is None)
             instance = host.runtime.catalog.find(other.address)
             waiting.append(-1 if instance is None else instance.queued)
 
         store.before += [(Post, handle_the_old_one), (Take, go_on), (Take, read_again)]
         await sender.ask(Send("new", "timer"))
-        await eventually(lambda: not box.out and not store.before)
+        await eventually(lambda: not known.out and not store.before)
         notes = await other.ask(Notes())
 
     assert notes == ("old", "new")
@@ -236,7 +236,7 @@ async def test_a_timer_that_is_called_off_while_it_is_read_is_not_handled(
     async with two_books(store, clock) as (host, sender, other):
         if not earlier:
             await sender.ask(old)
-        box = host.runtime.mailroom.letters["acme"]
+        known = host.runtime.mailroom.letters["acme"]
 
         async def in_between() -> None:
             new = Send("new", "timer", after=10.0)
@@ -245,7 +245,7 @@ async def test_a_timer_that_is_called_off_while_it_is_read_is_not_handled(
         store.read.append(in_between)
         for _ in range(4):
             clock.advance(10)
-            await eventually(lambda: box.settled is None and not box.out)
+            await eventually(lambda: known.settled is None and not known.out)
         notes = await other.ask(Notes())
 
     assert not store.read

@@ -203,8 +203,8 @@ async def left(store: Store, partition: str = "acme") -> int:
 
 
 def mailroom_is_empty(host: Host, partition: str = "acme") -> bool:
-    box = host.runtime.mailroom.letters.get(partition)
-    return box is None or (box.letters, box.staged, len(box.out)) == (0, 0, 0)
+    known = host.runtime.mailroom.letters.get(partition)
+    return known is None or (known.letters, known.staged, len(known.out)) == (0, 0, 0)
 
 
 async def crash(host: Host) -> None:
@@ -532,8 +532,8 @@ async def test_letters_wait_for_a_manager_that_is_declared_later(
     await crash(host)
 
     async with open_host(make(), clock) as again:
-        box = again.runtime.mailroom.letters["acme"]
-        await eventually(lambda: box.held)
+        known = again.runtime.mailroom.letters["acme"]
+        await eventually(lambda: known.held)
         accounts, _ = declare(again)
         await eventually(lambda: accounts.lookup("savings", partition="acme"))
         savings = await accounts.get("savings", partition="acme")
