@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from .clock import Clock, Handle, SystemClock
-from .codec import Codec, build_codec
+from .codec import Codec, build_codec, is_same
 from .errors import (
     AlreadyAnswered,
     CorruptRecord,
@@ -156,6 +156,7 @@ __all__ = [
     "check_key",
     "check_name",
     "check_partition",
+    "is_same",
     "key_from_text",
     "key_to_text",
     "migrate_store",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from persistence import Operation, Record, RecordKind, Save, Unit
+from persistence import Operation, Record, RecordKind, Save, Unit, is_same
 
 from ..errors import OutOfRuntime
 
@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
+
+_PLAIN = frozenset({bool, bytes, int, str, type(None)})
+"""Types whose equal values have one stored form."""
 
 Snapshot: TypeAlias = object
 """What ``AgentSpec.glance`` saw; of fields that change in place the encoded form."""
@@ -81,7 +84,12 @@ def keep(instance: Instance, before: Snapshot) -> bool:
         instance.body = spec.codec.encode(agent)
         return instance.body != before
     now = spec.field_values(agent)
-    if now is before or now == before:
+    # == alone would call 1 and True equal, and a class compares what it likes. A field
+    # that is the only one, of a plain type, is the common case: it costs no call.
+    if type(now) is type(before) and type(now) in _PLAIN:
+        if now == before:
+            return False
+    elif is_same(now, before):
         return False
     if instance.manager.stored:
         instance.body = spec.codec.encode(agent)
