@@ -1,4 +1,4 @@
-"""Supervision: agents, their instances, fair turns, restarts, hosts."""
+"""Supervision: hosts, agents and their instances, fair turns, and restarts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ from .tenants import (
     Unknown,
 )
 
-__distribution__ = "podvisor"  # ``pods`` looks for this line
+__distribution__ = "podvisor"  # ``pods`` searches this text
 
 from .declaration import upcast
 

@@ -1,4 +1,4 @@
-"""Names for packages that are built on top of supervision, such as pods."""
+"""The names for packages that extend supervision, such as ``pods``."""
 
 from __future__ import annotations
 

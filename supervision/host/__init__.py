@@ -1,4 +1,4 @@
-"""Builds one host from its parts, and is the face that users see of it."""
+"""The host: builds its parts and offers the classes that users call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process's worth of podvisor: a store, a dispatcher, managers, telemetry."""
+"""The host: one store, one dispatcher and the managers of one asyncio process."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ A = TypeVar("A", bound=Agent)
 
 @attrs.frozen(kw_only=True)
 class HostStatistics:
-    """What a host holds now.
+    """The numbers of a host at one moment.
 
     Attributes:
-        partitions: partitions with a live instance, by id, with how many.
-        live: live instances.
-        queued: messages that wait in mailboxes.
+        partitions: number of instances in memory, by partition id.
+        live: instances in memory, in any phase.
+        queued: messages in mailboxes.
         running: turns in workers.
-        free_seats: seats nobody holds.
+        free_seats: seats that no turn holds.
     """
 
     partitions: dict[str, int]
@@ -72,19 +72,20 @@ class Host:
             workers = host.manager("workers", Reviewer)
             reviewer = await workers.get("r1", partition="acme")
 
-    Leaving the block hibernates everything; what cannot be saved is named in a
-    ``ShutdownIncomplete``. Two hosts share nothing. asyncio only; one event loop.
+    Leaving the block hibernates every instance; ``ShutdownIncomplete`` names those that
+    could not be saved. Two hosts share nothing. A host runs in asyncio only, in one
+    event loop.
 
     Args:
         url: the store: ``sqlite+aiosqlite:///FILE``, ``memory://``, or a ``Path``.
-        store: a store object instead of a URL.
-        policy: settings of what the instances share.
+        store: a store object, used instead of the URL.
+        policy: the settings of the host.
         tenants: the policies of the partitions; by default every partition is
-            admitted, and all are treated alike.
-        clock: where time comes from; for tests.
+            admitted with the same policy.
+        clock: gives the time; for tests.
 
     Raises:
-        UnsupportedStore: the URL names no usable store.
+        UnsupportedStore: the URL names no store that can be used.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Host:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        report = await self.stop()  # noqa: ASYNC102  no cancellation stops it half-way
+        report = await self.stop()  # noqa: ASYNC102  a cancelled stop still runs to its end
         if report.clean:
             return
         incomplete = ShutdownIncomplete(report.unsaved, report.stuck)
@@ -135,12 +136,12 @@ class Host:
 
     @property
     def tenants(self) -> TenantDirectory:
-        """Who the tenants are, and the place to change what they may use."""
+        """The directory of the tenants, where their policies are read and changed."""
         return self._runtime.tenants
 
     @property
     def runtime(self) -> Runtime:
-        """The inside of the host, for the package ``pods`` and for tests."""
+        """The parts of the host, for the package ``pods`` and for tests."""
         return self._runtime
 
     def manager(
@@ -153,21 +154,22 @@ class Host:
         restart: RestartPolicy | None = None,
         policy: ManagerPolicy | None = None,
     ) -> InstanceManager[A]:
-        """Declare a manager: the home of the instances of one agent class.
+        """Declare a manager for the instances of one agent class.
 
         Args:
-            name: what nodes and addresses call it; ``[a-z][a-z0-9_]{0,62}``.
-            agent: the class.
-            idle_timeout: seconds without traffic until an instance hibernates.
-            durability: when state is written.
-            restart: what follows a crash.
-            policy: all settings in one value, instead of the three above.
+            name: its name in nodes and addresses; ``[a-z][a-z0-9_]{0,62}``.
+            agent: the agent class.
+            idle_timeout: seconds without traffic until an instance hibernates;
+                ``None``: never.
+            durability: when state is stored.
+            restart: the restart policy after a crash.
+            policy: all settings in one value, used instead of the three above.
 
         Raises:
             InvalidName: not a valid name.
-            DuplicateManager: the name is taken.
-            InvalidArgument: not an agent class.
-            HandlerError: the class has a handler that cannot work.
+            DuplicateManager: a manager of this host has the name.
+            InvalidArgument: ``agent`` is not an agent class.
+            HandlerError: the class has an invalid handler.
             UnknownResource: a handler needs a resource that this host does not have.
             UnsupportedField: the class has a field that cannot be stored.
         """
@@ -200,7 +202,7 @@ class Host:
         """Return a manager that was declared on this host.
 
         Raises:
-            UnknownManager: none of that name.
+            UnknownManager: no manager has that name.
         """
         self._runtime.catalog.manager(name)
         return self._runtime.managers[name]
@@ -209,8 +211,8 @@ class Host:
         """Return a handle bound to one partition, for code that serves one tenant.
 
         Args:
-            of: the partition id, or the request context that carries it; then every
-                message sent through the handle's refs carries the context too.
+            of: the partition id, or a request context with one. Each message sent
+                through the handle's refs then carries the request context.
 
         Raises:
             InvalidPartition: not a valid partition id.
@@ -225,10 +227,14 @@ class Host:
     async def partitions(
         self, *, after: str | None = None, limit: int = 1_000
     ) -> tuple[str, ...]:
-        """List the partitions that the store knows, sorted, a page at a time.
+        """Return one page of the partition ids in the store, sorted.
+
+        Args:
+            after: the last id of the page before; ``None``: the first page.
+            limit: ids in one page, from 1 to 10,000.
 
         Raises:
-            InvalidPartition: ``after`` is no partition id.
+            InvalidPartition: ``after`` is not a valid partition id.
             InvalidArgument: ``limit`` is not from 1 to 10,000.
         """
         check_limit(limit)
@@ -240,7 +246,7 @@ class Host:
         return tuple(found)
 
     def statistics(self) -> HostStatistics:
-        """Count what is in memory."""
+        """Count instances, messages, turns and seats now."""
         runtime = self._runtime
         partitions: dict[str, int] = {}
         queued = 0
@@ -258,16 +264,17 @@ class Host:
         )
 
     def health(self) -> HealthReport:
-        """Judge how every partition is served, over the last minute or two.
+        """Report how each partition was served in the last one to two minutes.
 
-        Who is affected and by what, whether the seats are shared as they should be, and
-        who held them while others waited. Call it on the loop; it waits for nothing.
+        The report names the affected partitions and the causes, compares the held seats
+        with the shares, and names the partitions that held seats while others waited.
+        Call it on the loop; it does not wait.
         """
         policy = self._runtime.policy.health
         return examine(host_load(self._runtime.view, policy.victims), policy)
 
     def affected(self) -> Verdict:
-        """Say which partitions are affected: one, some or all, and by what."""
+        """Return which partitions are affected - one, some or all - and by what."""
         policy = self._runtime.policy.health
         in_use = quick_check(self._runtime.view)
         if in_use is not None:
@@ -275,10 +282,10 @@ class Host:
         return examine(host_load(self._runtime.view, 0), policy).verdict
 
     def loop_times(self, *, partition: str) -> tuple[HandlerTime, ...]:
-        """Say what each handler has used of the event loop for a partition.
+        """Return the event loop time of each handler in a partition.
 
         Returns:
-            One value per manager and handler, the greatest user first.
+            One value per manager and handler, the longest time first.
 
         Raises:
             InvalidPartition: not a valid partition id.
@@ -287,11 +294,11 @@ class Host:
         return () if known is None else handler_times(known.loop)
 
     async def stop(self) -> ShutdownReport:
-        """Hibernate everything, say what could not be saved, and close the store.
+        """Hibernate every instance, close the store, and report what was not saved.
 
         It takes at most ``shutdown_timeout`` and ``shutdown_grace`` of the policy, and
-        what the store needs to finish its last commit. A cancelled call goes on to the
-        end, and is cancelled then. A second call does nothing.
+        the time of the store's last commit. A cancelled call runs to its end and is
+        cancelled then. A second call does nothing.
         """
         runtime = self._runtime
         if not runtime.state.starts_instances:
@@ -312,6 +319,6 @@ class Host:
 
 
 def _check_agent(agent: object) -> None:
-    # Takes an object: it is for callers without a type checker.
+    # The parameter is an object: callers without a type checker may pass anything.
     if not isinstance(agent, type) or Agent not in agent.__mro__:
         raise InvalidArgument("agent", agent, "a subclass of Agent")

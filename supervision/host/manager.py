@@ -1,7 +1,7 @@
-"""Keyed singletons of one agent class, one per (partition, key).
+"""The instances of one agent class, at most one per partition and key.
 
-Every call names its partition; there is no default, and none is taken from anywhere
-else. A key of another partition looks like a key that does not exist.
+Every call names its partition: there is no default, and no other source of it. A key of
+another partition looks like a key that does not exist.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Ref_co = TypeVar("Ref_co", covariant=True)
 
 @attrs.frozen(kw_only=True)
 class ManagerStatistics:
-    """What a manager has in one partition.
+    """The numbers of one manager in one partition.
 
     Attributes:
         live: instances in memory, in any phase.
         stored: instances with a stored state, live or not.
         hibernated: stored instances that are not in memory.
-        quarantined: instances that may not start.
-        queued: messages that wait in mailboxes.
+        quarantined: instances in quarantine.
+        queued: messages in mailboxes.
     """
 
     live: int
@@ -54,14 +54,17 @@ class ManagerStatistics:
 
 
 class InstanceManager(Generic[A_co]):
-    """A named home for the instances of one agent class; ``host.manager`` makes it.
+    """The instances of one agent class, under one name; ``host.manager`` makes it.
+
+    At most one instance per partition and key is live. Users call it, and partition
+    handles pass their calls on to it.
 
     Args:
         info: what its instances share.
         registry: its instances in memory.
         catalog: finds and starts instances.
-        stopping: stops them.
-        operator: what people do about instances in quarantine.
+        stopping: stops instances.
+        operator: the actions on instances in quarantine.
     """
 
     def __init__(
@@ -87,31 +90,31 @@ class InstanceManager(Generic[A_co]):
 
     @property
     def name(self) -> str:
-        """The name under which the host and every address know it."""
+        """The name of the manager, as in addresses."""
         return self._info.name
 
     @property
     def info(self) -> ManagerInfo:
-        """What its instances have in common."""
+        """What the instances of the manager share."""
         return self._info
 
     async def get(
         self: InstanceManager[Referable[Ref_co]], key: Key, *, partition: str
     ) -> Ref_co:
-        """Return a ref to the instance of a key, started or thawed if need be.
+        """Return a ref to the instance of a key; start or thaw it if it is not live.
 
-        At most one instance per (partition, key) is live; callers that come while it
-        starts or hibernates wait and get the same one.
+        At most one instance per partition and key is live. Callers that come while it
+        starts or hibernates wait and get the same instance.
 
         Args:
             key: a ``str``, or a tuple of keys.
-            partition: the tenant; never taken from anywhere else.
+            partition: the partition id of the tenant.
 
         Raises:
             InvalidKey: not a valid key.
             InvalidPartition: not a valid partition id.
-            Quarantined: the instance may not start.
-            StartFailed: it could not be started.
+            Quarantined: the instance is in quarantine.
+            StartFailed: its constructor or ``on_start`` raised.
             HostClosed: the host is not running.
             StoreError: the store could not be read.
         """
@@ -129,7 +132,7 @@ class InstanceManager(Generic[A_co]):
         elif instance.phase is not IDLE:
             instance = await catalog.live(instance)
         instance.used = catalog.clock.monotonic()
-        # info.ref is the class that the agent's __ref__ names; types cannot say so.
+        # info.ref is the class named by the agent's __ref__; types cannot express it.
         return info.ref(info.port, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def lookup(
@@ -147,17 +150,17 @@ class InstanceManager(Generic[A_co]):
         return self._ref(instance)
 
     async def stop(self, key: Key, *, partition: str) -> bool:
-        """Hibernate an instance: its mail is handled, its children stop, it is saved.
+        """Hibernate an instance: handle its mail, stop its children, save its state.
 
         Returns:
-            ``True`` when a live one was stopped; ``False`` when none was live.
+            Whether a live instance was stopped; ``False`` if none was live.
 
         Raises:
             InvalidKey: not a valid key.
             InvalidPartition: not a valid partition id.
             StoreError: its state could not be saved; it is live again.
-            UnstorableState: likewise.
-            StopTimeout: its turn does not end even when cancelled.
+            UnstorableState: its state cannot be stored; it is live again.
+            StopTimeout: its turn does not end, even after it was cancelled.
         """
         instance = self._catalog.find(self._address(key, partition))
         if instance is None or not instance.live:
@@ -166,7 +169,7 @@ class InstanceManager(Generic[A_co]):
         return True
 
     async def stats(self, *, partition: str) -> ManagerStatistics:
-        """Count what this manager has in a partition.
+        """Count the instances and messages of this manager in a partition.
 
         Raises:
             InvalidPartition: not a valid partition id.
@@ -190,16 +193,16 @@ class InstanceManager(Generic[A_co]):
     async def keys(
         self, *, partition: str, after: Key | None = None, limit: int = 1_000
     ) -> tuple[Key, ...]:
-        """List keys that are live or stored, in the order of their JSON text.
+        """Return one page of the live or stored keys, in the order of their JSON text.
 
         Args:
-            partition: the tenant.
-            after: the last key of the page before.
+            partition: the partition id of the tenant.
+            after: the last key of the page before; ``None``: the first page.
             limit: keys in one page, from 1 to 10,000.
 
         Raises:
             InvalidPartition: not a valid partition id.
-            InvalidKey: ``after`` is no key.
+            InvalidKey: ``after`` is not a valid key.
             InvalidArgument: ``limit`` is out of its range.
         """
         check_partition(partition)
@@ -220,7 +223,7 @@ class InstanceManager(Generic[A_co]):
         return tuple(texts[text] for text in sorted(texts)[:limit])
 
     async def quarantined(self, *, partition: str) -> tuple[Quarantine, ...]:
-        """List the instances of this manager that may not start, with the reasons.
+        """Return the quarantined instances of this manager, with the reasons.
 
         Raises:
             InvalidPartition: not a valid partition id.
@@ -239,26 +242,26 @@ class InstanceManager(Generic[A_co]):
     async def release(
         self, key: Key, *, partition: str, actor: str, reason: str
     ) -> None:
-        """Let a quarantined instance start again; its bytes are as they were.
+        """Release an instance from quarantine; its rows stay unchanged.
 
         Args:
-            key: which instance.
-            partition: the tenant.
-            actor: who decides; goes to the log.
-            reason: why; goes to the log.
+            key: the key of the instance.
+            partition: the partition id of the tenant.
+            actor: the person or system that decides; logged.
+            reason: the reason for it; logged.
 
         Raises:
-            AgentNotFound: nothing of that key is in quarantine in this partition.
+            AgentNotFound: the key is not in quarantine in this partition.
             Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
         await self._operator.release(address, actor=actor, reason=reason)
 
     async def inspect(self, key: Key, *, partition: str) -> tuple[StoredBytes, ...]:
-        """Return the stored rows of an instance as they are, readable or not.
+        """Return the stored rows of an instance, undecoded, so damaged ones too.
 
-        For a person who wonders what to do about a quarantined instance; it starts
-        nothing. An instance that has no rows, here or anywhere, gives none.
+        It helps to decide about a quarantined instance, and starts no instance. The
+        result is empty for an instance without rows in this partition.
 
         Raises:
             InvalidKey: not a valid key.
@@ -269,18 +272,18 @@ class InstanceManager(Generic[A_co]):
     async def discard(
         self, key: Key, *, partition: str, actor: str, reason: str
     ) -> None:
-        """Remove a quarantined instance for good: its rows, mail and replies.
+        """Delete a quarantined instance: its rows, letters and remembered replies.
 
-        The next ``get`` starts afresh. Nothing else of the partition is touched.
+        The next ``get`` starts without stored state. The rest of the partition stays.
 
         Args:
-            key: which instance.
-            partition: the tenant.
-            actor: who decides; goes to the log.
-            reason: why; goes to the log.
+            key: the key of the instance.
+            partition: the partition id of the tenant.
+            actor: the person or system that decides; logged.
+            reason: the reason for it; logged.
 
         Raises:
-            AgentNotFound: nothing of that key is in quarantine in this partition.
+            AgentNotFound: the key is not in quarantine in this partition.
             Unaccounted: actor or reason is empty.
         """
         address = self._address(key, partition)
@@ -296,5 +299,5 @@ class InstanceManager(Generic[A_co]):
         check_key(key)
 
     def _ref(self: InstanceManager[Referable[Ref_co]], instance: Instance) -> Ref_co:
-        # info.ref is the class that the agent's __ref__ names; types cannot say so.
+        # info.ref is the class named by the agent's __ref__; types cannot express it.
         return self._info.ref(self._info.port, instance.address, instance)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]

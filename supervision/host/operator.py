@@ -1,7 +1,7 @@
-"""What a person does about what may not start and what could not be handled.
+"""Actions of an operator on quarantined instances and on dead letters.
 
-Every remedy needs an actor and a reason, which go to the log, and is durable before it
-takes effect.
+Each action that changes something needs an actor and a reason, which are logged. It is
+stored before it takes effect.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ log = logging.getLogger("podvisor.remedies")
 
 
 class OperatorActions:
-    """The remedies of one host."""
+    """The operator actions of one host; managers and partition handles call them.
+
+    It holds no state of its own.
+    """
 
     def __init__(
         self,
@@ -60,17 +63,17 @@ class OperatorActions:
         return "<OperatorActions>"
 
     async def inspect(self, address: Address) -> tuple[StoredBytes, ...]:
-        """Return the stored rows of an instance as they are; none if it has none."""
+        """Return the stored rows of an instance, undecoded; empty if it has none."""
         found = await self._catalog.read(
             lambda store: store.inspect(address), partition=address.partition
         )
         return tuple(found)
 
     async def release(self, address: Address, *, actor: str, reason: str) -> None:
-        """Let a quarantined instance start again; its bytes are as they were.
+        """Release an instance from quarantine; its rows stay unchanged.
 
         Raises:
-            AgentNotFound: it is not in quarantine.
+            AgentNotFound: the instance is not in quarantine.
             Unaccounted: actor or reason is empty.
         """
         partition = await self._quarantined(address, actor=actor, reason=reason)
@@ -79,10 +82,10 @@ class OperatorActions:
         _log("instance.released", address, actor=actor, reason=reason)
 
     async def discard(self, address: Address, *, actor: str, reason: str) -> None:
-        """Remove a quarantined instance: rows, mail, remembered replies and all.
+        """Delete a quarantined instance: its rows, letters and remembered replies.
 
         Raises:
-            AgentNotFound: it is not in quarantine.
+            AgentNotFound: the instance is not in quarantine.
             Unaccounted: actor or reason is empty.
         """
         partition = await self._quarantined(address, actor=actor, reason=reason)
@@ -93,7 +96,7 @@ class OperatorActions:
     async def dead_letters(
         self, name: str, *, after: str, limit: int
     ) -> tuple[DeadLetter, ...]:
-        """List the dead letters of a partition, oldest first, a page at a time."""
+        """Return one page of the dead letters of a partition, the oldest first."""
         found = await self._catalog.read(
             lambda store: store.dead(partition=name, after=after, limit=limit),
             partition=name,
@@ -103,12 +106,12 @@ class OperatorActions:
     async def redeliver(
         self, name: str, stamp: str, *, actor: str, reason: str
     ) -> None:
-        """Send a dead letter again, as if it had just been posted.
+        """Post a dead letter again, with a new stamp, as if it were a new letter.
 
         Raises:
-            LetterNotFound: no such dead letter in the partition.
-            RecordError: its bytes cannot be read; it stays where it is.
-            UnknownManager: its manager is not declared here.
+            LetterNotFound: the partition has no such dead letter.
+            RecordError: its bytes cannot be decoded; it stays a dead letter.
+            UnknownManager: its manager is not declared on this host.
             Unaccounted: actor or reason is empty.
         """
         partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
@@ -118,10 +121,10 @@ class OperatorActions:
         _log("letter.redelivered", letter.target, actor=actor, reason=reason)
 
     async def drop(self, name: str, stamp: str, *, actor: str, reason: str) -> None:
-        """Remove a dead letter for good.
+        """Delete a dead letter.
 
         Raises:
-            LetterNotFound: no such dead letter in the partition.
+            LetterNotFound: the partition has no such dead letter.
             Unaccounted: actor or reason is empty.
         """
         partition, dead = await self._dead(name, stamp, actor=actor, reason=reason)
@@ -173,7 +176,7 @@ class OperatorActions:
 
 
 def _just_before(stamp: str) -> str:
-    """Return a text after which a stamp is the next one that can be."""
+    """Return a text just below a stamp, so that a page after it begins there."""
     if not stamp:
         return ""
     return f"{stamp[:-1]}{chr(max(1, ord(stamp[-1]) - 1))}\U0010ffff"

@@ -1,4 +1,4 @@
-"""A handle bound to one partition: what an edge gives to code for one tenant."""
+"""A handle bound to one partition, which an edge gives to code for one tenant."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ T = TypeVar("T")
 
 
 class PartitionHandle:
-    """Every call goes to the one partition the handle was made for.
+    """A handle whose calls all go to the one partition it was made for.
 
-    ``partition=`` may be repeated for emphasis; another one is refused. Only trusted
-    code makes handles, with ``host.partition``: nothing in a message can.
+    ``partition=`` may be repeated; another partition is refused. Only trusted code
+    makes handles, with ``host.partition``: no message can make one. It holds the
+    partition id and the request context, and no instance.
     """
 
     __slots__ = ("_name_of", "_operator", "_partition", "_request")
@@ -50,7 +51,7 @@ class PartitionHandle:
         self._request = request
 
     def __repr__(self) -> str:
-        # The partition stays out: what is printed into a prompt must not name a tenant.
+        # Without the partition: a repr may end up in a prompt, and must name no tenant.
         return "<PartitionHandle>"
 
     def __reduce__(self) -> NoReturn:
@@ -58,12 +59,12 @@ class PartitionHandle:
 
     @property
     def id(self) -> str:
-        """The partition it is bound to."""
+        """The partition id of the handle."""
         return self._partition
 
     @property
     def request(self) -> RequestContext | None:
-        """The request it was made for, if the edge stamped one."""
+        """The request context that the handle was made with; ``None``: none."""
         return self._request
 
     async def get(
@@ -119,7 +120,7 @@ class PartitionHandle:
     async def stats(
         self, manager: InstanceManager[object], *, partition: str | None = None
     ) -> ManagerStatistics:
-        """Count what a manager has here; see ``InstanceManager.stats``.
+        """Count a manager's instances here; see ``InstanceManager.stats``.
 
         Raises:
             PartitionMismatch: another partition was given.
@@ -152,12 +153,13 @@ class PartitionHandle:
         limit: int = 1_000,
         partition: str | None = None,
     ) -> tuple[DeadLetter, ...]:
-        """List the durable messages that nobody could handle, with the reason.
+        """Return one page of the dead letters, with reasons, the oldest first.
 
         Args:
-            after: the stamp of the last one of the page before.
+            after: the stamp of the last letter of the page before; ``""``: the first
+                page.
             limit: letters in one page, from 1 to 10,000.
-            partition: may be repeated for emphasis.
+            partition: the partition of the handle, or ``None``.
 
         Raises:
             PartitionMismatch: another partition was given.
@@ -172,17 +174,17 @@ class PartitionHandle:
     async def redeliver(
         self, stamp: str, *, actor: str, reason: str, partition: str | None = None
     ) -> None:
-        """Send a dead letter again, as if it had just been posted.
+        """Post a dead letter again, with a new stamp, as if it were a new letter.
 
         Args:
-            stamp: which of ``dead_letters()``.
-            actor: who decides; goes to the log.
-            reason: why; goes to the log.
-            partition: may be repeated for emphasis.
+            stamp: the stamp of the dead letter, from ``dead_letters()``.
+            actor: the person or system that decides; logged.
+            reason: the reason for it; logged.
+            partition: the partition of the handle, or ``None``.
 
         Raises:
-            LetterNotFound: no such dead letter in this partition.
-            RecordError: its bytes cannot be read; it stays where it is.
+            LetterNotFound: this partition has no such dead letter.
+            RecordError: its bytes cannot be decoded; it stays a dead letter.
             UnknownManager: its manager is not declared on this host.
             PartitionMismatch: another partition was given.
             Unaccounted: actor or reason is empty.
@@ -195,7 +197,19 @@ class PartitionHandle:
     async def drop(
         self, stamp: str, *, actor: str, reason: str, partition: str | None = None
     ) -> None:
-        """Remove a dead letter for good; arguments and errors as for ``redeliver``."""
+        """Delete a dead letter for good.
+
+        Args:
+            stamp: the stamp of the dead letter, from ``dead_letters()``.
+            actor: the person or system that decides; logged.
+            reason: the reason for it; logged.
+            partition: the partition of the handle, or ``None``.
+
+        Raises:
+            LetterNotFound: this partition has no such dead letter.
+            PartitionMismatch: another partition was given.
+            Unaccounted: actor or reason is empty.
+        """
         self._same(partition)
         await self._operator.drop(self._partition, stamp, actor=actor, reason=reason)
 
@@ -214,7 +228,7 @@ class PartitionHandle:
 
 
 def _stamp(ref: T, request: RequestContext | None) -> T:
-    """Let the messages that are sent through a ref carry a request's context."""
+    """Set the request context that messages sent through a ref carry; return it."""
     if request is not None:
         _carry(ref, request)
     return ref

@@ -1,4 +1,4 @@
-"""The settings of a host, each part with its own policy."""
+"""The settings of a host: one policy for each of its parts."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ __all__ = ["HostPolicy"]
 
 @attrs.frozen(kw_only=True)
 class HostPolicy:
-    """How one host treats what it shares.
+    """The settings of one host; ``Host`` reads them once, when it is built.
 
     Attributes:
-        dispatch: how the turns of all partitions share the host.
+        dispatch: how the turns of all partitions share the seats.
         commits: bounds of the writer.
         reads: bounds of the reader.
         offload: how many handlers run outside the event loop.
-        telemetry: where spans and metrics go.
-        mail: durable messages, timers, and replies that are remembered.
-        serves: says for a partition whether this host may take it; ``None``: all. Hosts
-            that share a store need it, or each takes over what the others serve.
-        health: from when on a partition counts as affected.
-        watchdog: what is done about handlers that block the event loop.
-        shutdown_timeout: seconds that an orderly shutdown may take before it cancels
-            what still runs.
-        shutdown_grace: seconds that cancelled turns get after that.
+        telemetry: the destinations of spans and metrics.
+        mail: durable messages, timers, and remembered replies.
+        serves: returns whether this host may claim a partition; ``None``: all. Hosts
+            that share a store need it, or each claims the partitions that the others
+            serve.
+        health: the limits beyond which a partition counts as affected.
+        watchdog: the response to handlers that block the event loop.
+        shutdown_timeout: seconds, over 0, that an orderly shutdown may take before it
+            cancels the turns that still run.
+        shutdown_grace: seconds, from 0, that cancelled turns get to end.
     """
 
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)

@@ -1,10 +1,10 @@
 """The composition root of a host: builds its parts and wires them together.
 
-No part holds this object. Each takes the few collaborators that it uses, by name, so
-what a part can reach is what its constructor says. The parts are made from the ground
-up; where two need each other, the lower one is made first and told of the upper one
-here: the hooks of a turn, the stop of an instance, what follows a claim, and what
-follows a handler that blocked the loop.
+No part holds this object. Each part takes the few collaborators that it uses, by name,
+so its constructor shows what it can reach. The lower parts are built first. Where two
+parts need each other, the lower one is built first and this module sets the upper one
+in it: the hooks of a turn, the stop of an instance, the functions that are called after
+a claim and after a handler blocked the loop.
 """
 
 from __future__ import annotations
@@ -56,7 +56,16 @@ __all__ = ["Runtime"]
 
 
 class Runtime:
-    """The parts of one host. Two hosts share none of them."""
+    """The parts of one host; it builds, starts and closes them.
+
+    Two hosts share no part. ``Host`` owns it; ``pods`` and tests read it.
+
+    Args:
+        store: the store, not open yet.
+        policy: the settings of the host.
+        clock: gives the time to all parts.
+        tenants: the policies of the partitions.
+    """
 
     def __init__(
         self, store: Store, policy: HostPolicy, clock: Clock, tenants: TenantDirectory
@@ -235,7 +244,7 @@ class Runtime:
     def __repr__(self) -> str:
         return f"<Runtime managers={len(self.managers)} open={self.state.open}>"
 
-    # The ways from a lower part to an upper one.
+    # Calls from a lower part to an upper one, which is built later.
 
     def _request_stop(self, instance: Instance) -> None:
         self.stopping.request(instance)
@@ -255,13 +264,13 @@ class Runtime:
     def declare(
         self, name: str, spec: AgentSpec, policy: ManagerPolicy, traits: Traits
     ) -> ManagerInfo:
-        """Build what the instances of one manager share, with the port of its refs.
+        """Build and register what the instances of one manager share.
 
         Args:
             name: a valid name that no manager has yet.
-            spec: what was read from the agent class.
-            policy: how its instances are treated.
-            traits: what its family of agent classes brings with it.
+            spec: the declarations of the agent class.
+            policy: the settings of the manager.
+            traits: the ref, the view and the extension of this family of agent classes.
         """
         extension = self._extension(traits.extension)
         calls = Calls(
@@ -296,7 +305,7 @@ class Runtime:
     def _extension(
         self, factory: Callable[[HostServices], Extension] | None
     ) -> Extension | None:
-        """Return this host's extension of a family of agents, made on first use."""
+        """Return the extension that a factory builds; the first use builds it."""
         if factory is None:
             return None
         if factory not in self._extensions:
@@ -306,11 +315,11 @@ class Runtime:
     # Opening and closing.
 
     async def start(self) -> None:
-        """Open the store and start the tasks that use it."""
+        """Open the store and start the writer, the reader and the timed parts."""
         try:
             await finish(self.store.open, "podvisor-open")
         except asyncio.CancelledError:
-            await finish(self.store.close, "podvisor-close")  # noqa: ASYNC102  it may be open
+            await finish(self.store.close, "podvisor-close")  # noqa: ASYNC102  the store may be open by now
             raise
         self._serve(self.writer, "podvisor-writer")
         self._serve(self.reader, "podvisor-reader")
@@ -323,12 +332,16 @@ class Runtime:
 
     def _serve(self, part: Writer | Reader, name: str) -> None:
         task = self.background.hold(part.run, name)
-        # A task that is cancelled before its first step would answer no caller.
+        # A task that is cancelled before its first step would leave callers waiting.
         task.add_done_callback(lambda _: part.abandon())
         self._storage.add(task)
 
     async def end(self) -> None:
-        """Wait for the storage tasks to finish what they have; close the store."""
+        """Wait until the writer and the reader have ended; close every part.
+
+        It waits up to ``shutdown_timeout`` seconds for them and up to
+        ``shutdown_grace`` for each pool. The store is closed last.
+        """
         self.state.open = False
         self.watchdog.stop()
         self.policy_updates.close()
@@ -341,7 +354,7 @@ class Runtime:
         await self.offloader.end(self.policy.shutdown_grace)
         await self.background.end(self.policy.shutdown_grace)
         self.delivery.close()
-        for instance in self.registries.instances():  # those that could not be saved
+        for instance in self.registries.instances():  # left because a save failed
             if instance.timer is not None:
                 instance.timer.cancel()
         await self.store.close()

@@ -1,4 +1,4 @@
-"""The services of one host, as agents and extensions see them."""
+"""The services of one host for agents and extensions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,14 @@ T = TypeVar("T")
 
 @attrs.frozen(eq=False, kw_only=True)
 class Services(HostServices):
-    """Passes each service on to the part that provides it; it has no state."""
+    """Passes each call on to the part that does it; it has no state of its own.
+
+    The contexts of agents and the extensions of pods hold it.
+    """
 
     catalog: Catalog
     handles: Mapping[str, object]
-    """The managers as users hold them, by name."""
+    """The ``InstanceManager`` objects that users hold, by manager name."""
     delivery: Delivery
     letters: LetterSender
     mailroom: Mailroom

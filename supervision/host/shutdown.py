@@ -1,4 +1,4 @@
-"""An orderly shutdown: everything hibernates, and what does not is named."""
+"""An orderly shutdown: instances hibernate, and a report names those left."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ log = logging.getLogger("podvisor.host")
 
 @attrs.frozen(kw_only=True)
 class ShutdownReport:
-    """How a shutdown went.
+    """The result of a shutdown.
 
     Attributes:
-        hibernated: instances that left memory in order.
-        unsaved: address and reason of each whose latest state is not stored.
+        hibernated: instances that left memory.
+        unsaved: address and reason of each instance whose latest state is not stored.
         stuck: address and handler of each turn that did not end when cancelled.
     """
 
@@ -43,14 +43,18 @@ class ShutdownReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was left undone."""
+        """Whether every state was saved and every turn has ended."""
         return not self.unsaved and not self.stuck
 
 
 class Shutdown:
-    """One shutdown of one host: ask, wait until the deadline, cancel, name."""
+    """One shutdown of one host, which ``Host.stop`` runs.
 
-    def __init__(  # noqa: PLR0913, PLR0917  what a shutdown goes through, part by part
+    It asks every instance to stop, waits until the deadline, cancels the turns that
+    still run, and reports what is left.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  one argument for each part that a shutdown ends
         self,
         policy: HostPolicy,
         state: HostState,
@@ -69,7 +73,11 @@ class Shutdown:
         self._end = end
 
     async def run(self) -> ShutdownReport:
-        """Stop every instance, then the storage; never raises for an instance."""
+        """Stop every instance, then end the host; never raise for an instance.
+
+        Returns:
+            How many instances left memory, and which are unsaved or stuck.
+        """
         policy, instances = self._policy, self._registries.instances
         self._state.closing = True
         before = instances()
@@ -101,7 +109,7 @@ class Shutdown:
         ]
 
     def _has_news(self, instance: Instance) -> bool:
-        """Say whether memory holds something of an instance that its row does not."""
+        """Return whether an instance has state in memory that its row does not have."""
         if not instance.manager.stored or instance.agent is None:
             return False
         if instance.phase is Phase.COMMITTING:
@@ -113,8 +121,8 @@ class Shutdown:
 
     def _why(self, instance: Instance) -> str:
         if instance.running is not None:
-            return f"it is still in {instance.running}"
-        return f"it was {instance.phase.value} at the deadline"
+            return f"its {instance.running} still runs"
+        return f"its phase was {instance.phase.value} at the deadline"
 
     def _log(self, report: ShutdownReport) -> None:
         for address, why in (*report.unsaved, *report.stuck):

@@ -1,4 +1,4 @@
-"""Finds, starts, hibernates, restarts and removes instances."""
+"""The life cycle of instances: find, start, hibernate, restart and remove them."""
 
 from __future__ import annotations
 

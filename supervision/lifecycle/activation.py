@@ -1,9 +1,46 @@
-"""How an instance starts and thaws, and what it does when nothing is under way.
+"""Activation: how an instance starts or thaws, and what it does between two turns.
 
-Publish first, activate after: an instance stands in the registry before anything of it
-is read, and whoever comes meanwhile queues on it. Only its own activation is slow when
-it is slow. The steps before user code are callbacks on the storage's futures; user
-hooks run in workers.
+Publish first, activate after. ``Catalog.publish`` puts the instance into the registry
+before anything of it is read, and only then calls ``Activation.begin``. A second caller
+finds the same instance and waits in ``instance.waiters``; a message for it queues in
+its mailbox. So at most one instance per address exists, without a lock, and a slow
+start delays no other instance.
+
+The steps, from the registry entry to the first turn:
+
+1. ``begin`` claims the partition if the host does not own it yet (``_claimed``). An
+   instance that is not stored needs no claim.
+2. ``_load`` refuses an instance in quarantine, and reads the rows of all others that
+   are stored (``_loaded``).
+3. ``_find_parent`` waits for the parent if the rows or the key name one that has to be
+   read first. Most instances skip this.
+4. ``_thaw`` builds the agent object, from the state row or afresh.
+5. ``_wake`` runs ``on_start`` if the agent class has one (``_on_start``).
+6. ``_live`` releases the waiters, begins the idle timer and calls ``settled``, which
+   submits the instance for a seat if mail has come.
+
+A restart after a crash enters at step 4 in ``begin_again``: it copies the values of the
+last good turn and reads nothing. Without an agent object it begins at step 1.
+
+Steps 1 to 4 are callbacks. The claim and the parent search are futures. The reader
+calls ``_loaded`` itself, which saves a future for each thaw. No step waits while it
+runs, so none needs a task. Each callback runs in the context of its partition.
+
+``on_start`` is the only step that may wait for user code. It runs in a worker, as a
+turn with ``start_timeout``, and its commit ends before the instance is live. The
+constructor of the agent class runs in the callback.
+
+What each failure leads to:
+
+- Another host owns the partition, or the claim, the read or the parent search fails:
+  ``Removal.fail``. The instance leaves the registry, its waiters get the error, and its
+  mail is refused with it. The next caller publishes a new instance.
+- The instance is in quarantine: the same, with ``Quarantined``.
+- A row is damaged: the instance is put into quarantine.
+- The agent class raises in its constructor or in ``on_start``: a crash, which the
+  supervisor answers with a restart, a stop or quarantine. The waiters get
+  ``StartFailed``. Mail waits for a restart; a stop or quarantine refuses it.
+- The commit of ``on_start`` finds a newer row or owner: ``Removal.fence``.
 """
 
 from __future__ import annotations
@@ -52,10 +89,12 @@ _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
 @attrs.define(eq=False)
 class Activation:
-    """Starts the instances of one host and keeps them going.
+    """Starts the instances of one host and decides what follows each turn.
+
+    It holds no instance. ``Catalog`` begins a start; turns report to ``settled``.
 
     Attributes:
-        hooks: what follows a crash.
+        hooks: ``crashed`` decides what follows a crash.
         quarantine: takes an instance out of service, with a reason.
         submit: queues an instance that has mail for a seat.
         begin_stop: stops an instance that has nothing under way.
@@ -89,7 +128,7 @@ class Activation:
             self._load(instance)
 
     def begin_again(self, instance: Instance) -> None:
-        """Activate an instance once more, from the state of its last turn."""
+        """Activate an instance again, from the state of its last good turn."""
         instance.timer = None
         instance.phase = Phase.STARTING
         spec = instance.manager.spec
@@ -104,11 +143,11 @@ class Activation:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
             self.hooks.crashed(instance, error, "construction")
-            return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
+            return  # noqa: ASYNC104  nothing is awaited here, so no task is cancelled
         self._wake(instance)
 
     def reload(self, instance: Instance) -> None:
-        """Start an instance again from what is stored; its mail waits meanwhile."""
+        """Start an instance again from its stored rows; its mail waits until then."""
         instance.unbind_agent()
         instance.body = None
         instance.dirty = False
@@ -140,34 +179,34 @@ class Activation:
             found = functools.partial(self._loaded, instance)
             self.reader.fetch(instance.address, found, instance.partition.context)
         else:
-            self._go_home(instance, ())
+            self._find_parent(instance, ())
 
     def _loaded(
         self, instance: Instance, found: tuple[Record, ...] | PodsError
     ) -> None:
         if not isinstance(found, PodsError):
-            self._go_home(instance, found)
+            self._find_parent(instance, found)
         elif isinstance(found, RecordError):
             self.quarantine(instance, found.reason)
         else:
             self.removal.fail(instance, found)
 
-    def _go_home(self, instance: Instance, records: tuple[Record, ...]) -> None:
-        """Thaw an instance when it is known where it belongs."""
-        if (home := self.reattachment.find_parent(instance, records)) is None:
+    def _find_parent(self, instance: Instance, records: tuple[Record, ...]) -> None:
+        """Thaw an instance, after its parent was found if that needs a read."""
+        if (parent := self.reattachment.find_parent(instance, records)) is None:
             self._thaw(instance, records)
             return
 
-        def found(instance: Instance, home: asyncio.Future[None]) -> None:
-            if (error := home.exception()) is not None:
+        def found(instance: Instance, parent: asyncio.Future[None]) -> None:
+            if (error := parent.exception()) is not None:
                 self.removal.fail(instance, error)
             else:
                 self._thaw(instance, records)
 
-        self._then(instance, home, found)
+        self._then(instance, parent, found)
 
     def _thaw(self, instance: Instance, records: tuple[Record, ...]) -> None:
-        state, topology = _halves(records) if records else (None, None)
+        state, topology = _split_records(records) if records else (None, None)
         spec = instance.manager.spec
         try:
             agent = spec.fresh() if state is None else spec.thaw(state)
@@ -182,10 +221,10 @@ class Activation:
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  a user's class may raise anything
             self.hooks.crashed(instance, error, "construction")
-            return  # noqa: ASYNC104  nothing is awaited here: no cancellation of ours
+            return  # noqa: ASYNC104  nothing is awaited here, so no task is cancelled
         if state is not None:
             instance.rev = state.rev
-            instance.dirty = instance.dirty or _moved(instance, state)
+            instance.dirty = instance.dirty or _adopted(instance, state)
         self._count_start(instance, thawed=state is not None)
         instance.bind_agent(agent)
         self._wake(instance)
@@ -244,7 +283,7 @@ class Activation:
         self.settled(instance)
 
     def settled(self, instance: Instance) -> None:
-        """Go on with an instance that has nothing under way."""
+        """Start what is next for an instance: quarantine, stop, a turn or a save."""
         if instance.condemned is not None:
             self.quarantine(instance, instance.condemned)
         elif instance.draining is not None and (
@@ -266,7 +305,7 @@ class Activation:
             )
 
     def flush(self, instance: Instance) -> None:
-        """Save an idle instance that has something to save, without waiting."""
+        """Start a save of an idle instance with unsaved changes; do not wait."""
         if instance.phase is IDLE and instance.dirty:
             self._save(instance)
 
@@ -296,15 +335,15 @@ class Activation:
         self.settled(instance)
 
     def failed(self, instance: Instance, error: BaseException, where: str) -> None:
-        """Tell who waits for the start that it failed; the mail goes on waiting."""
+        """Fail the waiters with ``StartFailed``; the mail stays in the mailbox."""
         address = instance.address
         failure = StartFailed(address, where, describe_error(error))
         failure.__cause__ = error.with_traceback(None)
         release_waiters(instance, failure)
 
 
-def _halves(records: tuple[Record, ...]) -> tuple[Record | None, Record | None]:
-    """Return the state and the topology of an instance, as far as it has them."""
+def _split_records(records: tuple[Record, ...]) -> tuple[Record | None, Record | None]:
+    """Return the state row and the topology row; ``None`` for an absent one."""
     state: Record | None = None
     topology: Record | None = None
     for record in records:
@@ -315,8 +354,8 @@ def _halves(records: tuple[Record, ...]) -> tuple[Record | None, Record | None]:
     return state, topology
 
 
-def _moved(instance: Instance, state: Record) -> bool:
-    """Say whether it was adopted before it was thawed; its row does not know yet."""
+def _adopted(instance: Instance, state: Record) -> bool:
+    """Return whether the parent in memory differs from the one in the state row."""
     family = instance.family
     if family is None or family.parent is None:
         return False
@@ -325,13 +364,13 @@ def _moved(instance: Instance, state: Record) -> bool:
 
 
 def _policy_of(state: Record) -> OnParentStop:
-    """Read what becomes of a child; an unknown word is a damaged row.
+    """Return the ``on_parent_stop`` policy of a state row.
 
     Raises:
-        CorruptRecord: no such policy.
+        CorruptRecord: the row names no known policy.
     """
     try:
         return OnParentStop(state.on_parent_stop)
     except ValueError as error:
-        reason = "it does not say what becomes of it when its parent stops"
+        reason = "its on_parent_stop is no known policy"
         raise CorruptRecord(state.address, reason) from error

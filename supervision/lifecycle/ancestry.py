@@ -1,4 +1,4 @@
-"""Ancestors of an instance that may be out of memory; their rows name the next one."""
+"""Ancestors of an instance; the row of a hibernated ancestor names the next one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["ancestry", "refuse_circle"]
 
 Find: TypeAlias = "Callable[[Address], Instance | None]"
-"""Returns the instance that stands at an address, in whatever phase."""
+"""Returns the instance published at an address, in any phase."""
 
 
 async def refuse_circle(
     find: Find, reader: Reader, parent: Instance, child: Address
 ) -> None:
-    """Raise if an instance stands above its own parent, in memory or in the store.
+    """Raise if a child is an ancestor of its parent, in memory or in the store.
 
     Raises:
-        LineageRefused: it does.
+        LineageRefused: the child is an ancestor of the parent.
         StoreError: the store could not be read.
     """
     seen: set[Address] = set()
@@ -41,7 +41,7 @@ async def refuse_circle(
 
 
 async def ancestry(find: Find, reader: Reader, address: Address) -> tuple[Address, ...]:
-    """Return an address and all that stand above it, the nearest first.
+    """Return an address and those of its ancestors, the nearest first.
 
     Raises:
         StoreError: the store could not be read.
@@ -60,6 +60,6 @@ async def _above(find: Find, reader: Reader, address: Address) -> Address | None
         return instance.parent_address
     try:
         rows = await reader.load(address)
-    except RecordError:  # nobody knows what stood above it
+    except RecordError:  # a damaged row names no parent
         return None
     return next((row.parent for row in rows if row.kind is RecordKind.STATE), None)

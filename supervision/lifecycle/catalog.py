@@ -1,7 +1,7 @@
-"""Where instances are found: looked up, published when absent, and waited for.
+"""The catalog: finds instances, publishes absent ones, waits until they are live.
 
 Publish first, activate after: a new instance stands in its registry before anything of
-it is read, so a second caller finds the same one and waits with the first.
+it is read. A second caller finds the same instance and waits with the first.
 """
 
 from __future__ import annotations
@@ -51,18 +51,21 @@ T = TypeVar("T")
 class Catalog:
     """The managers, partitions and instances of one host.
 
+    At most one live instance per address is published. Managers, refs, messaging and
+    extensions find their instances here.
+
     Attributes:
         registries: the instances in memory.
-        managers: what the instances of each manager share, by its name.
-        partitions: those that the host has met, by id.
-        tenants: admits partitions, with their policies.
-        new_backlog: makes the counts of a partition.
+        managers: what the instances of each manager share, by manager name.
+        partitions: each partition from its first use on the host, by id.
+        tenants: admits partitions and holds their policies.
+        new_backlog: returns the backlog of a partition that is used for the first time.
         ownership: claims partitions.
         reattachment: finds the parent of an instance.
         activation: starts instances.
-        reader: asks the store.
+        reader: reads rows.
         state: whether the host takes work.
-        clock: monotonic time of the last use.
+        clock: gives the monotonic time of the last use.
     """
 
     registries: Registries
@@ -77,7 +80,7 @@ class Catalog:
     state: HostState
     clock: Clock
     find: Callable[[Address], Instance | None] = attrs.field(init=False)
-    """Returns the instance that stands at an address, in whatever phase."""
+    """Returns the instance published at an address, in any phase."""
 
     def __attrs_post_init__(self) -> None:
         self.find = self.registries.find
@@ -91,7 +94,7 @@ class Catalog:
         """Return what the instances of a manager share.
 
         Raises:
-            UnknownManager: none of that name.
+            UnknownManager: no manager has that name.
             InvalidArgument: the name is no text.
         """
         _check_name(name)
@@ -101,10 +104,10 @@ class Catalog:
         return found
 
     def partition(self, name: str) -> Partition:
-        """Return what the host knows of a partition, from its first use on.
+        """Return the partition of an id; the first use on this host creates it.
 
         Raises:
-            UnknownTenant: the directory admits no unknown partitions.
+            UnknownTenant: the directory does not admit the partition.
             InvalidPartition: not a valid partition id.
         """
         # Known ids were validated before. A str subclass may hash as one of them, so
@@ -117,13 +120,13 @@ class Catalog:
         return found
 
     async def claim(self, name: str) -> Partition:
-        """Return a partition that this host owns.
+        """Return a partition after this host has claimed it.
 
         Raises:
             HostClosed: the host is not running.
-            NotServed: this host leaves the partition to others.
+            NotServed: the host policy leaves the partition to other hosts.
             StaleOwner: another host has claimed it.
-            StoreError: it could not be claimed.
+            StoreError: the claim failed.
         """
         self.state.check_open()
         partition = self.partition(name)
@@ -131,11 +134,11 @@ class Catalog:
         return partition
 
     async def read(self, call: Callable[[Store], Awaitable[T]], *, partition: str) -> T:
-        """Ask the store something, in a task of the library.
+        """Run a read of the store in a task of the library; return its result.
 
         Args:
-            call: the question.
-            partition: the partition whose turn it takes; ``HOST``: the host's own.
+            call: the read, given the store.
+            partition: the partition that the read counts for; ``HOST``: the host.
 
         Raises:
             HostClosed: the host is not running.
@@ -146,7 +149,7 @@ class Catalog:
     def ref(
         self, address: Address, *, caller: Instance | None = None
     ) -> AgentRef[Agent]:
-        """Make a ref to an address, for the use of a handler if ``caller`` is given."""
+        """Build a ref to an address; with ``caller``, for that instance's handler."""
         info = self.manager(address.manager)
         request = None
         if caller is not None and caller.current is not None:
@@ -161,14 +164,14 @@ class Catalog:
         parent: Instance | None = None,
         on_parent_stop: OnParentStop = OnParentStop.STOP,
     ) -> Instance:
-        """Find the instance at an address, or publish one and begin to start it.
+        """Return the live instance at an address, or publish a new one and start it.
 
         Raises:
             HostClosed: the host is not running.
-            Quarantined: the instance may not start.
+            Quarantined: the instance is in quarantine.
             StaleOwner: another host has claimed the partition.
             LineageRefused: it cannot be the child of ``parent``.
-            AgentNotFound: it was a node of a live pod, and was removed.
+            AgentNotFound: the address was a node of a live pod, and was removed.
         """
         instance = self.find(address)
         if instance is not None and instance.live:
@@ -177,7 +180,7 @@ class Catalog:
                 attach_child(instance, parent, on_parent_stop)
             return instance
         info = self.manager(address.manager)
-        check_key(address.key)  # an address made by hand was not validated yet
+        check_key(address.key)  # an address built by user code was not validated before
         return self.publish(address, info, parent, on_parent_stop)
 
     def publish(
@@ -187,13 +190,13 @@ class Catalog:
         parent: Instance | None = None,
         on_parent_stop: OnParentStop = OnParentStop.STOP,
     ) -> Instance:
-        """Put an instance where none is live, and begin to start it.
+        """Publish a new instance at an address without a live one, and start it.
 
         Args:
-            address: a valid one.
+            address: valid, with no live instance.
             info: what the instances of its manager share.
-            parent: the live parent that it is to have.
-            on_parent_stop: what becomes of it when the parent stops.
+            parent: its parent, which is live; ``None``: found in memory, if any.
+            on_parent_stop: what happens to it when the parent stops.
 
         Raises:
             PodsError: as ``resolve``.
@@ -215,11 +218,11 @@ class Catalog:
         return instance
 
     def may_start(self, partition: Partition, address: Address) -> None:
-        """Raise unless an instance may be started now.
+        """Raise if an instance must not be started now.
 
         Raises:
-            HostClosed: the host is not running.
-            NotServed: this host leaves the partition to others.
+            HostClosed: the host is not running, or shuts down.
+            NotServed: the host policy leaves the partition to other hosts.
             UnknownTenant: the partition was removed from the directory.
             StaleOwner: another host has claimed the partition.
             Quarantined: the instance is in quarantine.
@@ -236,12 +239,12 @@ class Catalog:
                 raise Quarantined(address, mark.reason)
 
     async def ready(self, address: Address) -> Instance:
-        """Return the live instance of an address, started or thawed if need be."""
+        """Return the instance of an address; wait until it is live."""
         return await self.live(self.resolve(address))
 
     async def live(self, instance: Instance) -> Instance:
-        """Wait until an instance is live and has all that ``get`` promises."""
-        if not instance.live:  # it tells its waiters nothing any more
+        """Wait until an instance is live and its extension is ready; return it."""
+        if not instance.live:  # a stopped instance releases no waiters any more
             instance = self.resolve(instance.address)
         if instance.phase not in SETTLED:
             await self.started(instance)
@@ -252,7 +255,7 @@ class Catalog:
         return instance
 
     def started(self, instance: Instance) -> asyncio.Future[None]:
-        """Return a future that ends when an instance is live, or says why it is not."""
+        """Return a future: done when an instance is live, failed if its start is."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if instance.waiters is None:
             instance.waiters = [waiter]
@@ -263,10 +266,10 @@ class Catalog:
     async def start_child(
         self, parent: Instance, address: Address, on_parent_stop: OnParentStop
     ) -> Instance:
-        """Start an instance as the child of another, or attach it.
+        """Start an instance as a child of ``parent``, or attach it if it is live.
 
         Raises:
-            LineageRefused: it has another parent, or is an ancestor.
+            LineageRefused: it has another parent, or is an ancestor of ``parent``.
         """
         await refuse_circle(self.find, self.reader, parent, address)
         instance = self.resolve(address, parent, on_parent_stop)
@@ -277,14 +280,14 @@ class Catalog:
     async def live_child(
         self, instance: Instance, parent: Instance, on_parent_stop: OnParentStop
     ) -> Instance:
-        """Wait until a resolved child is live; it may have stopped and come again."""
+        """Wait until a child is live; attach it again if it was published anew."""
         instance = await self.live(instance)
         if instance.parent is not parent and parent.live:
             attach_child(instance, parent, on_parent_stop)
         return instance
 
     async def exists(self, address: Address) -> bool:
-        """Return whether anything of an address is live or stored."""
+        """Return whether an address has a live instance or stored rows."""
         instance = self.find(address)
         if instance is not None and instance.live:
             return True
@@ -292,6 +295,6 @@ class Catalog:
 
 
 def _check_name(name: object) -> None:
-    # It takes an object: callers without a type checker pass anything.
+    # The parameter is an object: callers without a type checker may pass anything.
     if not isinstance(name, str):
         raise InvalidArgument("manager", name, "the name of a manager")

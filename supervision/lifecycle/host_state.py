@@ -1,4 +1,4 @@
-"""Whether a host takes work."""
+"""The state of a host: whether it takes work."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ __all__ = ["HostState"]
 
 @attrs.define(eq=False)
 class HostState:
-    """Where a host stands between its start and its end; shared by all of its parts.
+    """Whether a host is open and whether it shuts down; all its parts share one.
+
+    The host sets it, and the catalog and ``Stopping`` read it.
 
     Attributes:
-        open: the store is open; cleared when the host ends.
-        closing: a shutdown has begun; instances stop, and none starts.
+        open: whether the store is open; ``False`` before the start and after the end.
+        closing: whether a shutdown has begun: instances stop, and none starts.
     """
 
     open: bool = False
     closing: bool = False
 
     def is_open(self) -> bool:
-        """Return whether the store may be asked."""
+        """Return whether the store may be used."""
         return self.open
 
     @property
     def starts_instances(self) -> bool:
-        """Whether an instance may be started now."""
+        """Whether an instance may start now."""
         return self.open and not self.closing
 
     def check_open(self) -> None:
-        """Raise unless the store may be asked.
+        """Raise if the store is not open.
 
         Raises:
             HostClosed: the host has not started, or has ended.

@@ -1,8 +1,8 @@
-"""Idle hibernation: who had no traffic, no attachment and no busy child for long.
+"""Idle hibernation: of instances without traffic, attachment or busy child.
 
 Traffic does not touch this file. Each live instance has one entry in a heap, at the
-earliest time it could be due; when it comes up, its real last use is looked at and the
-entry goes back in, or the instance hibernates.
+earliest time at which it could be due. When the entry comes up, the real last use is
+checked: the instance hibernates, or the entry goes back with a later time.
 """
 
 from __future__ import annotations
@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["Idle"]
 
 _SOONEST = 0.02
-"""Seconds between two looks at an instance that may not hibernate yet."""
+"""Least seconds between two checks of an instance that may not hibernate yet."""
 _CLEAN_FROM = 64
-"""Entries of departed instances that are not worth a clean-up."""
+"""Entries of removed instances up to which no clean-up is done."""
 
 
 class Idle:
-    """The idle timers of one host, on one timer of the clock."""
+    """The idle timers of one host, on one timer of the clock.
+
+    Each watched instance has one entry. ``Activation`` adds entries, and ``Removal``
+    reports removed instances.
+
+    Args:
+        clock: gives monotonic time and the timer.
+        hibernate: asks an instance to hibernate.
+    """
 
     def __init__(self, clock: Clock, hibernate: Callable[[Instance], None]) -> None:
         self._clock = clock
@@ -45,14 +53,14 @@ class Idle:
         return f"<Idle watched={len(self._due)}>"
 
     def watch(self, instance: Instance) -> None:
-        """Begin to look after an instance that has just become live."""
+        """Start the idle timer of an instance that has just become live."""
         timeout = instance.manager.policy.idle_timeout
         if timeout is not None and not self._closed:
             due = self._clock.monotonic() + timeout
             self._enter(instance, max(due, instance.stays_until))
 
     def forget(self, instance: Instance) -> None:
-        """Note that an instance is gone; the next clean-up drops its entry."""
+        """Count a removed instance; the next clean-up drops its entry."""
         if instance.manager.policy.idle_timeout is None:
             return
         self._gone += 1
@@ -62,7 +70,7 @@ class Idle:
             self._gone = 0
 
     def close(self) -> None:
-        """Stop looking, whoever becomes live from now on."""
+        """End the timer for good; instances that become live later are not watched."""
         self._closed = True
         self._due.clear()
         if self._timer is not None:
@@ -96,7 +104,7 @@ class Idle:
         self._arm()
 
     def _next_look(self, instance: Instance, now: float) -> float | None:
-        """Hibernate an instance that is due; else say when to look again."""
+        """Hibernate an instance that is due; else return the time of the next check."""
         timeout = instance.manager.policy.idle_timeout
         if timeout is None or not instance.live or instance.phase is Phase.STOPPING:
             instance.watched = False

@@ -1,9 +1,10 @@
-"""Where an instance belongs that becomes live while what stands above it may sleep.
+"""Reattachment: finds the parent of an instance that starts without one.
 
-Whoever starts with a live parent has its place. Anybody else may be a node of a pod,
-which its key says, and whether it still is one only the pod knows: a live pod answers
-from memory, one that sleeps by its rows. What stands above a parent that sleeps is read
-with it, so that a handler may ask for its ancestors without waiting.
+An instance that is started by a live parent needs no search. Any other instance may be
+a node of a pod, which its key shows. Only the pod knows whether the node still exists:
+a live pod answers from memory, and the rows of a hibernated pod are read. If the parent
+hibernates, the addresses of its ancestors are read too, so that a handler gets its
+ancestors without waiting.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ _STATE = RecordKind.STATE  # a look-up in an enum is slow before Python 3.12
 
 
 class Reattachment:
-    """Finds the parents of one host's instances.
+    """Finds the parents of one host's instances, for ``Catalog`` and ``Activation``.
+
+    It holds no state of its own.
 
     Args:
         registries: the instances in memory.
-        managers: what the instances of each manager share, by its name.
-        reader: reads the rows of a parent that hibernates.
-        background: runs what has to read.
+        managers: what the instances of each manager share, by manager name.
+        reader: reads the rows of a hibernated pod or parent.
+        background: runs the searches that read.
     """
 
     def __init__(
@@ -57,10 +60,10 @@ class Reattachment:
     def parent_in_memory(
         self, address: Address
     ) -> tuple[Instance, OnParentStop] | None:
-        """Find the family of an address that is named as the node of a live pod.
+        """Return the parent of a live pod's node; ``None`` for any other address.
 
         Raises:
-            AgentNotFound: it was a node of the pod, and was removed.
+            AgentNotFound: the address was a node of the pod, and was removed.
         """
         if (found := self._pod_of(address)) is None:
             return None
@@ -73,21 +76,22 @@ class Reattachment:
     def find_parent(
         self, instance: Instance, rows: Sequence[Record]
     ) -> asyncio.Future[None] | None:
-        """Find the place of an instance that is about to become live.
+        """Start a search for the parent of an instance, if its rows or key name one.
 
         Args:
-            instance: the one; it has no agent yet.
-            rows: what is stored of it.
+            instance: an instance that is starting; it has no agent yet.
+            rows: its stored rows.
 
         Returns:
-            ``None``: there is nothing to find. Else a future that is done when the
-            place is found, or fails: with ``AgentNotFound``, as the instance was a node
-            of a pod and is none any more, or as the store could not be read.
+            ``None``: no search is needed. Else a future that is done when the parent is
+            found. It fails with ``AgentNotFound`` if the instance was a node of a pod
+            and was removed, and with ``StoreError`` if the store could not be read.
         """
         if instance.parent is not None:
             return None
         parent = _parent(rows)
-        if parent is None and type(instance.address.key) is str:  # most, cheap to see
+        # Most keys are str, and a str key names no pod; this check is the cheap one.
+        if parent is None and type(instance.address.key) is str:
             return None
         pod = self._pod_of(instance.address)
         if pod is None and (parent is None or self._is_up(parent)):
@@ -108,9 +112,9 @@ class Reattachment:
             parent = await self._admitted(instance, parent)
             if parent is not None and not self._is_up(parent):
                 above = await ancestry(self._find_instance, self._reader, parent)
-                if instance.parent is None:  # nobody has adopted it meanwhile
+                if instance.parent is None:  # a parent may have adopted it by now
                     instance.ensure_family().above = above
-        except Exception as error:  # noqa: BLE001  it belongs to whoever waits
+        except Exception as error:  # noqa: BLE001  the error belongs to the waiting activation
             found.set_exception(error)
         else:
             found.set_result(None)
@@ -118,10 +122,10 @@ class Reattachment:
     async def _admitted(
         self, instance: Instance, parent: Address | None
     ) -> Address | None:
-        """Ask the pod in which an instance may stand; return whose child it is.
+        """Return the parent of an instance, as the pod named by its key knows it.
 
         Raises:
-            AgentNotFound: it was a node of the pod, and is none any more.
+            AgentNotFound: it was a node of the pod, and was removed.
             StoreError: the pod's rows could not be read.
         """
         if (named := self._pod_of(instance.address)) is None:
@@ -131,10 +135,10 @@ class Reattachment:
         try:
             if not self._is_up(pod):
                 rows = await self._reader.load(pod)
-            if instance.parent is not None:  # somebody has adopted it meanwhile
+            if instance.parent is not None:  # a parent adopted it during the read
                 return None
             place = extension.place(pod, rows, instance.address, parent)
-        except RecordError:  # it is the pod that goes into quarantine, not its node
+        except RecordError:  # a damaged row of the pod must not quarantine the node
             return parent
         if parent is not None or place is None:
             return parent
@@ -144,7 +148,7 @@ class Reattachment:
         return place[0]
 
     def rejoin_parent(self, instance: Instance) -> None:
-        """Attach a thawed child to its parent, if that is live."""
+        """Attach a thawed child to its stored parent, if the parent is live."""
         family = instance.family
         if family is None or family.lost_parent is None:
             return
@@ -153,8 +157,8 @@ class Reattachment:
             attach_child(instance, parent, family.on_parent_stop)
 
     def _pod_of(self, address: Address) -> tuple[Address, Extension] | None:
-        """Return the pod that a node's key names, with what answers for it."""
-        if type(address.key) is str:  # most are, and it is cheap to see
+        """Return the pod named by a node's key, with the extension of its manager."""
+        if type(address.key) is str:  # true of most keys, and cheap to check
             return None
         match address.key:
             case (str(manager), pod_key, str()) if manager in self._managers:
@@ -178,5 +182,5 @@ def _parent(rows: Sequence[Record]) -> Address | None:
 
 
 def _over(found: asyncio.Future[None], _: asyncio.Task[None]) -> None:
-    if not found.done():  # the host has ended the search
+    if not found.done():  # the host has cancelled the search
         found.set_exception(HostClosed())

@@ -1,7 +1,7 @@
-"""The live instances of one manager: nested maps, the partition outermost.
+"""The registries: the instances of each manager, in one map for each partition.
 
-There is no map across partitions to filter, so nothing can be found in the wrong one,
-and counting one partition costs nothing of the others.
+No map spans partitions, so no filter can return an instance of the wrong one. Counting
+one partition costs nothing for the others.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Registries", "Registry"]
 
-_NOBODY: Mapping[Key, Instance] = MappingProxyType({})
+_EMPTY: Mapping[Key, Instance] = MappingProxyType({})
 
 
 class Registry:
-    """Who is live, by partition and then by key."""
+    """The instances of one manager, by partition and then by key.
+
+    At most one instance stands at an address, in any phase but ``STOPPED``. A partition
+    without instances has no map. ``Catalog`` and ``InstanceManager`` read it.
+    """
 
     __slots__ = ("_shards",)
 
@@ -37,20 +41,20 @@ class Registry:
             yield from list(shard.values())
 
     def find(self, partition: str, key: Key) -> Instance | None:
-        """Return the instance that stands for a key, in whatever phase."""
+        """Return the instance published for a key, in any phase."""
         shard = self._shards.get(partition)
         return None if shard is None else shard.get(key)
 
     def shard(self, partition: str) -> Mapping[Key, Instance]:
         """Return the instances of one partition, by key."""
-        return self._shards.get(partition, _NOBODY)
+        return self._shards.get(partition, _EMPTY)
 
     def partitions(self) -> tuple[str, ...]:
-        """Return the partitions that have a live instance."""
+        """Return the partitions that have an instance in memory."""
         return tuple(self._shards)
 
     def add(self, instance: Instance) -> None:
-        """Publish an instance whose address is free."""
+        """Publish an instance; its address must be free."""
         address = instance.address
         shard = self._shards.get(address.partition)
         if shard is None:
@@ -58,7 +62,11 @@ class Registry:
         shard[address.key] = instance
 
     def remove(self, address: Address, instance: Instance) -> bool:
-        """Take out this very instance; a successor at the same address stays."""
+        """Remove exactly this instance; a successor at the same address stays.
+
+        Returns:
+            Whether the instance stood at the address.
+        """
         shard = self._shards.get(address.partition)
         if shard is None or shard.get(address.key) is not instance:
             return False
@@ -69,7 +77,7 @@ class Registry:
 
 
 class Registries:
-    """The registries of one host.
+    """The registries of one host; every instance is in one of them.
 
     Attributes:
         by_manager: each registry, by the name of its manager.
@@ -84,29 +92,29 @@ class Registries:
         return f"<Registries managers={len(self.by_manager)}>"
 
     def of(self, manager: str) -> Registry:
-        """Return the registry of a manager, made when the manager is declared."""
+        """Return the registry of a manager; the first use creates it."""
         found = self.by_manager.get(manager)
         if found is None:
             found = self.by_manager[manager] = Registry()
         return found
 
     def find(self, address: Address) -> Instance | None:
-        """Return the instance that stands at an address, in whatever phase."""
+        """Return the instance published at an address, in any phase."""
         registry = self.by_manager.get(address.manager)
         return (
             None if registry is None else registry.find(address.partition, address.key)
         )
 
     def remove(self, instance: Instance) -> None:
-        """Take out this very instance; a successor at the same address stays."""
+        """Remove exactly this instance; a successor at the same address stays."""
         self.by_manager[instance.manager.name].remove(instance.address, instance)
 
     def instances(self) -> list[Instance]:
-        """Return every instance in memory, in whatever phase."""
+        """Return every instance in memory, in any phase."""
         return [i for registry in self.by_manager.values() for i in registry]
 
     def live_by_partition(self) -> dict[str, int]:
-        """Count the instances in memory; safe to call from another thread."""
+        """Count instances in memory by partition; safe to call from another thread."""
         numbers: dict[str, int] = {}
         for registry in list(self.by_manager.values()):
             for partition in registry.partitions():
@@ -115,7 +123,7 @@ class Registries:
         return numbers
 
     def queued_by_partition(self) -> dict[str, int]:
-        """Count the messages in mailboxes; safe to call from another thread."""
+        """Count mailbox messages by partition; safe to call from another thread."""
         numbers: dict[str, int] = {}
         for instance in self.instances():
             partition = instance.address.partition

@@ -1,4 +1,4 @@
-"""How an instance leaves memory, and what those who wait for it are told."""
+"""Removal of an instance from memory, and the release of the callers that wait."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ log = logging.getLogger("podvisor.lifecycle")
 class Removal:
     """Takes the instances of one host out of memory.
 
+    A removed instance is in no registry, has no agent, no parent and no children. It
+    saves nothing. The life cycle and the host's services use it.
+
     Attributes:
-        registries: where they stand.
+        registries: the instances in memory.
         stop: asks a child to stop.
         unwatch: ends the idle timer of an instance.
     """
@@ -46,7 +49,7 @@ class Removal:
     unwatch: Callable[[Instance], None]
 
     def remove(self, instance: Instance) -> None:
-        """Take an instance out of memory, the registry and its family."""
+        """Remove an instance from memory, from its registry and from its family."""
         if instance.timer is not None:
             instance.timer.cancel()
             instance.timer = None
@@ -56,7 +59,7 @@ class Removal:
         if instance.crashes and not instance.discard:
             instance.partition.remember(instance.address, instance.crashes)
         self.unwatch(instance)
-        for child in instance.children:  # those that live on, or could not be saved
+        for child in instance.children:  # children that stay live or failed to save
             detach_child(child)
         detach_child(instance)
         self.registries.remove(instance)
@@ -64,7 +67,7 @@ class Removal:
             instance.manager.extension.stopped(instance)
 
     def fail(self, instance: Instance, error: BaseException) -> None:
-        """End an instance that cannot be; tell everybody who waits for it why."""
+        """Remove an instance that cannot go on; fail its waiters, refuse its mail."""
         above = extended_ancestor(instance)
         for child in instance.children:
             if child.ensure_family().on_parent_stop is OnParentStop.STOP:
@@ -77,7 +80,7 @@ class Removal:
             above[1].departed(above[0], instance)
 
     def fence(self, instance: Instance, error: BaseException) -> None:
-        """End an instance whose row or mail somebody else has changed; save nothing."""
+        """Remove an instance whose row or mail another host changed; save nothing."""
         if isinstance(error, StaleOwner):
             instance.partition.lost = True
         report(instance, "instance.fenced", error)
@@ -85,7 +88,7 @@ class Removal:
 
 
 def extended_ancestor(instance: Instance) -> tuple[Instance, Extension] | None:
-    """Find the nearest live ancestor that has an extension: the pod it stands in."""
+    """Return the nearest live ancestor with an extension: the pod of an instance."""
     if instance.family is None:
         return None
     ancestor = instance.family.parent
@@ -97,7 +100,7 @@ def extended_ancestor(instance: Instance) -> tuple[Instance, Extension] | None:
 
 
 def release_waiters(instance: Instance, error: BaseException | None) -> None:
-    """Tell those who wait for an instance to be live that it is, or why it is not."""
+    """End the futures of callers that wait for a start; ``None``: it succeeded."""
     waiters, instance.waiters = instance.waiters, None
     for waiter in waiters or ():
         if waiter.done():
@@ -109,7 +112,7 @@ def release_waiters(instance: Instance, error: BaseException | None) -> None:
 
 
 def settle_stoppers(instance: Instance, error: BaseException | None) -> None:
-    """Tell those who wait for an instance to stop that it has, or why it has not."""
+    """End the futures of callers that wait for a stop; ``None``: it succeeded."""
     stoppers, instance.stoppers = instance.stoppers, None
     for stopper in stoppers or ():
         if stopper.done():
@@ -121,15 +124,15 @@ def settle_stoppers(instance: Instance, error: BaseException | None) -> None:
 
 
 def refuse_mail(instance: Instance, error: BaseException) -> None:
-    """Answer everything in the mailbox with an error."""
+    """Answer every message in the mailbox with an error."""
     while instance.mail:
         instance.mail.take().refuse(error)
 
 
 def report(instance: Instance, event: str, error: BaseException) -> None:
-    """Log what happened to an instance, with no word of its state.
+    """Log an event of an instance as an error, without its state.
 
-    A handler of the application that raises does not keep the instance from going on.
+    An exception of the application's log handler is suppressed: the instance goes on.
     """
     code = {"code": error.code} if isinstance(error, PodsError) else {}
     extra = partition_extra(

@@ -1,4 +1,7 @@
-"""How an instance stops: its mail, its children, its hook, its state, then itself."""
+"""Stopping: an instance handles its mail, stops its children, and is saved.
+
+The order is fixed: mail, children, ``on_stop``, state, removal from memory.
+"""
 
 from __future__ import annotations
 
@@ -28,20 +31,23 @@ if TYPE_CHECKING:
 __all__ = ["Stopping"]
 
 _AGAIN = 1.0
-"""Seconds that an instance which could not be saved stays at least."""
+"""Seconds before an instance whose save failed may hibernate again."""
 _GRACE = 1.0
-"""Seconds that a cancelled turn gets to end before its stop is reported as failed."""
+"""Seconds between the cancellation of an overdue turn and ``StopTimeout``."""
 
 
 @attrs.define(eq=False)
 class Stopping:
     """Stops the instances of one host.
 
+    An instance leaves memory only after its state is saved, or is discarded. Managers,
+    the idle timers, extensions and the shutdown use it.
+
     Attributes:
-        revive: starts an instance again whose state could not be saved.
+        revive: starts an instance again after its state could not be saved.
         cancel: cancels a running turn.
         hand_in: puts a message of the runtime into a mailbox.
-        rehome: gives what came for a stopped instance to its successor.
+        rehome: gives the mail and waiters of a stopped instance to its successor.
     """
 
     turns: Turns
@@ -57,7 +63,7 @@ class Stopping:
     rehome: Callable[[Instance], None]
 
     def request(self, instance: Instance) -> None:
-        """Ask an instance to hibernate after the mail it has now; do not wait."""
+        """Request that an instance hibernates after its present mail; do not wait."""
         if not instance.live or instance.draining is not None:
             return
         instance.draining = instance.queued
@@ -71,18 +77,18 @@ class Stopping:
     def stop(
         self, instance: Instance, *, discard: bool = False
     ) -> asyncio.Future[None]:
-        """Ask an instance to hibernate after the mail it has now.
+        """Request that an instance hibernates after its present mail.
 
         Args:
-            instance: the one to stop.
-            discard: do not save, and refuse what is in the mailbox.
+            instance: the instance to stop.
+            discard: do not save it, and refuse the messages in its mailbox.
 
         Returns:
-            A future that resolves when it has stopped, or fails with the reason why its
-            state could not be saved; then it is live again.
+            A future that is done when the instance has stopped. If its state could not
+            be saved, the future fails with the reason and the instance is live again.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(_look_at)
+        done.add_done_callback(_retrieve_error)
         if not instance.live:
             done.set_result(None)
             return done
@@ -90,7 +96,7 @@ class Stopping:
             instance.stoppers = []
         instance.stoppers.append(done)
         if self.state.closing and instance.phase is Phase.STOPPING:
-            instance.draining = instance.queued  # it came before the shutdown
+            instance.draining = instance.queued  # this mail came before the shutdown
         if discard:
             instance.discard = True
             refuse_mail(instance, _absent(instance))
@@ -98,7 +104,7 @@ class Stopping:
         return done
 
     def begin(self, instance: Instance) -> None:
-        """Stop an instance that has nothing under way any more."""
+        """Start the stop of an instance that has no turn or commit under way."""
         crashed = instance.phase is Phase.BACKING_OFF
         instance.phase = Phase.STOPPING
         instance.used = self.clock.monotonic()
@@ -115,7 +121,7 @@ class Stopping:
         )
 
     def _limit(self, instance: Instance) -> None:
-        """Cancel the turn of an instance that takes too long to stop, then name it."""
+        """Cancel the turn after ``stop_timeout``; after ``_GRACE``, fail the stop."""
         timeout = instance.manager.policy.stop_timeout
 
         def overdue() -> None:
@@ -154,7 +160,7 @@ class Stopping:
             settle_stoppers(instance, error)
             self.removal.fence(instance, error)
             return
-        except Exception as error:  # noqa: BLE001  whatever it was, the state must not be dropped
+        except Exception as error:  # noqa: BLE001  after any error, the state must stay in memory
             self._stay(instance, error)
             return
         self._gone(instance, errors[0] if errors else None)
@@ -180,7 +186,7 @@ class Stopping:
             self.hand_in(child, Envelope(message))
 
     def _stay(self, instance: Instance, error: BaseException) -> None:
-        """Keep an instance live whose state could not be saved."""
+        """Make an instance live again after its state could not be saved."""
         instance.partition.counters.save_failures += 1
         report(instance, "instance.hibernate_failed", error)
         self._end_limit(instance)
@@ -191,7 +197,8 @@ class Stopping:
 
     def _gone(self, instance: Instance, error: BaseException | None) -> None:
         if self.state.closing and instance.draining and instance.mail:
-            self.revive(instance)  # nobody succeeds it: it handles them itself
+            # No successor can start during a shutdown: it handles its mail itself.
+            self.revive(instance)
             return
         if instance.agent is not None and not instance.discard:
             instance.partition.counters.hibernations += 1
@@ -218,7 +225,8 @@ def _absent(instance: Instance) -> AgentNotFound:
     return AgentNotFound(instance.address.manager, instance.address.key)
 
 
-def _look_at(done: asyncio.Future[None]) -> None:
-    # Not everybody who asks for a stop waits for it; its failure was reported already.
+def _retrieve_error(done: asyncio.Future[None]) -> None:
+    # Not every caller waits for the future, and asyncio would log an error that was not
+    # retrieved. The failure was reported already.
     if not done.cancelled():
         done.exception()

@@ -1,7 +1,8 @@
-"""What follows a crash: a restart with back-off, or quarantine; never anybody else.
+"""Supervisor: restarts, stops or quarantines a crashed instance.
 
-The budget belongs to one instance, so a crash loop uses up its own and nothing of its
-neighbours' (source of the idea: Erlang/OTP supervisors, which count per supervisor).
+A restart waits for its back-off. No other instance is affected. The restart budget
+belongs to one instance, so a crash loop uses up its own budget only (source of the
+idea: Erlang/OTP supervisors, which count per supervisor).
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ _HOOKS = frozenset({"construction", "on_start"})
 
 
 class Supervisor:
-    """Decides about crashed instances of one host."""
+    """Decides what follows a crash of an instance, for all instances of one host.
+
+    It holds no instance: the crash times are kept on the instance. Turns and
+    ``Activation`` report crashes to it.
+    """
 
     def __init__(self, activation: Activation, writer: Writer, clock: Clock) -> None:
         self._activation = activation
@@ -48,7 +53,13 @@ class Supervisor:
         self._clock = clock
 
     def crashed(self, instance: Instance, error: BaseException, where: str) -> None:
-        """Deal with a crash; the fields hold what the last good turn left."""
+        """Restart, stop or quarantine an instance after a crash.
+
+        Args:
+            instance: the crashed instance; its fields hold the last good turn's values.
+            error: the exception of the crash.
+            where: the handler or hook that raised; ``construction``: the constructor.
+        """
         now = self._clock.monotonic()
         policy = instance.manager.policy.restart
         history = [*(instance.crashes or ()), now][-(policy.max_restarts + 1) :]
@@ -76,9 +87,9 @@ class Supervisor:
                 self.quarantine(instance, f"{reason} The last was {kind} in {where}.")
 
     def quarantine(self, instance: Instance, reason: str) -> None:
-        """Take an instance out of service until someone releases it.
+        """Take an instance out of service until an operator releases it.
 
-        What its last turn left and is not stored yet is stored with the mark.
+        Unsaved state of its last turn is stored in the same unit as the mark.
         """
         partition = instance.partition
         address = instance.address
@@ -96,7 +107,7 @@ class Supervisor:
             ),
         )
         self._store(instance, mark)
-        instance.crashes = None  # who releases it gives it a new budget
+        instance.crashes = None  # a released instance has a new restart budget
         self._activation.removal.fail(instance, Quarantined(address, reason))
 
     def _store(self, instance: Instance, mark: Quarantine) -> None:
@@ -132,8 +143,9 @@ class Supervisor:
             instance.timer = self._clock.call_later(delay, again)
 
     def _go_down(self, instance: Instance, error: BaseException, where: str) -> None:
-        # Its mail does not go to a successor: that would be a restart without a budget.
-        # Nor is it told the text of an exception that another request has raised.
+        # The mail does not go to a successor: that would be a restart without a budget.
+        # Its senders get the kind of the exception but not the text, because another
+        # request has raised it.
         kind = type(error).__qualname__
         refuse_mail(instance, AgentCrashed(instance.address, where, kind))
         instance.phase = Phase.BACKING_OFF
@@ -148,6 +160,6 @@ class Supervisor:
             where=where,
             error=type(error).__qualname__,
         )
-        # A log handler of the application that raises must not undo the decision.
+        # A log handler of the application may raise; the decision must stand.
         with contextlib.suppress(Exception):
             log.error("instance.crashed", exc_info=error, extra=extra)

@@ -1,8 +1,8 @@
-"""What follows a turn: the one knot in the wiring of a host.
+"""The functions called at the end of a turn: the one cycle in a host's wiring.
 
-A turn ends in this room, and this room begins turns. So the committer is made first,
-with these hooks, and the host fills them in once, before any instance exists. They are
-attributes and not methods: a hook then costs the one call that it leads to.
+A turn ends in this room, and this room begins turns. So the host builds the committer
+first, with these hooks, and sets the hooks once, before any instance exists. The hooks
+are attributes and not methods: a call of one then costs no second call.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ __all__ = ["TurnHooks"]
 
 @attrs.define(eq=False)
 class TurnHooks:
-    """The hooks of one host; see ``execution.Hooks`` for what each has to do.
+    """The hooks of one host; ``execution.Hooks`` documents what each has to do.
+
+    All are set before the first instance is published. Execution and ``Activation``
+    call them.
 
     Attributes:
-        settled: goes on with an instance whose turn is over.
+        settled: starts what is next for an instance after its turn.
         crashed: decides what follows a crash.
         fenced: ends an instance whose row or mail was changed by another host.
-        reload: starts an instance again from what is stored.
-        deliver: hands a committed message to its target.
-        withdraw: gives back the place of a message that was undone.
-        claim: takes a partition over.
+        reload: starts an instance again from its stored rows.
+        deliver: delivers a committed message to its target.
+        withdraw: gives back the mailbox place of a message that was undone.
+        claim: claims a partition for this host.
     """
 
     settled: Callable[[Instance], None] = attrs.field(init=False)

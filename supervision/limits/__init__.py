@@ -1,4 +1,4 @@
-"""Enforces the policy of a tenant while its agents run."""
+"""The limits of a tenant's policy, applied while its agents run."""
 
 from __future__ import annotations
 

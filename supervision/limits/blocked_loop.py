@@ -1,4 +1,4 @@
-"""What is done on the loop about a handler that has blocked it, once it is over."""
+"""The response to a handler that blocked the loop, made when the block is over."""
 
 from __future__ import annotations
 
@@ -26,10 +26,16 @@ log = logging.getLogger("podvisor.watchdog")
 
 @attrs.define(eq=False)
 class BlockedLoopResponse:
-    """Counts the blocks of each handler of each partition, and acts on them.
+    """Counts the blocks of each handler in each partition, and acts on them.
 
-    ``lower`` halves the weight of a partition for so many seconds; ``move`` lets a
-    handler run in a thread from then on, and says whether that can be done.
+    It runs on the loop and holds no counts: they are kept in ``LoopTime``. The meter
+    calls ``ended`` after each block.
+
+    Attributes:
+        clock: gives the monotonic times of blocks.
+        default: the policy where neither the tenant nor the manager has one.
+        lower: halves the weight of a partition for a number of seconds.
+        move: makes a handler run in a thread from then on; returns whether it can.
     """
 
     clock: Clock
@@ -40,13 +46,15 @@ class BlockedLoopResponse:
     def ended(
         self, instance: Instance, handler: str, seconds: float, time: LoopTime
     ) -> None:
-        """Deal with a block that is over; the turn may go on.
+        """Count a block, take the action of the policy in force, and log both.
+
+        The turn may still go on.
 
         Args:
-            instance: whose step it was.
-            handler: which handler's.
-            seconds: how long it held the loop.
-            time: what the handler has used of the loop for that partition.
+            instance: the instance whose step blocked the loop.
+            handler: the handler of that step.
+            seconds: how long the step held the loop.
+            time: the loop time of the handler in that partition.
         """
         partition = instance.partition
         partition.counters.blocks += 1
@@ -56,7 +64,7 @@ class BlockedLoopResponse:
         action = self._act(
             decide_block(policy, time.offences, now), instance, handler, time, policy
         )
-        with contextlib.suppress(Exception):  # the application's log handler
+        with contextlib.suppress(Exception):  # an application's log handler may raise
             log.warning(
                 "handler.blocked",
                 extra=partition_extra(
@@ -82,7 +90,7 @@ class BlockedLoopResponse:
         time: LoopTime,
         policy: BlockingPolicy,
     ) -> OnBlock:
-        """Do it; return what was really done."""
+        """Take an action; return the action that was possible."""
         match action:
             case OnBlock.WARN:
                 return action

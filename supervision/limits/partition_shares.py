@@ -1,4 +1,4 @@
-"""Which share of the host a partition is due."""
+"""The share of a host that each partition gets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ __all__ = ["PartitionShares"]
 class PartitionShares:
     """Reads the share of each partition of one host from its tenant's policy.
 
+    It keeps no shares. The dispatcher and ``PolicyUpdates`` ask it.
+
     Attributes:
-        directory: the policies.
-        partitions: those that the host has met, by id.
-        default: what is due where a policy says nothing.
+        directory: the policies of the tenants.
+        partitions: each partition from its first use on the host, by id.
+        default: used for each setting that a policy leaves at ``None``.
     """
 
     directory: TenantDirectory
@@ -32,7 +34,7 @@ class PartitionShares:
     default: Share
 
     def share_of(self, name: str) -> Share:
-        """Return what a partition is due now.
+        """Return the share of a partition, with its weight as lowered now.
 
         Raises:
             UnknownTenant: the directory does not admit the partition.

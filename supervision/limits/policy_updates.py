@@ -1,4 +1,4 @@
-"""How a change of a tenant's policy reaches what runs for it."""
+"""Policy updates: a changed tenant policy takes effect on the running partition."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ __all__ = ["PolicyUpdates"]
 log = logging.getLogger("podvisor.tenants")
 
 _MAX_HALVINGS = 4
-"""A sixteenth of its weight is the least that a partition is lowered to."""
+"""Most halvings: a weight is lowered to no less than a sixteenth."""
 
 
 @attrs.define(eq=False)
 class PolicyUpdates:
-    """Keeps the policies of one host's partitions up to date.
+    """Keeps the policies and shares of one host's partitions up to date.
+
+    It owns the timers of lowered weights, at most one for each partition. The host
+    starts and closes it; ``BlockedLoopResponse`` lowers weights.
 
     Attributes:
-        directory: the policies.
-        partitions: those that the host has met, by id.
-        clock: ends the time for which a weight is lowered.
-        telemetry: spans of changes.
-        share_of: returns what a partition is due now.
-        set_share: tells the dispatcher what a partition is due from now on.
+        directory: the policies of the tenants.
+        partitions: each partition from its first use on the host, by id.
+        clock: restores lowered weights after their time.
+        telemetry: records policy changes.
+        share_of: returns the present share of a partition.
+        set_share: sets the share of a partition in the dispatcher.
     """
 
     directory: TenantDirectory
@@ -56,11 +59,11 @@ class PolicyUpdates:
         self.set_share(partition.name, self.share_of(partition.name))
 
     def start(self) -> None:
-        """Follow the directory."""
+        """Start to follow changes of the directory."""
         self._unwatch = self.directory.watch(self._changed)
 
     def close(self) -> None:
-        """Follow it no more, and forget whose weight is lowered."""
+        """Stop to follow the directory; cancel the timers of lowered weights."""
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
@@ -69,7 +72,10 @@ class PolicyUpdates:
         self._lowered.clear()
 
     def lower(self, partition: Partition, seconds: float) -> None:
-        """Halve the weight of a partition, for so many seconds from now."""
+        """Halve the weight of a partition for a number of seconds.
+
+        A second call before they are over halves it again and starts the time anew.
+        """
         if partition.halvings < _MAX_HALVINGS:
             partition.halvings += 1
             self._reshare(partition)
@@ -83,7 +89,7 @@ class PolicyUpdates:
         self._lowered.pop(partition.name, None)
         partition.halvings = 0
         self._reshare(partition)
-        with contextlib.suppress(Exception):  # as below
+        with contextlib.suppress(Exception):  # an application's log handler may raise
             log.info("partition.weight_restored", extra=partition_extra(partition.name))
 
     def _changed(self, change: PolicyChange) -> None:
@@ -95,14 +101,14 @@ class PolicyUpdates:
             partition.policy = self.directory.policy(change.partition)
             partition.refused = False
         except UnknownTenant:
-            partition.refused = True  # what is live goes on, and nothing starts
+            partition.refused = True  # live instances go on; no instance starts
             return
         self._reshare(partition)
 
     def _report(self, change: PolicyChange) -> None:
         self.telemetry.mark("change", "policy", change.partition)
         version = "-" if change.after is None else change.after.version
-        with contextlib.suppress(Exception):  # the application's log handler
+        with contextlib.suppress(Exception):  # an application's log handler may raise
             log.warning(
                 "tenant.policy_changed",
                 extra=partition_extra(

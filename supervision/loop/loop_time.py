@@ -1,11 +1,11 @@
-"""Who uses the event loop, and who holds it right now.
+"""The event loop time of each handler, and the step that holds the loop now.
 
-Every synchronous step of a handler is timed: a ``def`` handler is one step, an
+Every synchronous step of a handler is timed. A ``def`` handler is one step; an
 ``async def`` handler makes one from each wait to the next. A step that runs another
-handler inside itself (an ask that is answered on the spot) is not charged for it.
+handler inside itself (an ask that is answered at once) is not charged for it.
 
-While a step runs, ``running`` names it. That is one attribute, set by the loop and read
-by the watchdog's thread, so the look is consistent without a lock.
+While a step runs, ``running`` names it. It is one attribute, set by the loop and read
+by the thread of the watchdog, so the read is consistent without a lock.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ Times: TypeAlias = "dict[tuple[str, str], LoopTime]"
 
 @attrs.define(eq=False)
 class LoopTime:
-    """What one handler of one manager has used of the loop for one partition.
+    """The loop time of one handler of one manager in one partition.
+
+    The partition holds it. ``Meter`` writes it, and ``BlockedLoopResponse`` writes
+    ``offences``.
 
     Attributes:
-        steps: steps that it made.
-        seconds: what they took, without the handlers that ran inside them.
-        longest: seconds of the longest.
+        steps: number of steps.
+        seconds: sum of their seconds, without the handlers that ran inside them.
+        longest: seconds of the longest step.
         blocks: steps that blocked the loop.
-        offences: monotonic times of the latest blocks; ``None``: there were none.
+        offences: monotonic times of the latest blocks; ``None``: no block.
     """
 
     steps: int = 0
@@ -55,10 +58,10 @@ class HandlerTime:
     Attributes:
         manager: name of the manager.
         handler: ``Class.method``, ``on_start`` or ``on_stop``.
-        steps: times that it held the loop.
-        seconds: for how long in all.
-        longest: seconds of the longest.
-        blocks: steps that were as long as ``WatchdogPolicy.warn_after``, or longer.
+        steps: number of times that it held the loop.
+        seconds: seconds that it held the loop in all.
+        longest: seconds of the longest step.
+        blocks: steps of ``WatchdogPolicy.warn_after`` or longer.
     """
 
     manager: str
@@ -72,7 +75,7 @@ class HandlerTime:
 def handler_times(
     loop: Mapping[tuple[str, str], LoopTime] | None,
 ) -> tuple[HandlerTime, ...]:
-    """Copy the times of a partition's handlers, the greatest first."""
+    """Return a copy of the times of a partition's handlers, the longest first."""
     found = [
         HandlerTime(
             manager=manager,
@@ -88,7 +91,7 @@ def handler_times(
 
 
 class MeteredPartition(Protocol):
-    """The account that the steps of a partition are charged to."""
+    """The partition that steps are charged to."""
 
     loop: Times | None
 
@@ -98,21 +101,21 @@ class MeteredManager(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, by which loop times are kept."""
+        """The manager name, a part of the key of loop times."""
         ...
 
 
 class Metered(Protocol):
-    """What the meter needs to know of an instance whose steps it times."""
+    """The parts of an instance that the meter reads."""
 
     @property
     def address(self) -> Address:
-        """Its identity."""
+        """The address of the instance."""
         ...
 
     @property
     def partition(self) -> MeteredPartition:
-        """The partition that is charged."""
+        """The partition that the steps are charged to."""
         ...
 
     @property
@@ -122,27 +125,30 @@ class Metered(Protocol):
 
     @property
     def agent_name(self) -> str:
-        """Qualified name of its agent class."""
+        """The qualified name of the agent class."""
         ...
 
 
 Running: TypeAlias = tuple[M, str, float]
-"""An instance, its handler that holds the loop, and the time since which it does."""
+"""An instance, its handler that holds the loop, and the time the step began."""
 
 BlockListener: TypeAlias = "Callable[[M, str, float, LoopTime], None]"
-"""Is given the instance whose step blocked the loop, its handler, and the seconds."""
+"""Takes the instance that blocked the loop, its handler, seconds and loop time."""
 
 
 class Meter(Generic[M]):
     """Times the steps of one host's handlers.
 
+    Every step is charged to one partition, manager and handler. Turns run
+    handlers through it. Refs and the watchdog read ``running``.
+
     Args:
-        now: monotonic seconds.
-        limit: seconds from which on a step blocks the loop.
+        now: returns monotonic seconds.
+        limit: least seconds of a step that blocks the loop.
 
     Attributes:
-        running: the step that holds the loop now.
-        ended: monotonic time at which the last one let go of it.
+        running: the step that holds the loop now; ``None``: no step holds it.
+        ended: monotonic time at which the last step ended.
         on_block: called with each step that blocked the loop, once the step is over.
     """
 
@@ -162,7 +168,7 @@ class Meter(Generic[M]):
         self._limit = limit
         self.on_block: BlockListener[M] | None = None
         self._nested = 0.0  # seconds of the steps inside the one that runs
-        self._named = False  # one of those has blocked the loop, and was told of
+        self._named = False  # one of those blocked the loop and was counted for it
         self.running: Running[M] | None = None
         self.ended = 0.0
 
@@ -177,9 +183,17 @@ class Meter(Generic[M]):
         call: Callable[..., T],
         *arguments: object,
     ) -> T:
-        """Make a call that is a step of a handler, or a part of one; time it.
+        """Run a call that is a step of a handler, or a part of one, and time it.
 
-        ``began`` is the monotonic time now, which the caller has just looked at.
+        Args:
+            instance: the instance whose handler runs.
+            handler: the handler.
+            began: monotonic time now; the caller has just read it.
+            call: the step.
+            arguments: the arguments of ``call``.
+
+        Returns:
+            The result of ``call``.
         """
         outer, nested = self.running, self._nested
         self._nested = 0.0
@@ -210,10 +224,10 @@ class Meter(Generic[M]):
     def drive(
         self, instance: M, handler: str, call: Awaitable[T]
     ) -> Generator[object, object, T]:
-        """Await something in the running task, and time its steps.
+        """Await an awaitable in the running task, and time its steps.
 
-        What it waits for goes up to the task, and what the task answers comes down, as
-        they are; so timeouts, cancellation and scopes work as if this were not here.
+        The futures that it waits for reach the task unchanged, and so do the answers of
+        the task. So timeouts, cancellation and scopes work as without the meter.
         """
         inner = call.__await__()
         step: Callable[..., object] = inner.send
@@ -232,13 +246,13 @@ class Meter(Generic[M]):
             except GeneratorExit:
                 inner.close()
                 raise
-            except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to what is awaited
+            except BaseException as error:  # noqa: ASYNC103, BLE001  it is raised inside the awaitable
                 step, given = inner.throw, error
 
     def _judge(
         self, instance: M, handler: str, took: float, own: float, time: LoopTime
     ) -> None:
-        """Find out whether this handler has blocked the loop, or one inside it."""
+        """Count a block for this handler, unless a handler inside it was counted."""
         outermost = self.running is None
         if own >= self._limit or (outermost and not self._named):
             time.blocks += 1

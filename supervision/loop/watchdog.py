@@ -1,8 +1,8 @@
-"""A thread that names a handler while it blocks the event loop.
+"""The watchdog: a thread that logs a handler while it blocks the event loop.
 
-Nothing on the loop can speak while a handler blocks it, so this looks on from outside:
-it reads who holds the loop, and the Python stack at that moment. It changes nothing;
-what follows a block is decided on the loop, when the block is over.
+Nothing on the loop can log while a handler blocks it, so another thread does. It reads
+the step that holds the loop and the Python stack at that moment. It changes nothing:
+the response to a block is decided on the loop, when the block is over.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ log = logging.getLogger("podvisor.watchdog")
 
 @attrs.frozen(kw_only=True)
 class WatchdogPolicy:
-    """When a handler counts as blocking the loop, and what is done about it.
+    """When a handler counts as blocking the loop, and the response to it.
 
     Attributes:
-        enabled: whether a thread looks on; blocks are counted without it, too.
-        warn_after: seconds of one step from which on it blocks.
-        frames: innermost frames of the stack that are logged.
-        blocking: what follows, where neither the tenant's policy nor the manager's says
-            otherwise.
+        enabled: whether the thread runs; blocks are counted without it, too.
+        warn_after: least seconds, over 0, of a step that blocks the loop.
+        frames: innermost frames of the stack that are logged, from 1.
+        blocking: the response where neither the policy of the tenant nor that of the
+            manager has one.
     """
 
     enabled: bool = True
@@ -53,10 +53,13 @@ class WatchdogPolicy:
 
 
 class Watch:
-    """Decides when a step is to be named: at the limit, then ever more rarely.
+    """Decides when a step is logged: at the limit, then at growing intervals.
+
+    It holds the state of one step, for ``Watchdog``. After each log the next is due at
+    twice the time held, and not before 1 s.
 
     Args:
-        limit: seconds from which on a step blocks the loop.
+        limit: least seconds of a step that blocks the loop.
     """
 
     def __init__(self, limit: float) -> None:
@@ -68,11 +71,14 @@ class Watch:
         return f"<Watch due={self._due:g}>"
 
     def look(self, since: float, now: float) -> float | None:
-        """Say how long the loop is blocked, if that is to be told now.
+        """Return the seconds that a step has held the loop, if a log of it is due.
 
         Args:
             since: monotonic seconds at which the step began.
-            now: the present on the same scale.
+            now: the present time on the same scale.
+
+        Returns:
+            ``None``: no log is due now.
         """
         if since != self._since:
             self._since, self._due = since, self._limit
@@ -84,12 +90,15 @@ class Watch:
 
 
 class Watchdog(Generic[M]):
-    """The thread. It ends with the host, or with the process; nothing waits for it.
+    """Owns the thread that watches the loop of one host.
+
+    The thread ends with the host or the process, and no caller waits for its end. The
+    host starts and stops it.
 
     Args:
-        meter: of the host; once it is gone, the thread ends.
-        policy: when to speak.
-        now: monotonic seconds, on the scale of the meter.
+        meter: the meter of the host, held weakly; without it the thread ends.
+        policy: when to log, and how much.
+        now: returns monotonic seconds, on the scale of the meter.
     """
 
     def __init__(
@@ -108,7 +117,7 @@ class Watchdog(Generic[M]):
         return f"<Watchdog {'on' if alive else 'off'}>"
 
     def start(self) -> None:
-        """Watch the thread that calls this."""
+        """Start to watch the thread of the caller, which runs the loop."""
         self._loop_thread = threading.get_ident()
         if self._policy.enabled:
             self.thread = threading.Thread(
@@ -117,11 +126,11 @@ class Watchdog(Generic[M]):
             self.thread.start()
 
     def stop(self) -> None:
-        """Let the thread end; it needs at most half of ``warn_after`` for that."""
+        """Ask the thread to end, which takes at most half of ``warn_after``."""
         self._ended.set()
 
     def look(self) -> bool:
-        """Look once and name who blocks; say whether there is still a host to watch."""
+        """Check once and log a blocking handler; return whether the meter exists."""
         meter = self._meter()
         if meter is None:
             return False
@@ -133,8 +142,8 @@ class Watchdog(Generic[M]):
             return True
         stack = self._stack()
         latest = meter.running
-        if latest is not None and latest[2] == running[2]:  # else it has just ended
-            _name(latest, held, stack)
+        if latest is not None and latest[2] == running[2]:  # else it just ended
+            _log_block(latest, held, stack)
         return True
 
     def _run(self) -> None:
@@ -150,9 +159,9 @@ class Watchdog(Generic[M]):
         return "".join(traceback.format_list(innermost))
 
 
-def _name(running: Running[M], held: float, stack: str) -> None:
+def _log_block(running: Running[M], held: float, stack: str) -> None:
     instance, handler, _ = running
-    with contextlib.suppress(Exception):  # the application's log handler
+    with contextlib.suppress(Exception):  # an application's log handler may raise
         log.warning(
             "loop.blocked",
             extra=partition_extra(

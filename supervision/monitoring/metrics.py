@@ -1,8 +1,8 @@
 """The metrics of a host: its plain integers, read when an exporter asks for them.
 
-Counting costs the hot path an integer; everything else happens in the exporter's
-thread. That thread sees the host's maps while the loop changes them, so each one is
-copied in one step before it is walked.
+Counting costs the hot path one integer; the rest is done in the thread of the exporter.
+That thread reads the maps of the host while the loop changes them, so each map is
+copied in one step before it is iterated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["COUNTERS", "OTHER", "Metrics"]
 
 OTHER = "_other"
-"""What names the sum over all partitions without points of their own; no valid id."""
+"""Name of the sum over partitions without points of their own; no valid id."""
 
 COUNTERS: Mapping[str, tuple[str, str]] = {
     "asks": ("{message}", "Requests accepted."),
@@ -40,15 +40,15 @@ COUNTERS: Mapping[str, tuple[str, str]] = {
     "dead_letters": ("{message}", "Durable messages that nobody could handle."),
     "blocks": ("{block}", "Times that a handler blocked the event loop."),
 }
-"""Unit and description of the instrument of each field of ``Counters``."""
+"""Unit and description of the instrument for each field of ``Counters``."""
 
 T = TypeVar("T")
 
 Measure: TypeAlias = "Callable[[HostView[T]], Mapping[str, float]]"
-"""Reads one number per partition."""
+"""Returns one number for each partition."""
 
 Step: TypeAlias = tuple[str, str, str]
-"""Whose step it was: partition, manager, handler."""
+"""Partition, manager and handler of a step."""
 
 _NO_TIME: Mapping[tuple[str, str], LoopTime] = {}
 
@@ -57,10 +57,11 @@ class Metrics(Generic[T]):
     """The instruments of one host.
 
     At most ``TelemetryPolicy.top`` partitions get points of their own, and the first
-    keep theirs: were the set to follow the traffic, a counter would seem to fall. The
-    rest are summed, so totals stay true below the cardinality limit of an SDK.
+    keep theirs: if the set followed the traffic, a counter would seem to fall. The
+    rest are summed, so totals stay true below the cardinality limit of an SDK. The host
+    registers them when it starts.
 
-    An SDK keeps its callbacks as long as it lives, so they hold the view only weakly.
+    An SDK keeps its callbacks for its whole life, so they hold the view only weakly.
     """
 
     def __init__(self, view: HostView[T]) -> None:
@@ -74,7 +75,7 @@ class Metrics(Generic[T]):
         return f"<Metrics named={len(self._named)}/{self._policy.top}>"
 
     def register(self) -> None:
-        """Make the instruments on the policy's meter provider, or on the global one."""
+        """Create the instruments on the policy's meter provider or the global one."""
         provider = self._policy.meter_provider or get_meter_provider()
         meter = provider.get_meter("podvisor", attributes=self._scope)
         for field, (unit, description) in COUNTERS.items():
@@ -110,7 +111,7 @@ class Metrics(Generic[T]):
         )
 
     def _observe_handlers(self, _: CallbackOptions) -> Iterable[Observation]:
-        """Give the first handlers points of their own; sum the rest by handler."""
+        """Return points for the first handlers, and sums by handler for the rest."""
         view = self._view()
         if view is None or not view.is_open():
             return ()

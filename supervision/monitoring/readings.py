@@ -1,4 +1,4 @@
-"""Reads the numbers of a running host at one moment, for ``health`` to judge."""
+"""Readings: the numbers of a running host at one moment, for ``health`` to judge."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ T = TypeVar("T")
 __all__ = ["host_load", "quick_check"]
 
 _WINDOW = 60.0
-"""Seconds that the dispatcher's history reaches back."""
+"""Seconds that the history of the dispatcher covers."""
 
 _HOLDERS = 3
-"""Partitions at whose door one victim's waiting is laid, those that held most."""
+"""Most partitions blamed for the waiting of one victim: those that held most."""
 
 _IDLE = Usage("", Period(0.0))
-"""What a partition did of which nothing was seen lately."""
+"""The usage of a partition without any in the history."""
 
 
 def host_load(view: HostView[T], victims: int) -> HostLoad:
-    """Read the numbers of every partition that a host has met.
+    """Read the numbers of every partition that was used on a host.
 
     Args:
         view: the numbers of the host.
-        victims: partitions whose waiting is laid at others' doors.
+        victims: how many partitions get blame; those that waited longest come first.
     """
     history = view.dispatch.history()
     recent = history.recent()
@@ -55,12 +55,13 @@ def host_load(view: HostView[T], victims: int) -> HostLoad:
 
 
 def quick_check(view: HostView[T]) -> int | None:
-    """Find out quickly whether a host has nobody who could be affected.
+    """Return the number of partitions in use, if none of them can be affected.
 
-    Most of the time that is so. What is looked at is the least that trouble shows in.
+    Most of the time none is. It reads only the fewest numbers that show a problem.
 
     Returns:
-        How many partitions are in use; ``None``: it takes a closer look.
+        How many partitions are in use; ``None``: some may be affected, so the full
+        check is needed.
     """
     policy, now, in_use = view.policy, view.now(), 0
     for partition in view.partitions.values():

@@ -1,7 +1,7 @@
-"""What readings and metrics may see of a running host.
+"""The view of a running host that readings and metrics are given.
 
-The host makes one view when it is built. The view names the numbers and where they come
-from, so that this room needs to know neither instances nor the parts of a host.
+A host builds one view. The view names each number and the function that reads it, so
+this room needs neither instances nor the parts of a host.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ class PartitionView(Protocol):
 
     @property
     def latency(self) -> LatencyWindow:
-        """Response times of the last minute or two."""
+        """Response times of the last one to two minutes."""
         ...
 
     @property
     def loop(self) -> Mapping[tuple[str, str], LoopTime] | None:
-        """Loop time by manager name and handler; ``None``: no step was made yet."""
+        """Loop time by manager name and handler; ``None``: no step has run yet."""
         ...
 
     @property
     def queued(self) -> int:
-        """Messages in its mailboxes."""
+        """Messages in the mailboxes of the partition."""
         ...
 
     @property
     def response_target(self) -> float | None:
-        """Seconds that its tenant's policy allows; ``None``: no target of its own."""
+        """Response target in its tenant's policy, in seconds; ``None``: none."""
         ...
 
     def loop_seconds(self) -> float:
-        """Return the seconds for which its handlers have held the event loop."""
+        """Return the seconds that the partition's handlers have held the loop."""
         ...
 
 
@@ -71,11 +71,11 @@ class DispatchView(Protocol[T]):
     """The numbers of a dispatcher."""
 
     def statistics(self) -> DispatchStatistics:
-        """Count seats and what waits for one."""
+        """Count seats, and instances that wait for one."""
         ...
 
     def account(self, partition: str) -> Account[T] | None:
-        """Return the account of a partition; ``None``: it never wanted a seat."""
+        """Return the account of a partition; ``None``: it never asked for a seat."""
         ...
 
     def lag(self, account: Account[T]) -> float:
@@ -95,16 +95,19 @@ class DispatchView(Protocol[T]):
 class HostView(Generic[T]):
     """The numbers of one host, each with the way to read it.
 
+    It holds no numbers, and reading changes nothing. ``readings`` and ``Metrics`` read
+    it.
+
     Attributes:
-        partitions: those that the host has met, by id.
+        partitions: each partition from its first use on the host, by id.
         dispatch: seats, queue and shares.
-        telemetry: where metrics go, and under which attributes.
-        policy: when a partition counts as affected.
+        telemetry: the destination and the attributes of metrics.
+        policy: the limits beyond which a partition counts as affected.
         seats: seats of the host.
-        warn_after: seconds from which on a step blocks the loop.
-        share_of: returns what a partition is due.
+        warn_after: least seconds of a step that blocks the loop.
+        share_of: returns the share of a partition.
         holds_loop: returns the partition whose step holds the loop, and the monotonic
-            time since which it does; ``None``: no step does.
+            time at which the step began; ``None``: no step holds it.
         now: returns monotonic seconds.
         is_open: returns whether the host runs.
         live: counts instances in memory by partition.

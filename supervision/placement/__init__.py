@@ -1,4 +1,4 @@
-"""Which host owns a partition."""
+"""The ownership of partitions by hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking partitions over, once at a time for all who need it."""
+"""The ownership of partitions: one claim at a time, shared by all callers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ __all__ = ["Ownership"]
 
 @attrs.define(eq=False)
 class Ownership:
-    """Claims the partitions of one host.
+    """Claims partitions for one host.
+
+    At most one claim of a partition is under way. ``Activation``, ``Catalog`` and the
+    turns use it.
 
     Attributes:
-        writer: does it.
-        serves: says which partitions this host may take; ``None``: all.
-        on_claim: called with each partition that this host has claimed.
+        writer: stores the claims.
+        serves: returns whether this host may claim a partition; ``None``: all.
+        on_claim: called with each partition after this host has claimed it.
     """
 
     writer: Writer
@@ -35,11 +38,11 @@ class Ownership:
     on_claim: Callable[[Partition], None] | None = None
 
     def check(self, partition: Partition) -> None:
-        """Check that instances of a partition may live here.
+        """Raise if instances of a partition must not live on this host.
 
         Raises:
-            NotServed: the host was told to leave it to others.
-            StaleOwner: another host has taken it over.
+            NotServed: the host policy leaves the partition to other hosts.
+            StaleOwner: another host has claimed the partition.
         """
         if self.serves is not None and not self.serves(partition.name):
             raise NotServed(partition.name)
@@ -47,9 +50,11 @@ class Ownership:
             raise StaleOwner(partition.name, partition.epoch)
 
     def take(self, partition: Partition) -> asyncio.Future[Claim]:
-        """Claim a partition; the future is shared, so wait for it without cancelling.
+        """Start a claim of a partition, or return the one under way.
 
-        When it resolves, the partition knows that it is ours.
+        Returns:
+            A future that all callers share: a caller must not cancel it. When it is
+            done, the claim is set on the partition.
         """
         if partition.claiming is None:
             partition.claiming = self.writer.claim(partition.name)
@@ -59,17 +64,17 @@ class Ownership:
         return partition.claiming
 
     async def owned(self, partition: Partition) -> None:
-        """Wait until a partition is ours.
+        """Wait until this host has claimed a partition.
 
         Raises:
-            NotServed: the host was told to leave it to others.
-            StaleOwner: another host has taken it over.
-            StoreError: it could not be claimed.
+            NotServed: the host policy leaves the partition to other hosts.
+            StaleOwner: another host has claimed the partition.
+            StoreError: the claim failed.
         """
         self.check(partition)
         if partition.claim is None:
             claiming = self.take(partition)
-            await asyncio.wait([claiming])  # a cancelled waiter leaves it alone
+            await asyncio.wait([claiming])  # a cancelled caller must not cancel it
             claiming.result()
 
     def _taken(self, partition: Partition, claiming: asyncio.Future[Claim]) -> None:

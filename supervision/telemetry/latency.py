@@ -1,8 +1,8 @@
-"""How one partition has been answered lately: times and failures of a minute or two.
+"""Response times and failures of one partition in the last one to two minutes.
 
-Times are counted in buckets, four to each doubling, so a percentile is right within a
-tenth whatever the traffic, and a partition takes half a kilobyte while it is busy and
-next to nothing when it is not. Two periods are kept, the present and the last one.
+Times are counted in buckets, four to each doubling. So a percentile is right within a
+tenth at any traffic, and a partition takes half a kilobyte while it is busy and almost
+nothing while it is not. Two periods are kept: the present one and the one before.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ _MIDDLES = tuple(
     math.ldexp(0.5 + (bucket % 4 + 0.5) / 8, bucket // 4 + _FASTEST)
     for bucket in range(_BUCKETS)
 )
-"""Seconds that stand for the messages of each bucket."""
+"""Seconds that represent the messages of each bucket: its middle."""
 _P95 = 0.95
 _PARTS = (0.50, _P95, 0.99)
 _FULL = 0xFFFF
 _EMPTY = array("H", bytes(2 * _BUCKETS))
 
 INSTANT = 2.0 ** (_FASTEST - 1)
-"""Seconds below which all times are alike: they are in the first bucket."""
+"""Seconds below which every time is in the first bucket."""
 
 Marks: TypeAlias = tuple[int, int, int, int, int, float]
 
 
 @attrs.frozen(kw_only=True)
 class Vitals:
-    """The recent past of one partition: the present period and the one before.
+    """The numbers of one partition in the present period and the one before.
 
     Attributes:
         p50: seconds from acceptance to answer that half of the messages took at most.
-        p95: likewise for 95 of a hundred.
-        p99: likewise for 99 of a hundred.
+        p95: seconds that 95 of a hundred messages took at most.
+        p99: seconds that 99 of a hundred messages took at most.
         answered: messages whose handler returned.
         failed: messages whose handler raised.
         rejected: messages that were refused.
         store_failures: commits that the store refused.
-        blocks: times that a handler of it blocked the loop.
-        loop_seconds: what its handlers used of the loop.
+        blocks: times that a handler of the partition blocked the loop.
+        loop_seconds: seconds that its handlers held the loop.
     """
 
     p50: float = 0.0
@@ -73,7 +73,7 @@ class Vitals:
 
     @property
     def error_rate(self) -> float:
-        """The part of the messages that failed, from 0 to 1."""
+        """The part of the handled messages that failed, from 0 to 1."""
         handled = self.answered + self.failed
         return self.failed / handled if handled else 0.0
 
@@ -82,16 +82,19 @@ _NOTHING: Marks = (0, 0, 0, 0, 0, 0.0)
 
 
 class LatencyWindow:
-    """The response times of one partition, and its counters as they lately were.
+    """The response times of one partition, and its counters as each period began.
+
+    It covers the present period and the one before. Execution counts answers in it;
+    monitoring reads it.
 
     Args:
-        counters: what the partition has done since its host started.
-        loop_seconds: returns the seconds for which its handlers held the event loop.
+        counters: sums of the partition since its host started.
+        loop_seconds: returns the seconds that its handlers have held the event loop.
 
     Attributes:
-        ends: monotonic seconds at which the present period does.
+        ends: monotonic seconds at which the present period ends.
         instant: messages of the present period that took less than ``INSTANT`` and are
-            in no bucket yet; who answers one may count it here before ``ends``.
+            in no bucket yet. A caller may count one here directly, before ``ends``.
     """
 
     __slots__ = (
@@ -118,7 +121,12 @@ class LatencyWindow:
         return f"<LatencyWindow messages={sum(self._present or ()) + self.instant}>"
 
     def note(self, seconds: float, now: float) -> None:
-        """Count a message that was answered, well or badly, after so many seconds."""
+        """Count a message that was answered, with a result or an error.
+
+        Args:
+            seconds: from acceptance to answer.
+            now: monotonic seconds.
+        """
         if now >= self.ends:
             self._begin_period(now)
         counts = self._present
@@ -137,7 +145,7 @@ class LatencyWindow:
         counts[bucket] += 1
 
     def _sort_instant(self) -> None:
-        """Put what was counted apart into its bucket, the first."""
+        """Move the messages counted in ``instant`` into the first bucket."""
         instant, self.instant = self.instant, 0
         if not instant:
             return
@@ -150,7 +158,7 @@ class LatencyWindow:
         counts[0] += instant
 
     def gains(self, now: float) -> Marks:
-        """Return what the counters gained in the present period and the last one."""
+        """Return the gains of the counters in the present period and the one before."""
         if now >= self.ends:
             self._begin_period(now)
         a, b = self._read_counters(), self._past_marks
@@ -164,7 +172,7 @@ class LatencyWindow:
         )
 
     def exceeds(self, seconds: float) -> bool:
-        """Say whether more than one message in twenty took longer, as p95 has it."""
+        """Return whether p95 is longer: more than one message in twenty took longer."""
         self._sort_instant()
         first = bisect.bisect_right(_MIDDLES, seconds)
         kept = [counts for counts in (self._past, self._present) if counts is not None]
@@ -175,7 +183,7 @@ class LatencyWindow:
         return total - slow < _P95 * total
 
     def vitals(self, now: float) -> Vitals:
-        """Sum the present period and the last one up."""
+        """Return the numbers of the present period and the one before."""
         gained = self.gains(now)
         self._sort_instant()
         counts, first = _merged(self._past, self._present)
@@ -193,8 +201,8 @@ class LatencyWindow:
         )
 
     def _begin_period(self, now: float) -> None:
-        # Times from a period that ended long ago are dropped. Counters are not: what
-        # they have gained since the last message may have happened just now.
+        # Times from a period that ended more than one period ago are dropped. Gains of
+        # counters since the last message are kept: they may have happened just now.
         self._sort_instant()
         recent = now < self.ends + PERIOD
         self._past = self._present if recent else None
@@ -216,7 +224,7 @@ class LatencyWindow:
 
 
 def _halve(counts: array[int]) -> None:
-    """Make room; the proportions stay, which is all that percentiles need."""
+    """Halve all counts to make room; percentiles need only the proportions."""
     for i, count in enumerate(counts):
         counts[i] = count // 2
 
@@ -224,10 +232,10 @@ def _halve(counts: array[int]) -> None:
 def _merged(
     past: array[int] | None, present: array[int] | None
 ) -> tuple[Sequence[int], int]:
-    """Add two periods up; return the used buckets, and the number of the first.
+    """Return the used buckets of two periods, summed, and the number of the first.
 
-    Of a hundred buckets a partition uses a few beside each other. They are looked for
-    among the bytes, which takes next to nothing.
+    Of about a hundred buckets a partition uses a few adjacent ones. They are found in
+    the bytes of the array, which takes almost no time.
     """
     if past is None or present is None:
         counts = past if past is not None else present
@@ -250,11 +258,11 @@ def _span(counts: array[int]) -> tuple[int, int]:
 def percentiles(
     counts: Sequence[int], parts: Sequence[float], first: int = 0
 ) -> tuple[float, ...]:
-    """Return the seconds within which these parts of the messages were answered.
+    """Return the seconds within which the given parts of messages were answered.
 
     Args:
-        counts: messages by bucket, as ``LatencyWindow`` counts them.
-        parts: each from 0 to 1.
+        counts: messages by bucket, as in ``LatencyWindow``.
+        parts: parts of all messages, each from 0 to 1.
         first: number of the first bucket.
     """
     sums = list(itertools.accumulate(counts))
