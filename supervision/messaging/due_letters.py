@@ -6,8 +6,8 @@ first letter that is due later, and sets a timer for it.
 
 A partition has one reading at a time. A reading that is asked for while one goes on
 sets ``again``, and the next one starts when the present one ends. The upper bound of
-all pages is the wall time at the start, so that new letters cannot make a reading
-endless. Letters that became due since are read by the next one.
+all its pages is the wall time at the first page. Timers that became due since are read
+by the next reading.
 
 A page may be older than what memory knows, as the loop handles letters while the store
 is read. Of each page these letters are skipped (``passes_over`` and ``deliver_page``):
@@ -31,9 +31,10 @@ A target is *held* while its letters cannot be delivered: its mailbox is full, i
 not start, or its manager is not declared here. New letters for it stay in the store,
 behind the older ones. Each reading replaces the set of held targets with those that it
 found; a failed one adds to it. While there are any, the next reading comes after a
-pause, which starts at ``first_delay`` and doubles up to ``max_delay``. It comes at once
-when the mailbox of a held target is half empty, when a manager is declared, and when an
-operator releases an instance from quarantine.
+pause of at least ``first_delay``. Each reading that finds some doubles the pause, up to
+``max_delay``. The next reading comes at once when the mailbox of a held target is at
+most half full, when a manager is declared, and when an operator releases an instance
+from quarantine.
 
 Timers are letters that are due later. They follow the wall clock, while the event loop
 counts monotonic time. Each partition has one timer of the loop, for the first due time.

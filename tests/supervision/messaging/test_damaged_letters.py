@@ -1,4 +1,4 @@
-"""Letters that a store cannot give any more: said once, and in nobody's way."""
+"""Letters that a store cannot give any more: logged once, and no other waits."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class _Refusing(RelayStore):
 async def test_a_letter_whose_turn_cannot_be_saved_is_said_and_tried_again(
     make: MakeStore, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P2, row 6: nobody waits for a reply who could be told."""
+    """P2, row 6: no caller waits for a reply, so the log has it."""
     store = _Refusing(make())
     async with Host(store=store, clock=clock) as host:
         book = await host.manager("books", Book).get("b", partition="acme")

@@ -1,4 +1,4 @@
-"""When asks give up: each at its own time, on one timer of the clock."""
+"""Time limits of asks: each ends at its own time, on one timer of the clock."""
 
 from __future__ import annotations
 

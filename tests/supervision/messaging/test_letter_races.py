@@ -81,13 +81,13 @@ _Due = tuple[type[object], Step]
 
 @attrs.define(eq=False, repr=False)
 class _Stepwise(RelayStore):
-    """Does something before, or after, it saves what posts or takes letters.
+    """Runs steps before and after it saves units that post or take letters.
 
     Attributes:
-        before: what to do, by the operation that begins it, in this order.
-        after: likewise.
-        loading: what to do before it loads something.
-        read: what to do after it has read letters, before it hands them over.
+        before: steps before a save, each with its first operation, in this order.
+        after: steps after a save, in the same form.
+        loading: steps before it loads rows.
+        read: steps after it has read letters, before it returns them.
     """
 
     before: list[_Due] = attrs.field(factory=list[_Due])

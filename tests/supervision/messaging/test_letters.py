@@ -270,7 +270,7 @@ async def test_a_turn_that_is_not_saved_sends_nothing(clock: ManualClock) -> Non
 
 
 async def test_a_letter_wakes_a_hibernated_instance(host: Host) -> None:
-    """A9: nobody has to call ``get`` for the mail to be handled."""
+    """A9: the mail is handled without a call of ``get``."""
     accounts, tellers = declare(host)
     teller = await tellers.get("t", partition="acme")
     await accounts.get("savings", partition="acme")
@@ -404,7 +404,7 @@ async def test_a_partition_has_a_bounded_number_of_letters(
 async def test_a_poison_letter_ends_among_the_dead(
     make: MakeStore, clock: ManualClock
 ) -> None:
-    """P3: a bounded number of tries, with pauses; the others are handled meanwhile."""
+    """P3: a bounded number of tries, with pauses; other letters do not wait."""
     store = make()
     async with open_host(store, clock, MailPolicy(max_tries=3)) as host:
         accounts, _ = declare(host)
@@ -616,7 +616,7 @@ async def test_a_host_leaves_the_partitions_of_others_alone(
 async def test_letters_of_an_unknown_tenant_delay_nobody(
     make: MakeStore, clock: ManualClock
 ) -> None:
-    """O1, A9: whom the directory refuses keeps its letters, and the next is woken."""
+    """O1, A9: a refused tenant keeps its letters; the next tenant is woken."""
     host = open_host(make(), clock)
     await host.__aenter__()
     accounts, _ = declare(host)
@@ -644,7 +644,7 @@ async def test_letters_of_an_unknown_tenant_delay_nobody(
 async def test_dead_letters_of_an_unknown_manager_stay(
     make: MakeStore, clock: ManualClock
 ) -> None:
-    """P2: sending again what nobody here can read changes nothing."""
+    """P2: sending a letter again that this host cannot read changes nothing."""
     store = make()
     host = open_host(store, clock)
     await host.__aenter__()

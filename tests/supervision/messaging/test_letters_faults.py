@@ -92,7 +92,7 @@ def test_letters_arrive_once_whichever_operation_fails(first: int, when: When) -
 
 @pytest.mark.parametrize("way", ["with-state", "without-state", "outside"])
 def test_a_letter_of_a_commit_in_doubt_waits_for_no_restart(way: str) -> None:
-    """Row 3: stored, but its sender was told that nobody knows: it is looked for."""
+    """Row 3: stored, but its sender got an unknown outcome: it is read again."""
 
     async def scenario(simulation: Simulation, operation: int) -> tuple[int, int]:
         async with simulation.host() as host:

@@ -1,4 +1,4 @@
-"""Requests with an idempotency key: handled once, however often they are asked."""
+"""Requests with an idempotency key: handled once, answered each time they come."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ async def test_fifty_who_ask_the_same_at_once_get_one_reply(host: Host) -> None:
 
 
 async def test_a_request_whose_caller_left_is_handled_once(host: Host) -> None:
-    """A9: cancelled is not undone; who asks again waits for it and gets its reply."""
+    """A9: cancelled is not undone; the next ask waits for it and gets its reply."""
     till = await tills(host).get("t", partition="acme")
     GATES["left"] = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -226,7 +226,7 @@ async def test_another_request_under_the_same_key_is_refused(host: Host) -> None
 
 
 async def test_keys_of_twins_are_their_own(host: Host) -> None:
-    """B5, G7: per (partition, instance): nobody reads what another was answered."""
+    """B5, G7: per (partition, instance): no other caller reads the reply."""
     manager = tills(host)
     till = await manager.get("t", partition="acme")
     await till.ask(Charge(5), idempotency_key="k")
@@ -298,7 +298,7 @@ async def test_who_waits_for_another_does_so_for_a_limited_time(host: Host) -> N
 async def test_a_request_that_was_not_accepted_keeps_nobody_waiting(
     host: Host,
 ) -> None:
-    """Holds 8: who was refused by a full mailbox may ask again with the same key."""
+    """Holds 8: a request refused by a full mailbox may be sent again with its key."""
     policy = ManagerPolicy(mailbox=1)
     till = await host.manager("tills", Till, policy=policy).get("t", partition="acme")
     gate = GATES["full"] = asyncio.Event()
