@@ -1,7 +1,7 @@
-"""What agent and message classes may declare as fields, checked as they are declared.
+"""What agent and message classes may declare as fields, checked at declaration.
 
-A default stands in the class, and so before every instance of every partition: one that
-can be changed in place would be shared by all tenants.
+A default belongs to the class, and so to every instance of every partition. If it could
+be changed in place, all tenants would share it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["check_class", "check_fields", "decorated"]
 
 
 def check_class(cls: type[object], base: type[object]) -> None:
-    """Refuse what would not become the class that it looks like, before it is made one.
+    """Refuse a class that attrs would make into something else than it looks like.
 
     Raises:
-        HandlerError: a field that hides something of ``base``, a constructor that takes
-            no fields, or a decorator that has made it an attrs class already.
+        HandlerError: a field hides a name of ``base``, a constructor sets what is no
+            field, or a decorator has made it an attrs class already.
     """
     where = cls.__qualname__
     if "__attrs_attrs__" in vars(cls):
@@ -33,7 +33,7 @@ def check_class(cls: type[object], base: type[object]) -> None:
     if "__init__" in vars(cls) and not annotated and not _has_fields(cls):
         reason = (
             "what it sets is not stored; declare fields, as name: type = ..., and set "
-            "up in on_start what is not to be stored"
+            "up in on_start what should not be stored"
         )
         raise HandlerError(f"{where}.__init__", reason)
     for name, annotation in annotated.items():
@@ -46,7 +46,7 @@ def check_class(cls: type[object], base: type[object]) -> None:
 
 
 def decorated(cls: type[object], base: type[object]) -> HandlerError:
-    """Return the error about a class that a decorator has made anew."""
+    """Return the error about a class that its decorator has replaced."""
     reason = (
         f"leave its decorator out; every subclass of {base.__name__} is made an attrs "
         "class by itself"
@@ -66,12 +66,12 @@ def check_fields(cls: type[object]) -> object:
     """Refuse fields of an attrs class that would be shared, or cannot be stored.
 
     Returns:
-        The fields: another making of the class would have others.
+        The fields; if the class is made again, it has others.
 
     Raises:
-        HandlerError: a default that can be changed in place, or a field without a type.
+        HandlerError: a default can be changed in place, or a field has no type.
     """
-    fields: tuple[attrs.Attribute[object], ...] = attrs.fields(cls)  # type: ignore[arg-type]  # an attrs class since a line ago
+    fields: tuple[attrs.Attribute[object], ...] = attrs.fields(cls)  # type: ignore[arg-type]  # check_class and attrs.define ran before
     for field in fields:
         where = f"{cls.__qualname__}.{field.name}"
         if field.type is None:
@@ -88,7 +88,7 @@ def check_fields(cls: type[object]) -> object:
 
 
 def _can_change(default: object) -> bool:
-    """Say whether a value can be changed in place, as far as its class tells."""
+    """Return whether the class of a value has values that change in place."""
     if default is attrs.NOTHING or isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # it is a class at run time
         return False
     if _is_bundle(default):

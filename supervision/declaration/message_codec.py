@@ -1,8 +1,7 @@
-"""Messages and replies as bytes, for those that are durable.
+"""The stored form of durable messages and replies, and back.
 
-A stored message names its class by a name that the class chooses, and only classes
-that the target has a handler for are ever made from it: nothing is imported by a stored
-name.
+A stored message names its class by a name that the class chooses. Only classes that the
+target has a handler for are built from it: nothing is imported by a stored name.
 """
 
 from __future__ import annotations
@@ -49,13 +48,16 @@ class EncodedMessage:
 
 @attrs.define(eq=False)
 class _Box:
-    """A reply, so that the codec has a class with a field."""
+    """A reply as the one field of a class, since a codec takes a class."""
 
     value: object
 
 
 class MessageCodec:
-    """The durable messages of one agent class; codecs are made on first use."""
+    """Encodes and decodes the durable messages of one agent class, and their replies.
+
+    Codecs are built on first use. ``execution`` and ``messaging`` use it.
+    """
 
     def __init__(self, handlers: Mapping[type[object], HandlerSpec]) -> None:
         names: dict[str, list[type[object]]] = {}
@@ -67,13 +69,13 @@ class MessageCodec:
         self._replies: dict[str, Codec[_Box]] = {}
 
     def __repr__(self) -> str:
-        return f"<Wire {', '.join(sorted(self._names))}>"
+        return f"<MessageCodec {', '.join(sorted(self._names))}>"
 
     def pack(self, message: object, target: Address) -> EncodedMessage:
         """Return the stored form of a message.
 
         Raises:
-            UnstorableMessage: it has none, or it could not be told from another.
+            UnstorableMessage: it has none, or two messages share its stored name.
         """
         kind = type(message)
         name = _name_of(kind)
@@ -86,10 +88,10 @@ class MessageCodec:
             raise UnstorableMessage(target, kind.__qualname__, error.reason) from error
 
     def unpack(self, packed: EncodedMessage, target: Address) -> object:
-        """Make the message again.
+        """Return the message of a stored form.
 
         Raises:
-            RecordError: it is damaged, newer than this code, or nobody handles it.
+            RecordError: it is damaged, newer than this code, or has no handler.
         """
         kinds = self._names.get(packed.message, [])
         if len(kinds) != 1:
@@ -114,7 +116,7 @@ class MessageCodec:
             raise UnstorableMessage(target, name, error.reason) from error
 
     def unpack_reply(self, message: object, body: bytes, target: Address) -> object:
-        """Make the reply to a message again.
+        """Return the reply to a message from its stored form.
 
         Raises:
             RecordError: it does not fit what the handler returns now.
@@ -126,7 +128,7 @@ class MessageCodec:
         """Return the codec of what the handler of a message returns.
 
         Raises:
-            UnstorableMessage: its type has no stored form, or the handler names none.
+            UnstorableMessage: its type has no stored form, or is not annotated.
         """
         spec = self._handlers.get(type(message))
         if spec is None:
@@ -135,7 +137,7 @@ class MessageCodec:
         if (found := self._replies.get(spec.name)) is None:
             name = f"the reply of {spec.name}"
             if not spec.annotated:
-                reason = "its handler does not say what it returns"
+                reason = "its handler has no annotation of what it returns"
                 raise UnstorableMessage(target, name, reason)
             found = self._replies[spec.name] = _build(
                 _box_of(spec.reply), 1, {}, target, name
@@ -173,7 +175,7 @@ def _build(
 
 
 def _box_of(reply: object) -> type[_Box]:
-    """Make a class with one field of the type that a handler returns."""
+    """Build a class with one field of the type that a handler returns."""
     return attrs.define(type("Reply", (_Box,), {"__annotations__": {"value": reply}}))
 
 

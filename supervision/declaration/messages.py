@@ -1,4 +1,4 @@
-"""Messages and the methods that handle them."""
+"""Messages, and the handlers that an agent class declares for them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _MARK = "__podvisor_handler__"
 class Message(Generic[R_co]):
     """What is sent to an agent; the type argument is the type of the reply.
 
-    A subclass is made a frozen attrs class as it is declared::
+    A subclass becomes a frozen attrs class when it is declared::
 
         class Review(Message[int]):
             text: str
 
-    Messages and replies are handed over as they are, not copied: make them of values
-    that nobody changes (a ``tuple`` and not a ``list``), or copy before you change.
+    Messages and replies are passed on as they are, not copied. Build them of values
+    that do not change (a ``tuple`` and not a ``list``), or copy before you change.
 
     A message that is sent with ``durable=True``, scheduled, or asked with an
-    idempotency key is stored, and then its fields need types that can be.
+    idempotency key is stored. Its fields then need types that can be stored.
 
     Attributes:
         priority: how urgent messages of this class are among the others of their
-            partition; ``priority = Priority.URGENT`` in a subclass changes it, and so
-            does ``priority=`` of ``ask`` and ``tell`` for one of them.
-        message_name: what stored messages call the class; by default its own name.
+            partition; ``priority = Priority.URGENT`` in a subclass changes it, and
+            ``priority=`` of ``ask`` and ``tell`` changes it for one message.
+        message_name: the name of the class in stored messages; by default its own.
             Set it before the class is renamed.
         message_version: schema version of the fields; raise it together with an
             ``@upcast`` when they change their meaning.
@@ -85,10 +85,10 @@ class HandlerSpec:
         name: ``Class.method``, for errors and telemetry.
         function: the plain function, called with the agent and the message.
         coroutine: the same function if it is a coroutine function.
-        raises: exceptions that answer the asker and are no crash.
+        raises: exceptions that are replies and no crash.
         reply: the annotated type of what it returns.
         annotated: whether there is such an annotation.
-        offload: where it runs if not on the event loop.
+        offload: where it runs; ``None``: on the event loop.
         needs: the resource of the host that a turn has while it runs.
         direct: whether it needs neither a task nor a resource.
     """
@@ -134,14 +134,15 @@ def handler(
     offload: Offload | None = None,
     needs: str | None = None,
 ) -> F | Callable[[F], F]:
-    """Mark a method as the handler of the message type its parameter is annotated with.
+    """Mark a method as the handler of the message type that annotates its parameter.
 
-    Whatever a handler raises undoes the turn and reaches the asker. An exception that
-    is listed in ``raises`` is an answer and nothing more; any other is a crash: the
-    instance is rebuilt from its last turn under its manager's ``RestartPolicy``.
+    An exception undoes the turn and reaches the caller of the ask. One that is listed
+    in ``raises`` is a reply and nothing more. Any other is a crash: the instance is
+    rebuilt from its last turn under the ``RestartPolicy`` of its manager.
 
-    A ``def`` handler that takes long blocks everybody; say where else it may run. In a
-    thread it is a handler like any other. In a process it is a pure function::
+    A ``def`` handler that takes long blocks the whole host; ``offload`` moves it out of
+    the event loop. In a thread it is a handler like any other. In a process it is a
+    pure function::
 
         class Reader(Agent):
             @handler(offload="thread")
@@ -155,11 +156,11 @@ def handler(
 
     Args:
         function: the method, ``def`` or ``async def``, with one parameter.
-        raises: exception types that are answers.
+        raises: exception types that are replies.
         offload: ``"thread"`` or ``"process"``; by default it runs on the event loop.
         needs: a resource of ``DispatchPolicy(resources=...)``. A turn begins when it
             can have one unit, holds no seat until then, and gives the unit back when
-            it is over.
+            it ends.
     """
 
     def mark(f: F) -> F:
@@ -176,12 +177,12 @@ def read_handlers(
 
     Args:
         cls: the agent class.
-        names: names that annotations may use beside those of the defining module.
+        names: names that annotations may use in addition to those of their module.
 
     Raises:
-        HandlerError: two handlers for one message, or a parameter whose annotation is
+        HandlerError: one message has two handlers, or the annotation of a parameter is
             not a message type.
-        NameError: an annotation that cannot be resolved yet.
+        NameError: an annotation cannot be resolved yet.
     """
     table: dict[type[object], HandlerSpec] = {}
     seen: set[str] = set()
@@ -222,7 +223,7 @@ def read_handlers(
 
 
 def _check_need(where: str, needs: object) -> None:
-    # Takes an object: it is for callers without a type checker.
+    # Typed as object, for callers without a type checker.
     if needs is not None and type(needs) is not str:
         raise HandlerError(where, f"needs={needs!r} is not the name of a resource")
 

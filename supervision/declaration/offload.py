@@ -1,4 +1,4 @@
-"""Which handlers may run outside the event loop: checked as a class is read."""
+"""Which handlers may run outside the event loop; checked when a class is read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Offload: TypeAlias = Literal["thread", "process"]
 def check_offload(
     where: str, function: Callable[..., object], offload: object, *, static: bool
 ) -> None:
-    """Refuse a handler that cannot run where its mark says.
+    """Refuse a handler that cannot run where ``offload`` names.
 
     Raises:
-        HandlerError: the method is of the wrong kind for that.
+        HandlerError: a method of this kind cannot run there.
     """
     if offload not in (None, "thread", "process"):
         reason = f"offload={offload!r} is neither 'thread' nor 'process'"
@@ -43,7 +43,7 @@ def check_offload(
 
 
 def check_importable(where: str, thing: Callable[..., object]) -> None:
-    """Refuse what another process could not import.
+    """Refuse a class or function that another process could not import.
 
     Raises:
         HandlerError: it was declared inside a function.

@@ -1,4 +1,4 @@
-"""What a handler may need besides a seat: named on a host, checked with each class."""
+"""The resources that handlers need, checked against those of their host."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["check_needs"]
 
 
 def check_needs(handlers: Iterable[HandlerSpec], resources: Mapping[str, int]) -> None:
-    """Refuse handlers that no host with these resources can ever run.
+    """Refuse handlers that a host with these resources cannot run.
 
     Raises:
-        UnknownResource: one of them needs another.
+        UnknownResource: a handler needs a resource that is not among them.
     """
     for spec in handlers:
         if spec.needs is not None and spec.needs not in resources:

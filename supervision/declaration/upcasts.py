@@ -1,4 +1,4 @@
-"""Lifting what older versions of a class have stored."""
+"""Upcasts: functions that lift what older versions of a class have stored."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def read_upcasts(cls: type[object], version: int) -> dict[int, Upcast]:
     """Collect the upcasts of a class by the version that they lift.
 
     Args:
-        cls: an agent's class, or a message's.
-        version: the version that it says it has.
+        cls: an agent class or a message class.
+        version: its declared version.
 
     Raises:
-        HandlerError: an upcast that can never be used, or leads nowhere; what is stored
-            would end in quarantine.
+        HandlerError: an upcast is not a static method, or the upcasts do not lead step
+            by step to the declared version; stored rows would end in quarantine.
     """
     found: dict[int, Upcast] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
-            # The mark is on the function, or on what was wrapped around it.
+            # The order of the decorators decides which of the two has the mark.
             function: object = getattr(value, "__func__", value)
             old = getattr(value, _UPCAST, getattr(function, _UPCAST, None))
             if not isinstance(old, int):

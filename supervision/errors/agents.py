@@ -1,4 +1,4 @@
-"""Errors about one instance, or about the host that it lives on."""
+"""Errors about one instance, or about its host."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class AgentNotFound(PodsError, LookupError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class Quarantined(PodsError, RuntimeError):
-    """The instance may not start until someone has looked; its bytes are kept."""
+    """The instance may not start until a person releases it; its bytes are kept."""
 
     code: ClassVar[str] = "PV-E311"
     address: Address
@@ -98,7 +98,7 @@ class Quarantined(PodsError, RuntimeError):
     def text(self) -> str:
         return (
             f"{self.address} is in quarantine: {self.reason.rstrip('.')}. Nothing was "
-            "lost. When the cause is mended, release it: host.manager_named("
+            "lost. When the cause is fixed, release it: host.manager_named("
             f"{self.address.manager!r}).release(key, partition=..., actor=..., "
             "reason=...)."
         )
@@ -106,9 +106,9 @@ class Quarantined(PodsError, RuntimeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class AgentCrashed(PodsError, RuntimeError):
-    """A handler ended with something that is no ``Exception``; the turn was undone.
+    """A handler raised something that is no ``Exception``; the turn was undone.
 
-    It is also the answer to what was not handled, as its instance went down before.
+    It is also the reply to a message whose instance crashed before it was handled.
     """
 
     code: ClassVar[str] = "PV-E316"
@@ -119,13 +119,13 @@ class AgentCrashed(PodsError, RuntimeError):
     def text(self) -> str:
         return (
             f"{self.address} crashed in {self.where}: {self.cause}. The turn was "
-            "undone, and the instance comes back under its restart policy."
+            "undone, and the instance restarts under its restart policy."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class StartFailed(PodsError, RuntimeError):
-    """The instance could not be started; its stored state is as it was."""
+    """The instance could not be started; its stored state is unchanged."""
 
     code: ClassVar[str] = "PV-E317"
     address: Address
@@ -152,13 +152,13 @@ class StopTimeout(PodsError, TimeoutError):
         return (
             f"{self.address} did not stop within {self.seconds:g} s: it is still in "
             f"{self.where}, which does not end when cancelled. It stops when that "
-            "ends; mend the handler so that it lets CancelledError through."
+            "ends; fix the handler so that CancelledError passes through it."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class OutOfRuntime(PodsError, RuntimeError):
-    """``self.context`` of an agent object that no host runs (any more)."""
+    """``self.context`` of an agent object that no host runs, or runs no longer."""
 
     code: ClassVar[str] = "PV-E322"
     agent: str
@@ -172,7 +172,7 @@ class OutOfRuntime(PodsError, RuntimeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class LineageRefused(PodsError, ValueError):
-    """The parent or child is not possible."""
+    """The instance cannot be the parent of that child."""
 
     code: ClassVar[str] = "PV-E323"
     parent: Address
@@ -185,11 +185,11 @@ class LineageRefused(PodsError, ValueError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class ShutdownIncomplete(PodsError, RuntimeError):
-    """Shutdown ended at its deadline with something left undone.
+    """Shutdown reached its deadline before everything was saved and stopped.
 
     Attributes:
-        unsaved: address and reason of every instance whose latest state is not stored.
-        stuck: address and handler of every turn that did not end when cancelled.
+        unsaved: address and reason of each instance whose latest state is not stored.
+        stuck: address and handler of each turn that did not end when cancelled.
     """
 
     code: ClassVar[str] = "PV-E340"
@@ -204,12 +204,12 @@ class ShutdownIncomplete(PodsError, RuntimeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class OffloadFailed(PodsError, RuntimeError):
-    """A call in a child process came to no end that Python knows.
+    """A call in a child process gave no reply; the turn was undone.
 
     Attributes:
-        address: whose handler it was.
-        handler: which one.
-        cause: what happened to it.
+        address: the instance.
+        handler: its handler that was called.
+        cause: what happened to the call.
     """
 
     code: ClassVar[str] = "PV-E352"
@@ -232,7 +232,7 @@ class UnknownResource(PodsError, LookupError):
     Attributes:
         where: the handler.
         resource: what it needs.
-        known: what the host has.
+        known: the resources of the host.
     """
 
     code: ClassVar[str] = "PV-E304"
@@ -244,6 +244,6 @@ class UnknownResource(PodsError, LookupError):
         known = ", ".join(sorted(self.known)) or "none"
         return (
             f"{self.where} has needs={self.resource!r}, which this host does not have "
-            f"(it has: {known}). Say how many there are: HostPolicy(dispatch="
+            f"(it has: {known}). Declare how many there are: HostPolicy(dispatch="
             f"DispatchPolicy(resources={{{self.resource!r}: 1}}))."
         )

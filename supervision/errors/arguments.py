@@ -1,4 +1,4 @@
-"""Arguments that a type checker cannot, or did not, look at."""
+"""Checks of arguments that a type checker cannot check, or did not."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MAX_STAMP = 100
 
 
 def check_account(*, actor: object, reason: object) -> None:
-    """Check that somebody decides, for a reason.
+    """Check that an action names the person who decides, and the reason.
 
     Raises:
-        Unaccounted: one of them is no text, or blank.
+        Unaccounted: actor or reason is no text, or blank.
     """
     for argument, value in (("actor", actor), ("reason", reason)):
         if not isinstance(value, str) or not value.strip():
@@ -26,20 +26,20 @@ def check_account(*, actor: object, reason: object) -> None:
 
 
 def check_limit(limit: object) -> None:
-    """Check the length of a page.
+    """Check the length of a page, in rows.
 
     Raises:
-        InvalidArgument: not an ``int`` from 1 to 10,000.
+        InvalidArgument: it is not an ``int`` from 1 to 10,000.
     """
     if type(limit) is not int or not 1 <= limit <= _MAX_PAGE:
         raise InvalidArgument("limit", limit, f"an int from 1 to {_MAX_PAGE}")
 
 
 def check_seconds(seconds: object) -> float:
-    """Check how long an ask may wait, and return it.
+    """Check how many seconds an ask may wait, and return them.
 
     Raises:
-        InvalidArgument: not a number above 0.
+        InvalidArgument: it is not a finite number above 0.
     """
     if type(seconds) not in (int, float) or not _positive(seconds):
         raise InvalidArgument("timeout", seconds, "seconds above 0, or nothing")
@@ -47,10 +47,10 @@ def check_seconds(seconds: object) -> float:
 
 
 def check_stamp(argument: str, stamp: object) -> str:
-    """Check what should name a dead letter, and return it.
+    """Check the stamp of a dead letter, and return it.
 
     Raises:
-        InvalidArgument: not a text of printable ASCII.
+        InvalidArgument: it is not a text of at most 100 ASCII characters.
     """
     if not (isinstance(stamp, str) and stamp.isascii() and len(stamp) <= _MAX_STAMP):
         raise InvalidArgument(argument, stamp, "the stamp of a dead letter")

@@ -1,7 +1,7 @@
-"""What an asker is told of an exception, whatever that exception is.
+"""What the caller of an ask gets for an exception, of whatever kind that is.
 
-Users' exceptions may refuse notes, fail to print themselves, or be of a kind that a
-future cannot carry. None of that may keep the runtime from going on.
+An exception of user code may refuse notes, raise in its own ``__str__``, or be of a
+kind that a future cannot carry. The runtime has to go on in every case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_TEXT = 300
 
 
 def as_told(error: BaseException, address: Address, where: str) -> Exception:
-    """Return what the asker gets: the exception itself with a note, or its stand-in.
+    """Return the error for the caller: the exception with a note, or a stand-in.
 
     ``StopIteration`` has a stand-in too: neither a future nor a coroutine can carry it.
     """
@@ -28,7 +28,7 @@ def as_told(error: BaseException, address: Address, where: str) -> Exception:
         return AgentCrashed(address, where, describe_error(error))
     if not isinstance(error, PodsError):
         note = f"raised in {where} at {address}; undone"
-        # An exception may be frozen; one that is raised again has its note already.
+        # The exception may be frozen. One that is raised again has its note already.
         with contextlib.suppress(Exception):
             if note not in getattr(error, "__notes__", ()):
                 error.add_note(note)
@@ -36,11 +36,11 @@ def as_told(error: BaseException, address: Address, where: str) -> Exception:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return type and text of an exception in one short line."""
+    """Return type and text of an exception, cut off after 300 characters."""
     kind = type(error).__qualname__
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001  its __str__ is the user's
+    except Exception:  # noqa: BLE001  its __str__ is user code
         return kind
     if len(text) > _MAX_TEXT:
         text = f"{text[: _MAX_TEXT - 1]}…"

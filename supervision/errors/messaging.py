@@ -25,7 +25,7 @@ __all__ = [
 
 @attrs.define(slots=False, eq=False, repr=False)
 class UnstorableMessage(PodsError, TypeError):
-    """A message or a reply that cannot be stored was to be durable."""
+    """A message or a reply that should be durable has no stored form."""
 
     code = "PV-E370"
     address: Address
@@ -41,7 +41,7 @@ class UnstorableMessage(PodsError, TypeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class MailroomFull(PodsError, RuntimeError):
-    """A partition has as many letters as it may have."""
+    """The partition has as many letters as it may have; nothing was sent."""
 
     code = "PV-E371"
     address: Address
@@ -50,14 +50,14 @@ class MailroomFull(PodsError, RuntimeError):
     def text(self) -> str:
         return (
             f"{self.address} cannot be sent another letter: its partition has "
-            f"{self.limit} that wait. Nothing was sent; let them be handled first, or "
+            f"{self.limit} that wait. Nothing was sent; wait until some are gone, or "
             "raise MailPolicy(max_letters=...)."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class InvalidSchedule(PodsError, ValueError):
-    """A timer whose time cannot be told."""
+    """A timer without a valid time, or a rule without a name."""
 
     code = "PV-E372"
     argument: str
@@ -73,7 +73,7 @@ class InvalidSchedule(PodsError, ValueError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class IdempotencyMismatch(PodsError, ValueError):
-    """An idempotency key was used for another request before."""
+    """The idempotency key was used for another message before."""
 
     code = "PV-E373"
     address: Address
@@ -103,7 +103,7 @@ class LetterNotFound(PodsError, LookupError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class NotServed(PodsError, RuntimeError):
-    """The host was told to leave this partition to others."""
+    """``HostPolicy(serves=...)`` leaves this partition to another host."""
 
     code = "PV-E375"
     partition: str
@@ -117,7 +117,7 @@ class NotServed(PodsError, RuntimeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class MailboxFull(PodsError, RuntimeError):
-    """The mailbox of one instance has no room; the message was not accepted."""
+    """The mailbox of the instance is full; the message was not accepted."""
 
     code: ClassVar[str] = "PV-E312"
     address: Address
@@ -150,7 +150,7 @@ class AskTimeout(PodsError, TimeoutError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class AskCycle(PodsError, RuntimeError):
-    """The asked instance is itself waiting, directly or not, for the asker."""
+    """The target of the ask waits, through asks of its own, for the asking agent."""
 
     code: ClassVar[str] = "PV-E314"
     address: Address
@@ -158,7 +158,7 @@ class AskCycle(PodsError, RuntimeError):
 
     def text(self) -> str:
         path = " → ".join(str(a) for a in (*self.chain, self.address))
-        return f"This ask would wait for itself: {path}. Use tell() on one of the legs."
+        return f"This ask would wait for itself: {path}. Use tell() for one of these."
 
 
 @attrs.define(slots=False, eq=False, repr=False)
@@ -184,9 +184,9 @@ class Overloaded(PodsError, RuntimeError):
     """Too many messages wait already; this one was not accepted.
 
     Attributes:
-        scope: ``"partition"``: it has more waiting than its part of the room that is
-            left; ``"host"``: nobody finds room.
-        retry_after: seconds after which it is worth another try.
+        scope: ``"partition"``: it has more waiting than its part of the free places;
+            ``"host"``: no place is free.
+        retry_after: seconds after which a new attempt makes sense.
     """
 
     code: ClassVar[str] = "PV-E319"
@@ -195,9 +195,9 @@ class Overloaded(PodsError, RuntimeError):
     retry_after: float
 
     def text(self) -> str:
-        whose = "its partition has" if self.scope == "partition" else "this host has"
+        full = "its partition has" if self.scope == "partition" else "this host has"
         return (
-            f"{self.address} was sent more than can wait: {whose} too many messages "
+            f"{self.address} was sent more than can wait: {full} too many messages "
             f"in mailboxes. Nothing was accepted; try again in {self.retry_after:.2g} "
             "s, or raise DispatchPolicy(backlog=...) or the partition's weight."
         )

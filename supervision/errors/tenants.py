@@ -1,4 +1,4 @@
-"""Errors about tenants and their policies; ``errors`` draws them in its tree."""
+"""Errors about tenants, their policies, and the actions of operators."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["InvalidPolicy", "Unaccounted", "UnknownTenant"]
 
 @attrs.define(slots=False, eq=False, repr=False)
 class InvalidPolicy(PodsError, ValueError):
-    """A field of a policy holds what cannot be.
+    """A field of a tenant's policy has a value out of its range.
 
     Attributes:
         field: its name.
-        value: what it was given.
-        wanted: what belongs there.
+        value: the given value.
+        wanted: a description of valid values.
     """
 
     code: ClassVar[str] = "PV-E350"
@@ -32,9 +32,9 @@ class InvalidPolicy(PodsError, ValueError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class UnknownTenant(PodsError, LookupError):
-    """The partition is in no directory, and this host runs no unknown ones.
+    """The partition has no policy here, and unknown partitions are refused.
 
-    It says the same of a partition that never was and of one that was removed.
+    A partition that never existed and one that was removed give the same text.
     """
 
     code: ClassVar[str] = "PV-E351"
@@ -43,14 +43,14 @@ class UnknownTenant(PodsError, LookupError):
     def text(self) -> str:
         return (
             f"Partition {shorten(self.partition)} has no policy here, and unknown "
-            "partitions are refused. Give it one with host.tenants.put(...), or make "
+            "partitions are refused. Give it one with host.tenants.put(...), or build "
             "the directory with unknown=Unknown.ADMIT."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class Unaccounted(PodsError, ValueError):
-    """Something that somebody has to answer for, without a name or a reason."""
+    """An action of an operator without an actor or a reason; nothing was changed."""
 
     code: ClassVar[str] = "PV-E325"
     argument: str
@@ -58,6 +58,6 @@ class Unaccounted(PodsError, ValueError):
 
     def text(self) -> str:
         return (
-            f"{self.argument}={shorten(self.value)} is refused. Say who decides "
-            "(actor=) and why (reason=); nothing was changed."
+            f"{self.argument}={shorten(self.value)} is refused. Name the person who "
+            "decides (actor=) and why (reason=); nothing was changed."
         )

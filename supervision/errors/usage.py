@@ -1,4 +1,4 @@
-"""Errors of calls that are wrong in themselves, whatever the host is doing."""
+"""Errors of calls that are wrong in every state of the host."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PartitionMismatch(PodsError, ValueError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class NotPicklable(PodsError, TypeError):
-    """Handles, refs and hosts belong to their process and are never serialized."""
+    """Handles, refs and hosts stay in their process and are never pickled."""
 
     code: ClassVar[str] = "PV-E321"
     what: str
@@ -49,7 +49,7 @@ class NotPicklable(PodsError, TypeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class InvalidArgument(PodsError, TypeError):
-    """An argument that a type checker would have refused, or out of its range."""
+    """An argument of the wrong type, or out of its range."""
 
     code: ClassVar[str] = "PV-E324"
     argument: str
@@ -62,7 +62,7 @@ class InvalidArgument(PodsError, TypeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class HandlerError(PodsError, TypeError):
-    """An agent or message class that cannot work, found when it is declared."""
+    """An agent or message class that cannot work; found when it is declared."""
 
     code: ClassVar[str] = "PV-E330"
     where: str
@@ -74,11 +74,11 @@ class HandlerError(PodsError, TypeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class MissingExtra(PodsError, ImportError):
-    """Something was asked for that comes with an extra of the distribution.
+    """A feature needs an extra of the distribution that is not installed.
 
     Attributes:
-        extra: its name.
-        purpose: what it is needed for.
+        extra: the name of the extra.
+        purpose: the feature.
     """
 
     code: ClassVar[str] = "PV-E341"

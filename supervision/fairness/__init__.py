@@ -1,4 +1,4 @@
-"""Which partition is next and what may wait: arithmetic without clock, loop or I/O."""
+"""Which partition is next, and what may wait: pure arithmetic, no clock, no I/O."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the dispatcher knows of one partition: its queue, its seats, its account.
+"""What the dispatcher knows of one partition: its tickets, its seats, its sums.
 
-Plain records; ``fairness`` says what happens to them.
+Plain records. ``queue`` decides what happens to them.
 """
 
 from __future__ import annotations
@@ -38,44 +38,22 @@ RETURNING = len(Priority)
 
 _NORMAL = int(Priority.NORMAL)
 _SPARE = 32
-"""Cancelled tickets that may stay in the lanes before they are swept out."""
+"""Cancelled tickets that may stay in a lane before they are removed."""
 
 
 class Place(enum.Enum):
-    """Where a partition stands."""
+    """The state of a partition in the queue; it names the heap that holds it."""
 
     IDLE = "idle"  # nothing waits
     READY = "ready"  # below its cap: it gets the next seat when its tag is the least
-    OVER = "over its cap"  # gets one only while nobody else wants it
+    OVER = "over its cap"  # gets a seat only while no other partition wants it
     FULL = "full"  # at its hard cap, or its burst is used up
     BLOCKED = "blocked"  # its head waits for a resource
 
 
-# Before Python 3.12, to look a member up in its class costs as much as ten of these.
+# Module names: before Python 3.12, a look-up of a member in its class costs ten times
+# as much.
 IDLE, READY, OVER, FULL, BLOCKED = Place
-
-
-def _all_of(resource: Resource[T]) -> int:
-    return resource.units
-
-
-@attrs.define(eq=False)
-class Resource(Generic[T]):
-    """Something that an item may need besides a seat, in units.
-
-    Attributes:
-        name: for reports.
-        units: how many there are.
-        free: units that nobody holds.
-        promised: units kept for partitions that were woken for them.
-        waiters: heap of the partitions whose heads need it.
-    """
-
-    name: str
-    units: int
-    free: int = attrs.field(default=attrs.Factory(_all_of, takes_self=True))
-    promised: int = 0
-    waiters: TagHeap[T] = attrs.field(factory=TagHeap[T], repr=False)
 
 
 @attrs.define(eq=False)
@@ -83,15 +61,15 @@ class Ticket(Generic[T]):
     """One item's way through the dispatcher: it waits, holds a seat, is done.
 
     Attributes:
-        account: whose it is.
+        account: the account of its partition.
         item: what wants the seat.
-        kind: what its duration is estimated by.
+        kind: the name under which its duration is estimated.
         lane: its ``Priority``, or ``RETURNING``.
-        at: when it came.
-        needs: what it needs besides the seat.
+        at: when it entered.
+        needs: the resource that it needs in addition to the seat.
         waiting: it stands in its lane.
         started: when it got the seat.
-        charged: seconds that its partition has paid for it so far.
+        charged: seconds charged to its partition for it so far.
     """
 
     account: Account[T]
@@ -107,30 +85,34 @@ class Ticket(Generic[T]):
 
 @attrs.define(eq=False)
 class Account(Generic[T]):
-    """The queue, the seats and the account of one partition.
+    """The tickets, the seats and the used time of one partition.
+
+    ``update_sums`` comes before any change of what the sums depend on: seats, waiting
+    tickets, place and share.
 
     Attributes:
-        partition: whose it is.
+        partition: its id.
         share: what it is due.
-        stretch: what it held and waited lately, in the current period.
+        usage: what it held and waited in the current period.
         tag: seat-seconds charged so far, over its weight; the least goes next.
         seats: seats it holds.
         waiting: items that want a seat.
-        place: where it stands.
+        place: its state in the queue.
         version: number of its valid heap entry; older entries are stale.
         debt: seat-seconds above the cap that it has not worked off.
         touched: when its sums were brought up to date.
         lanes: tickets by priority, made on first use.
-        mixed: there are lanes beside that of normal priority.
+        mixed: there are lanes in addition to that of normal priority.
         estimates: expected seconds by kind of item, made on first use.
-        resource: what its head waits for.
-        woken: the resource of which a unit is promised to it.
+        resource: the resource that its head waits for.
+        woken: the resource of which one unit is promised to it.
         capped: something waits because of its own cap.
         bursting: it holds seats above its cap.
-        received: seat-seconds up to the current stretch.
-        waited_for_seats: item-seconds waited because the host was busy, likewise.
-        waited_for_itself: item-seconds waited for a limit of its own, likewise.
-        waited_for_resources: item-seconds waited for a resource, likewise.
+        received: seat-seconds before the current period.
+        waited_for_seats: item-seconds waited because the host was busy, before the
+            current period.
+        waited_for_itself: item-seconds waited for a limit of its own, before it.
+        waited_for_resources: item-seconds waited for a resource, before it.
         dispatched: items that got a seat.
         cap_hits: times that something began to wait for its own cap.
         bursts: times that it went above its cap.
@@ -138,7 +120,7 @@ class Account(Generic[T]):
 
     partition: str
     share: Share
-    stretch: Usage
+    usage: Usage
     tag: float = 0.0
     seats: int = 0
     waiting: int = 0
@@ -167,45 +149,45 @@ class Account(Generic[T]):
             f"waiting={self.waiting} seats={self.seats}>"
         )
 
-    def touch(self, now: float, history: History) -> None:
-        """Bring the sums up to date; before anything that they depend on changes."""
+    def update_sums(self, now: float, history: History) -> None:
+        """Bring the sums up to date, before anything that they depend on changes."""
         elapsed = now - self.touched
         if elapsed <= 0.0:
             return
         self.touched = now
-        stretch = self.stretch
-        if now >= stretch.period.ends:
-            stretch = self._turn_over(history.at(now))
+        usage = self.usage
+        if now >= usage.period.ends:
+            usage = self._begin_period(history.at(now))
         seats = self.seats
         if seats:
-            stretch.held += seats * elapsed
+            usage.held += seats * elapsed
         if self.waiting:
             if self.place is READY:
-                stretch.waited += self.waiting * elapsed
+                usage.waited += self.waiting * elapsed
             elif self.place is BLOCKED:
-                stretch.lacked += self.waiting * elapsed
+                usage.lacked += self.waiting * elapsed
             else:
-                stretch.own += self.waiting * elapsed
+                usage.own += self.waiting * elapsed
         above = seats - self.share.cap
         if above > 0 or self.debt:
             self.debt = max(0.0, self.debt + above * elapsed)
 
     def pace(self) -> float:
-        """Return the seconds in which it works off one item, about."""
+        """Return the seconds in which the partition works off one item, estimated."""
         costs = (self.estimates or {}).values()
         return sum(costs) / max(1, len(costs)) / max(1, self.seats)
 
-    def _turn_over(self, period: Period) -> Usage:
-        old = self.stretch
+    def _begin_period(self, period: Period) -> Usage:
+        old = self.usage
         self.received += old.held
         self.waited_for_seats += old.waited
         self.waited_for_itself += old.own
         self.waited_for_resources += old.lacked
-        self.stretch = Usage(self.partition, period)
-        period.stretches.append(self.stretch)
-        return self.stretch
+        self.usage = Usage(self.partition, period)
+        period.usages.append(self.usage)
+        return self.usage
 
-    def add(self, ticket: Ticket[T]) -> None:
+    def add_ticket(self, ticket: Ticket[T]) -> None:
         """Put a ticket at the tail of its lane."""
         lanes = self.lanes
         if lanes is None:
@@ -218,7 +200,7 @@ class Account(Generic[T]):
         self.waiting += 1
 
     def head(self, penalties: tuple[float, ...]) -> Ticket[T] | None:
-        """Return the ticket that is next: the oldest, each priority's penalty added.
+        """Return the next ticket: the oldest, each priority's penalty added.
 
         Args:
             penalties: seconds by lane.
@@ -245,7 +227,7 @@ class Account(Generic[T]):
         return None
 
     def remove_head(self, ticket: Ticket[T]) -> None:
-        """Take the ticket out that ``head`` has returned."""
+        """Remove the ticket that ``head`` has returned."""
         self.waiting -= 1
         ticket.waiting = False
         if not self.waiting:
@@ -253,8 +235,8 @@ class Account(Generic[T]):
         elif self.lanes is not None and (lane := self.lanes[ticket.lane]):
             lane.popleft()
 
-    def cancel(self, ticket: Ticket[T]) -> None:
-        """Take a ticket out from wherever it stands in its lane."""
+    def cancel_ticket(self, ticket: Ticket[T]) -> None:
+        """Remove a ticket from its lane, wherever it stands there."""
         self.waiting -= 1
         ticket.waiting = False
         if not self.waiting or self.lanes is None:
@@ -276,3 +258,32 @@ class Account(Generic[T]):
         """Iterate over the tickets that wait."""
         for lane in self.lanes or ():
             yield from (ticket for ticket in lane or () if ticket.waiting)
+
+    def clear_promise(self, resource: Resource[T]) -> None:
+        """End the promise of a unit of a resource, if the partition has one."""
+        if self.woken is resource:
+            self.woken = None
+            resource.promised -= 1
+
+
+def _all_units(resource: Resource[T]) -> int:
+    return resource.units
+
+
+@attrs.define(eq=False)
+class Resource(Generic[T]):
+    """Something that an item may need in addition to a seat, in units.
+
+    Attributes:
+        name: its name in reports.
+        units: how many there are.
+        free: units that no item holds.
+        promised: units kept for partitions that were woken for them.
+        waiters: heap of the partitions that wait for it.
+    """
+
+    name: str
+    units: int
+    free: int = attrs.field(default=attrs.Factory(_all_units, takes_self=True))
+    promised: int = 0
+    waiters: TagHeap[Account[T]] = attrs.field(factory=TagHeap[Account[T]], repr=False)

@@ -1,9 +1,9 @@
-"""Which messages may still wait: a threshold that moves with the room that is left.
+"""Which messages may still wait: a threshold that moves with the free places.
 
-After Choudhury and Hahne (1998), dynamic queue length thresholds: a partition may have
-as many messages waiting as there are free places, times its weight and a factor. One
-that floods the host fills a part of the room and no more, however long it goes on;
-whoever has nothing waiting finds a place as long as there is one.
+Dynamic queue length thresholds, after Choudhury and Hahne (1998). A partition may have
+as many messages waiting as there are free places, times its weight and a factor. A
+partition that floods the host fills a part of the room and no more, however long it
+goes on. A partition with nothing waiting finds a place as long as there is one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Refusal:
     """Why a message may not wait.
 
     Attributes:
-        scope: whether the partition has used up its part, or nobody finds room.
-        retry_after: seconds after which it is worth another try.
+        scope: ``"partition"``: it has used up its part; ``"host"``: there is no room.
+        retry_after: seconds after which a new attempt makes sense.
     """
 
     scope: Scope
@@ -44,12 +44,15 @@ class Refusal:
 
 
 class Admission:
-    """Refuses messages when too many of a partition, or of all, wait already.
+    """Refuses messages when too many of a partition, or of the host, wait already.
+
+    It owns the count of one host. ``messaging`` asks it before a message is accepted.
 
     Args:
         policy: how many may wait.
-        share_of: what a partition is due.
-        pace_of: seconds in which a partition works off one turn; for ``retry_after``.
+        share_of: returns what a partition is due.
+        pace_of: returns the seconds in which a partition works off one turn; for
+            ``retry_after``.
 
     Attributes:
         policy: the settings of the host.
@@ -77,11 +80,11 @@ class Admission:
     def look(
         self, backlog: PartitionBacklog, *, exempt: bool = False
     ) -> Refusal | None:
-        """Say why one more message of a partition may not wait, or ``None``.
+        """Return why one more message of a partition may not wait; ``None``: it may.
 
         Args:
-            backlog: the partition's.
-            exempt: it may use the reserve too, and no threshold applies.
+            backlog: the counts of the partition.
+            exempt: the message may use the reserve, and no threshold applies.
         """
         room = self.policy.backlog
         if exempt or self.queued >= room:
@@ -94,7 +97,7 @@ class Admission:
         return None if excess < 0 else self._refuse("partition", excess, backlog)
 
     def limit(self, backlog: PartitionBacklog) -> float:
-        """Return how many messages of a partition may wait at this moment."""
+        """Return how many messages of a partition may wait now."""
         share = self._share_of(backlog.partition)
         left = self.policy.backlog - self.queued
         limit = self.policy.backlog_share * share.weight * left
@@ -113,13 +116,13 @@ class PartitionBacklog:
     """Counts of one partition that last as long as the host knows it.
 
     Attributes:
-        partition: whose they are.
+        partition: its id.
         admission: the counts of the host.
         queued: messages that wait in its mailboxes.
-        inline: turns run in their callers' steps during pass ``tick`` of the loop.
-        tick: the last pass of the loop in which one was.
-        began: when the last one began.
-        owed: seconds that they took and that are not charged yet.
+        inline: turns run in their senders' steps during pass ``tick`` of the loop.
+        tick: the last pass of the loop with such a turn.
+        began: when the last such turn began.
+        owed: seconds that such turns took and that are not charged yet.
     """
 
     partition: str
@@ -136,6 +139,6 @@ class PartitionBacklog:
         self.admission.queued += 1
 
     def take(self) -> None:
-        """Count a message that waits no more."""
+        """Count a message that has ceased to wait."""
         self.queued -= 1
         self.admission.queued -= 1

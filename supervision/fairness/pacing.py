@@ -1,8 +1,9 @@
 """How many turns may begin before the event loop does something else.
 
-A worker's turn costs nothing when it is begun, but the loop runs all that were begun
-in its next pass, and whoever arrives meanwhile waits for all. So a rush begins with
-few at a time, and goes on with more while the passes are short. Pure arithmetic.
+To begin a turn in a worker takes no time, but the loop runs all turns that were begun
+in its next pass, and a message that arrives during that pass waits for all of them. So
+a rush begins with few turns at a time, and goes on with more while the passes are
+short. Pure arithmetic.
 """
 
 from __future__ import annotations
@@ -15,39 +16,41 @@ if TYPE_CHECKING:
 __all__ = ["StartPacing"]
 
 _FEW = 2
-"""Turns that are begun together before it is known how long they take."""
+"""Turns that are begun together while it is unknown how long they take."""
 
 
 class StartPacing:
-    """The pace of one host's dispatcher.
+    """Limits the turns that the dispatcher of one host begins in one pass of the loop.
+
+    A round begins with ``begin`` and ends when ``enough`` returns ``True``.
 
     Args:
-        policy: the quantum, and the most that are begun together.
+        policy: the quantum, and ``pump``, the most turns that are begun together.
     """
 
     def __init__(self, policy: DispatchPolicy) -> None:
         self._quantum = policy.quantum
         self._most = policy.pump
         self._first = self._batch = min(_FEW, policy.pump)
-        self._handed = 0  # turns that no worker has begun to run
-        self._promised = 0.0  # seconds of the loop that those of this round will take
+        self._handed = 0  # turns that their workers have not begun to run
+        self._promised = 0.0  # loop seconds that the turns of this round take
         self._begun = 0
         self._ends = 0.0
         self._paused: float | None = None
 
     def __repr__(self) -> str:
-        return f"<Pace batch={self._batch} handed={self._handed}>"
+        return f"<StartPacing batch={self._batch} handed={self._handed}>"
 
     @property
     def crowded(self) -> bool:
-        """Whether as many were handed to workers as may run in the next pass."""
+        """Whether workers have as many turns as may run in the next pass."""
         return self._handed >= self._batch
 
     def hand(self, seconds: float) -> None:
         """Count a turn that was handed to a worker.
 
         Args:
-            seconds: of the loop that its next step is expected to take; 0: unknown.
+            seconds: expected loop seconds of its next step; 0: unknown.
         """
         self._handed += 1
         self._promised += seconds
@@ -57,7 +60,7 @@ class StartPacing:
         self._handed -= 1
 
     def begin(self, now: float) -> None:
-        """Begin a round; the time since the last one is how long the loop took."""
+        """Begin a round; the time since the last one ended is one pass of the loop."""
         if self._paused is not None:
             passed, self._paused = now - self._paused, None
             if passed > self._quantum / 2:
@@ -68,10 +71,10 @@ class StartPacing:
         self._ends = now + self._quantum
 
     def enough(self, now: float) -> bool:
-        """Count a turn that was begun, and say whether the loop has to go on first.
+        """Count a turn that was begun; return whether the loop has to go on first.
 
-        Whatever the number, no more are begun than are known to take half a quantum
-        together: a pass that was short says nothing about longer turns.
+        Whatever the batch, a round ends once its turns are expected to take half a
+        quantum together: a short pass says nothing about longer turns.
         """
         self._begun += 1
         if (
@@ -84,5 +87,5 @@ class StartPacing:
         return True
 
     def rest(self) -> None:
-        """Note that nothing waits any more: the next rush begins with few again."""
+        """Reset the batch when nothing waits: the next rush begins with few again."""
         self._batch = self._first

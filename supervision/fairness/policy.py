@@ -1,4 +1,4 @@
-"""What a partition is due, and how a host treats all of them: values, no behaviour."""
+"""What a partition is due, and how a host shares its seats: values, no behaviour."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["DispatchPolicy", "Priority", "Share"]
 class Priority(enum.IntEnum):
     """How urgent a message is among the others of its own partition.
 
-    It gains nothing against other partitions, and a message that waits long enough
-    comes before a younger one of any priority (``DispatchPolicy.penalties``).
+    An urgent message gains nothing against other partitions. A message that waits long
+    enough comes before a younger one of any priority (``DispatchPolicy.penalties``).
     """
 
     URGENT = 0
@@ -52,12 +52,12 @@ def _check_penalties(
     value: tuple[float, float, float],
 ) -> None:
     if not 0 <= value[0] <= value[1] <= value[2]:
-        msg = f"penalties={value} is refused. Give three that rise from 0 or more."
+        msg = f"penalties={value} is refused. Give three rising numbers from 0 up."
         raise ValueError(msg)
 
 
 def _resources(given: Mapping[str, int]) -> Mapping[str, int]:
-    # Takes what it is given: it is for callers without a type checker, too.
+    # Checked at run time too, for callers without a type checker.
     for name, units in given.items():
         check_name(name, "resource")
         if type(units) is not int or units < 1:
@@ -71,15 +71,18 @@ class Share:
     """What one partition is due of the seats of its host.
 
     Attributes:
-        weight: its part relative to the others' when there is not enough for all.
-        cap: seats it may hold whatever the others do.
-        hard_cap: seats it may hold while nobody else wants them; by default the cap.
+        weight: its part relative to the others' when there are not enough seats for
+            all; above 0.
+        cap: seats it may hold whatever the others do; from 1.
+        hard_cap: seats it may hold while no other partition wants them; by default the
+            cap.
         burst: seat-seconds above the cap that it may run up; it works them off by
             staying below the cap.
-        backlog: messages that may wait; ``None``: as many as the host has room for.
+        backlog: messages that may wait; from 1; ``None``: as many as the host has room
+            for.
 
     Raises:
-        ValueError: a number out of its range, or a hard cap below the cap.
+        ValueError: a number is out of its range, or the hard cap is below the cap.
     """
 
     weight: float = attrs.field(default=1.0, validator=[validators.gt(0), _finite])
@@ -98,32 +101,34 @@ class DispatchPolicy:
     """How the turns of many partitions share one host.
 
     Attributes:
-        seats: turns of all partitions together.
+        seats: turns of all partitions that may run together.
         headroom: free seats that no partition above its cap gets.
-        share: what a partition is due unless somebody says otherwise.
-        penalties: seconds that an urgent, a normal and a background item are taken to
-            be younger than they are; ``math.inf``: only when nothing else waits.
-        estimate: seconds that a handler is expected to take before it has run once.
-        accrual: seconds after which a running turn is charged for what it has used,
-            and again each time they pass.
-        pump: turns started before the loop gets to do something else.
+        share: what a partition without a policy of its own is due.
+        penalties: seconds by which an urgent, a normal and a background item count as
+            younger than they are; ``math.inf``: only when nothing else waits.
+        estimate: expected seconds of a handler that has not run yet.
+        accrual: seconds between two charges of a running turn for what it has used.
+        pump: turns started before the loop goes on with other work.
         quantum: seconds after which a turn takes no further message, the dispatcher
-            starts no further turn before the loop did something else, and a partition
-            runs nothing more in its senders' steps within one pass of the loop.
+            starts no further turn before the loop goes on with other work, and a
+            partition runs nothing more in its senders' steps within one pass of the
+            loop.
         inline: turns of one partition that may run in their senders' steps within one
-            pass of the event loop, before those wait for the next one; 0: all queue.
+            pass of the event loop; its further senders wait for the next pass; 0: every
+            message queues.
         backlog: messages that may wait on the whole host.
         backlog_share: how much of the room that is left a partition of weight 1 may
             fill: its backlog stays below ``backlog_share`` times the free places.
-        reserve: room above ``backlog``, as a part of it, for what is never refused
-            while it lasts: what a handler sends to its own children.
-        memory: seconds for which an idle partition's record is kept.
-        resources: what handlers may need besides a seat (``@handler(needs="ocr")``),
-            by name: how many turns may have it at a time.
+        reserve: room above ``backlog``, as a part of it, for the messages of handlers
+            to their own children; they are not refused while there is some.
+        memory: seconds for which the account of an idle partition is kept.
+        resources: what handlers may need in addition to a seat
+            (``@handler(needs="ocr")``): the number of turns that may have it at a
+            time, by name.
 
     Raises:
-        ValueError: a number out of its range.
-        InvalidName: a resource whose name is not of ``[a-z][a-z0-9_]{0,62}``.
+        ValueError: a number is out of its range.
+        InvalidName: the name of a resource does not match ``[a-z][a-z0-9_]{0,62}``.
     """
 
     seats: int = attrs.field(default=512, validator=validators.ge(1))

@@ -1,4 +1,4 @@
-"""What operators see of the dispatcher: numbers, and events worth a log line."""
+"""What operators see of the dispatcher: numbers, and events for the log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterable
 
     from .account import Account, Place, Resource
@@ -20,8 +21,9 @@ __all__ = [
     "ShareEvent",
     "ShareEventKind",
     "ShareNumbers",
-    "event_of",
     "lag_of",
+    "note_burst",
+    "note_cap_hit",
     "numbers_of",
     "resource_numbers",
 ]
@@ -30,7 +32,7 @@ T = TypeVar("T")
 
 
 class ShareEventKind(enum.Enum):
-    """What happened to a partition's share, as log records name it."""
+    """What happened to a partition; the values are the names of log events."""
 
     CAP_HIT = "partition.cap_hit"
     BURST_BEGUN = "partition.burst_begun"
@@ -39,13 +41,13 @@ class ShareEventKind(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class ShareEvent:
-    """A partition came to its cap, went above it, or came back.
+    """A partition reached its cap, went above it, or came back.
 
     Attributes:
         kind: which of the three.
-        partition: whose share it is.
+        partition: its id.
         at: seconds, on the dispatcher's clock.
-        seats: seats it held then.
+        seats: seats it held at that time.
         debt: seat-seconds above its cap that it had run up.
     """
 
@@ -58,11 +60,11 @@ class ShareEvent:
 
 @attrs.frozen(kw_only=True)
 class DispatchStatistics:
-    """What the dispatcher holds now.
+    """What the dispatcher of a host holds now.
 
     Attributes:
-        free: seats nobody holds.
-        running: turns in workers.
+        free: seats that no turn holds.
+        running: turns that run in workers.
         parked: turns that gave their seat back while they wait for something outside.
         waiting: turns that want a seat.
         queued: messages in mailboxes.
@@ -84,23 +86,24 @@ class ShareNumbers:
     Sums run since the partition was first seen, or seen again after it was forgotten.
 
     Attributes:
-        partition: which one.
+        partition: its id.
         share: what it is due.
-        place: where it stands.
+        place: its state in the queue.
         seats: seats it holds.
         waiting: turns that want a seat.
         received: seat-seconds.
         waited_for_seats: turn-seconds waited because the host was busy.
         waited_for_itself: turn-seconds waited for its own cap.
-        waited_for_resources: turn-seconds waited for what ``@handler(needs=...)`` says.
-        blocked_on: the resource that its next turn waits for now; ``None``: it does
-            not.
+        waited_for_resources: turn-seconds waited for resources of
+            ``@handler(needs=...)``.
+        blocked_on: the resource that its next turn waits for now; ``None``: it waits
+            for none.
         dispatched: turns that got a seat.
         cap_hits: times that something began to wait for its own cap.
         bursts: times that it went above its cap.
         debt: seat-seconds above its cap that it has not worked off.
         lag: seat-seconds by which it is behind its fair share (above 0) or ahead of it
-            (below 0) at this moment; 0 while nothing of it waits.
+            (below 0) now; 0 while none of its turns waits.
     """
 
     partition: str
@@ -122,13 +125,13 @@ class ShareNumbers:
 
 @attrs.frozen(kw_only=True)
 class ResourceNumbers:
-    """How a resource stands that handlers need.
+    """The state of one resource that handlers need.
 
     Attributes:
-        name: which one.
+        name: its name.
         units: how many turns may have it at a time.
         free: units that no turn has.
-        waiting: partitions whose next turn waits for it.
+        waiting: partitions that wait for it with their next turn.
     """
 
     name: str
@@ -140,7 +143,7 @@ class ResourceNumbers:
 def resource_numbers(
     resources: Iterable[Resource[T]], accounts: Iterable[Account[T]]
 ) -> tuple[ResourceNumbers, ...]:
-    """Count who waits for each resource."""
+    """Return how many partitions wait for each resource, and its free units."""
     waiting = Counter(a.resource.name for a in accounts if a.resource is not None)
     return tuple(
         ResourceNumbers(
@@ -150,30 +153,37 @@ def resource_numbers(
     )
 
 
-def event_of(account: Account[T], kind: ShareEventKind, now: float) -> ShareEvent:
-    """Say what happened to an account whose sums are up to date."""
-    return ShareEvent(
-        kind=kind,
-        partition=account.partition,
-        at=now,
-        seats=account.seats,
-        debt=account.debt,
-    )
+def note_cap_hit(account: Account[T], now: float, events: deque[ShareEvent]) -> None:
+    """Record that an item of an account begins to wait for the account's own cap."""
+    account.capped = True
+    account.cap_hits += 1
+    events.append(_event_of(account, ShareEventKind.CAP_HIT, now))
+
+
+def note_burst(account: Account[T], now: float, events: deque[ShareEvent]) -> None:
+    """Record that an account went above its cap or came back, if it did."""
+    above = account.seats > account.share.cap
+    if above is account.bursting:
+        return
+    account.bursting = above
+    account.bursts += above
+    kind = ShareEventKind.BURST_BEGUN if above else ShareEventKind.BURST_ENDED
+    events.append(_event_of(account, kind, now))
 
 
 def numbers_of(account: Account[T], virtual: float) -> ShareNumbers:
-    """Read an account whose sums are up to date, at a virtual time."""
-    stretch = account.stretch
+    """Build the numbers of an account; its sums are up to date."""
+    usage = account.usage
     return ShareNumbers(
         partition=account.partition,
         share=account.share,
         place=account.place,
         seats=account.seats,
         waiting=account.waiting,
-        received=account.received + stretch.held,
-        waited_for_seats=account.waited_for_seats + stretch.waited,
-        waited_for_itself=account.waited_for_itself + stretch.own,
-        waited_for_resources=account.waited_for_resources + stretch.lacked,
+        received=account.received + usage.held,
+        waited_for_seats=account.waited_for_seats + usage.waited,
+        waited_for_itself=account.waited_for_itself + usage.own,
+        waited_for_resources=account.waited_for_resources + usage.lacked,
         blocked_on=None if account.resource is None else account.resource.name,
         dispatched=account.dispatched,
         cap_hits=account.cap_hits,
@@ -188,3 +198,14 @@ def lag_of(account: Account[T], virtual: float) -> float:
     if not account.waiting:
         return 0.0
     return (virtual - account.tag) * account.share.weight
+
+
+def _event_of(account: Account[T], kind: ShareEventKind, now: float) -> ShareEvent:
+    """Build the event of an account; its sums are up to date."""
+    return ShareEvent(
+        kind=kind,
+        partition=account.partition,
+        at=now,
+        seats=account.seats,
+        debt=account.debt,
+    )

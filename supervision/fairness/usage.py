@@ -1,10 +1,10 @@
-"""Who held the seats while whom waited, over the last minute.
+"""The seats held by some partitions while others waited, over the last minute.
 
-Time is cut into short periods. In each, every partition that did anything has a
-stretch: the seat-seconds that it held and the item-seconds that it waited for a seat.
-What one waited is laid at the others' doors in proportion to what they held in the
-same period. Keeping that costs a few additions per change; the pairs, of which there
-are as many as the square of the partitions, are made only when somebody asks.
+Time is cut into short periods. Each period has one usage for every partition that did
+anything: the seat-seconds that it held and the item-seconds that it waited for a seat.
+The waiting of one partition is divided among the partitions that held seats in the same
+period, in proportion to what they held. To keep that costs a few additions per change.
+The pairs, as many as the square of the partitions, are made only on request.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["Blame", "History", "Period", "Usage"]
 
 @attrs.define(eq=False)
 class Usage:
-    """What one partition did in one period.
+    """What one partition held and waited in one period.
 
     Attributes:
-        partition: which one.
-        period: when.
+        partition: its id.
+        period: the period.
         held: seat-seconds.
         waited: item-seconds waited because the host was busy.
         own: item-seconds waited for a limit of its own.
@@ -43,20 +43,20 @@ class Period:
 
     Attributes:
         ends: when the next one begins.
-        stretches: of the partitions that did anything.
+        usages: one for each partition that did anything.
     """
 
     ends: float
-    stretches: list[Usage] = attrs.field(factory=list[Usage])
+    usages: list[Usage] = attrs.field(factory=list[Usage])
 
 
 @attrs.frozen
 class Blame:
-    """How much of a partition's waiting falls to another.
+    """How much of the waiting of a partition is due to another.
 
     Attributes:
-        waiting: who waited.
-        holding: who held the seats meanwhile; it may be the same.
+        waiting: the partition that waited.
+        holding: the partition that held seats at that time; it may be the same.
         seconds: item-seconds of the waiting, in proportion to the seats held.
     """
 
@@ -66,7 +66,7 @@ class Blame:
 
 
 class History:
-    """The last periods.
+    """The last periods of one host, the current one included.
 
     Args:
         length: seconds of one period.
@@ -89,29 +89,29 @@ class History:
         return self.current
 
     def recent(self) -> dict[str, Usage]:
-        """Sum up the kept periods, by partition."""
+        """Return the sums of the kept periods, by partition."""
         sums: dict[str, Usage] = {}
         for period in self._past:
-            for s in period.stretches:
-                total = sums.get(s.partition)
+            for used in period.usages:
+                total = sums.get(used.partition)
                 if total is None:
-                    total = sums[s.partition] = Usage(s.partition, period)
-                total.held += s.held
-                total.waited += s.waited
-                total.own += s.own
-                total.lacked += s.lacked
+                    total = sums[used.partition] = Usage(used.partition, period)
+                total.held += used.held
+                total.waited += used.waited
+                total.own += used.own
+                total.lacked += used.lacked
         return sums
 
     def blame(self, waiting: str) -> tuple[Blame, ...]:
-        """Say who held the seats while a partition waited, the largest part first."""
+        """Return the partitions that held seats while one waited, the worst first."""
         parts: dict[str, float] = {}
         for period in self._past:
-            waited = sum(s.waited for s in period.stretches if s.partition == waiting)
-            total = sum(s.held for s in period.stretches)
+            waited = sum(u.waited for u in period.usages if u.partition == waiting)
+            total = sum(u.held for u in period.usages)
             if not waited or not total:
                 continue
-            for s in period.stretches:
-                part = waited * s.held / total
-                parts[s.partition] = parts.get(s.partition, 0.0) + part
+            for used in period.usages:
+                part = waited * used.held / total
+                parts[used.partition] = parts.get(used.partition, 0.0) + part
         ordered = sorted(parts.items(), key=lambda pair: -pair[1])
         return tuple(Blame(waiting, name, part) for name, part in ordered if part)

@@ -1,8 +1,8 @@
-"""The account-keeping of fair turns: tags, virtual time, estimates. Pure arithmetic.
+"""The accounting of fair turns: tags, virtual time, estimates. Pure arithmetic.
 
 Every partition has a *tag*: the seat-seconds charged to it over its weight. The
-*virtual time* is the largest tag that has been served. A change of any rule here
-changes who is next; nothing here says how that one is found.
+*virtual time* is the largest tag that has been served. These rules decide which
+partition is next; ``queue`` finds it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _SMOOTHING = 0.1
 
 
 class VirtualTime(Generic[T]):
-    """The virtual time of one host, and what it makes of the partitions' tags.
+    """The virtual time of one host, and the rules that move the partitions' tags.
+
+    The virtual time never goes back. ``queue`` is the only caller.
 
     Attributes:
         virtual: the virtual time.
@@ -38,12 +40,14 @@ class VirtualTime(Generic[T]):
         self._first_estimate = first_estimate
         self._furthest = 0.0
 
-    def start(self, account: Account[T]) -> None:
-        """Bring a partition that becomes ready up to now: idling earns nothing."""
+    def catch_up(self, account: Account[T]) -> None:
+        """Raise the tag of a partition to the virtual time: idling earns nothing."""
         account.tag = max(account.tag, self.virtual)
 
-    def serve(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
-        """Charge what an item that gets a seat is expected to use of it."""
+    def charge_estimate(
+        self, account: Account[T], ticket: Ticket[T], now: float
+    ) -> None:
+        """Charge the expected seconds of an item that gets a seat."""
         tag = account.tag
         if tag > self.virtual:
             self.virtual = tag
@@ -56,12 +60,14 @@ class VirtualTime(Generic[T]):
         if tag > self._furthest:
             self._furthest = tag
 
-    def correct(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
-        """Charge what an item really used, in place of what was expected.
+    def correct_charge(
+        self, account: Account[T], ticket: Ticket[T], now: float
+    ) -> None:
+        """Charge the seconds that an item used, in place of the expected ones.
 
-        A partition that waits for its own cap falls behind, since the others go on;
-        were the whole of that kept, it would take every seat as soon as the cap is
-        lifted. So the most that it may be behind is what one of its items costs.
+        A partition that waits for its own cap falls behind, since the others go on. If
+        it kept all of that credit, it would take every seat as soon as the cap is
+        lifted. So it may be behind by the cost of one of its items at most.
         """
         used = now - ticket.started
         estimates = account.estimates
@@ -76,33 +82,35 @@ class VirtualTime(Generic[T]):
         if tag > self._furthest:
             self._furthest = tag
 
-    def is_beyond(self, ticket: Ticket[T], now: float) -> bool:
-        """Say whether a running item has used more than it was charged so far."""
+    def is_undercharged(self, ticket: Ticket[T], now: float) -> bool:
+        """Return whether a running item has used more than it was charged so far."""
         return now - ticket.started > ticket.charged
 
-    def accrue(self, account: Account[T], ticket: Ticket[T], now: float) -> None:
+    def charge_overrun(
+        self, account: Account[T], ticket: Ticket[T], now: float
+    ) -> None:
         """Charge a running item for what it used beyond what it was charged."""
         beyond = now - ticket.started - ticket.charged
         ticket.charged += beyond
         self.charge(account, beyond)
 
     def charge(self, account: Account[T], seconds: float) -> None:
-        """Move a partition ahead by what it used; by less, the more it weighs."""
+        """Move a tag ahead by seconds over the weight of the partition."""
         account.tag += seconds / account.share.weight
         self._furthest = max(self._furthest, account.tag)
 
-    def spend(self, account: Account[T], seconds: float) -> None:
-        """Charge what a partition used without a seat, as if it had had its turn."""
-        self.start(account)
+    def charge_without_seat(self, account: Account[T], seconds: float) -> None:
+        """Charge what a partition used without a seat, as if it had had a turn."""
+        self.catch_up(account)
         self.virtual = max(self.virtual, account.tag)
         self.charge(account, seconds)
 
     def rescale(self, account: Account[T], share: Share) -> None:
-        """Give a partition another share; it applies to its lead or lag as well."""
+        """Give a partition another share; its lead or lag is scaled with the weight."""
         ahead = account.tag - self.virtual
         account.tag = self.virtual + ahead * account.share.weight / share.weight
         account.share = share
 
-    def rest(self) -> None:
-        """End a busy period: when nothing waits or runs, nobody is ahead of anybody."""
+    def end_busy_period(self) -> None:
+        """Level all tags: when nothing waits or runs, no partition is ahead."""
         self.virtual = max(self.virtual, self._furthest)

@@ -1,7 +1,8 @@
 """What follows when a handler blocks the event loop: a pure decision.
 
 While one handler blocks, every tenant of the host waits. A block is an *offence* of the
-handler that did it; how many within how long lead to what is the policy's to say.
+handler. The policy sets how many offences, within how many seconds, lead to which
+action.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ __all__ = ["BlockingPolicy", "OnBlock", "decide_block"]
 
 
 class OnBlock(enum.Enum):
-    """What is done about a handler that keeps blocking the loop.
+    """What is done about a handler that blocks the loop again and again.
 
-    ``WARN``: it is named in the log, and that is all. ``LOWER``: its partition's weight
-    is halved for a while. ``OFFLOAD``: a ``def`` handler runs in a thread from then on,
-    for that partition. ``QUARANTINE``: the instance may not start until somebody has
-    looked. The log names it in every case.
+    ``WARN``: nothing more than the log. ``LOWER``: the weight of its partition is
+    halved for a while. ``OFFLOAD``: a ``def`` handler runs in a thread from then on,
+    for that partition. ``QUARANTINE``: the instance may not start until a person
+    releases it. The log names the handler in every case.
     """
 
     WARN = "warn"
@@ -35,13 +36,13 @@ class OnBlock(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class BlockingPolicy:
-    """How much blocking is borne, and what follows.
+    """How many offences are tolerated, and what follows.
 
     Attributes:
-        action: what is done at the last offence that is borne.
-        offences: blocks within ``window`` that lead to the action.
-        window: seconds over which they are counted.
-        lowered_for: seconds after which a lowered weight is put back.
+        action: what is done when ``offences`` is reached.
+        offences: blocks within ``window`` that lead to the action; from 1.
+        window: seconds over which they are counted; above 0.
+        lowered_for: seconds after which a lowered weight is restored; above 0.
     """
 
     action: OnBlock = attrs.field(
@@ -55,12 +56,12 @@ class BlockingPolicy:
 def decide_block(
     policy: BlockingPolicy, offences: Sequence[float], now: float
 ) -> OnBlock:
-    """Say what follows the latest block.
+    """Return what follows the latest block.
 
     Args:
-        policy: the tenant's policy, or the manager's.
+        policy: the policy of the tenant, or of the manager.
         offences: monotonic times of the blocks in seconds, the latest last.
-        now: the present on the same scale.
+        now: the present time on the same scale.
     """
     recent = sum(1 for at in offences if now - at < policy.window)
     return policy.action if recent >= policy.offences else OnBlock.WARN

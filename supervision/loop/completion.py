@@ -1,4 +1,4 @@
-"""Work that goes to its end although the one who asked for it is cancelled."""
+"""Work that goes on to its end although its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 async def finish(work: Callable[[], Coroutine[object, object, T]], name: str) -> T:
-    """Do work in a task of its own, and wait for its end, cancelled or not.
+    """Run work in a task of its own, and wait for its end, cancelled or not.
 
-    It must have deadlines of its own. A cancellation goes on when the work has ended.
+    The work needs deadlines of its own. A cancellation is passed on when it has ended.
 
     Args:
-        work: makes the coroutine.
-        name: of its task, for reports.
+        work: builds the coroutine.
+        name: name of its task, for reports.
 
     Raises:
         Exception: whatever the work raised.
@@ -32,7 +32,8 @@ async def finish(work: Callable[[], Coroutine[object, object, T]], name: str) ->
         work(), name=name, context=contextvars.Context()
     )
     cancelled: asyncio.CancelledError | None = None
-    # Each of asyncio and anyio has a cancellation that the other does not hold off.
+    # A shield of anyio does not stop Task.cancel(), hence the loop. An anyio scope
+    # cancels again and again, hence the shield.
     with anyio.CancelScope(shield=True):
         while not task.done():
             try:
@@ -41,6 +42,6 @@ async def finish(work: Callable[[], Coroutine[object, object, T]], name: str) ->
                 cancelled = error
     if cancelled is not None:
         if not task.cancelled():
-            task.exception()  # seen: the cancellation is what counts
+            task.exception()  # retrieved, so that asyncio does not log it
         raise cancelled
     return task.result()

@@ -1,4 +1,4 @@
-"""How many handlers run outside the loop: so many of a host, fewer of one partition."""
+"""How many handlers run outside the loop: a limit of the host, and of partitions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ __all__ = ["PartitionLimiter"]
 
 
 class PartitionLimiter:
-    """Permits that partitions take in turn, each in the order in which it asked.
+    """Gives a bounded number of permits to partitions in turn.
 
-    A partition that uses up its own limit waits for itself; it takes nothing from the
-    others but what the limit allows.
+    Inside a partition the order is that of the requests. A partition at its own limit
+    waits until it gives a permit back; it never holds more than its limit.
+    ``execution`` takes a permit for each handler in a thread or a process.
 
     Args:
         total: permits of all partitions together.
@@ -25,14 +26,14 @@ class PartitionLimiter:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     def __repr__(self) -> str:
-        return f"<Permits free={self._free} waiting={len(self._waiting)}>"
+        return f"<PartitionLimiter free={self._free} waiting={len(self._waiting)}>"
 
     def held(self, partition: str) -> int:
-        """Count the permits that a partition holds."""
+        """Return the number of permits that a partition holds."""
         return self._held.get(partition, 0)
 
     def take_now(self, partition: str, limit: int) -> bool:
-        """Take a permit if there is one that nobody waits for; say whether."""
+        """Take a permit without waiting; return whether there was one to take."""
         if partition in self._waiting or not self._may(partition, limit):
             return False
         self._grant(partition)
@@ -42,7 +43,7 @@ class PartitionLimiter:
         """Wait for a permit.
 
         Args:
-            partition: who wants it.
+            partition: the partition that wants it.
             limit: permits that it may hold at a time.
         """
         if self.take_now(partition, limit):
@@ -54,11 +55,11 @@ class PartitionLimiter:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give(partition)  # it was granted in the very same moment
+                self.give(partition)  # granted in the same step as the cancellation
             raise
 
     def give(self, partition: str) -> None:
-        """Give a permit back, to who waits for it if anybody does."""
+        """Give a permit back; a partition that waits gets it if its limit allows."""
         self._free += 1
         left = self._held.pop(partition) - 1
         if left:
@@ -76,10 +77,10 @@ class PartitionLimiter:
         self._held[partition] = self.held(partition) + 1
 
     def _serve(self, partition: str) -> None:
-        """Grant one permit to a partition that waits, and let it go to the tail."""
+        """Grant one permit to a partition that waits, and move it to the tail."""
         turns = self._waiting[partition]
         while turns and turns[0].done():
-            _ = turns.popleft()  # it was cancelled while it waited
+            _ = turns.popleft()  # cancelled while it waited
         if turns and not self._may(partition, self._limits[partition]):
             return
         del self._waiting[partition]

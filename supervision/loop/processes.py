@@ -1,8 +1,8 @@
 """Child processes for handlers that are pure functions of a message.
 
-A child does one call at a time, so one that dies or hangs takes one call with it and
-nobody else's. Messages and replies travel pickled between a process and the children
-that it has started itself, and nowhere else.
+A child does one call at a time, so a child that dies or hangs loses one call and no
+other. Messages and replies are pickled only between a process and the children that it
+has started itself.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ __all__ = ["ChildProcess", "ProcessPool", "serve"]
 Pure: TypeAlias = Callable[[object], object]
 
 _PATIENCE = 2.0
-"""Seconds that an idle child gets to end before it is killed."""
+"""Seconds that a child gets to end before it is killed."""
 
 
 class ChildProcess:
-    """One process and the pipe to it; ``call`` runs in a thread, the rest on the loop.
+    """One process and the pipe to it.
+
+    It is started by its first call. ``call`` and ``end`` run in a thread, the rest on
+    the loop. ``execution`` uses it for one call at a time.
 
     Attributes:
         fit: whether it can take another call.
@@ -46,29 +49,29 @@ class ChildProcess:
 
     def __repr__(self) -> str:
         pid = None if self._process is None else self._process.pid
-        return f"<Child pid={pid} fit={self.fit}>"
+        return f"<ChildProcess pid={pid} fit={self.fit}>"
 
     def call(
         self, address: Address, handler: str, function: Pure, message: object
     ) -> object:
-        """Let the process call a function; start it if this is the first time.
+        """Run a function in the process, and return its result; block until then.
 
         Raises:
             OffloadFailed: the message or the reply does not pickle, or the process
                 ended.
-            Exception: whatever the function raised.
+            Exception: the exception that the function raised.
         """
         try:
             request = pickle.dumps((function, message))
         except Exception as error:
             raise OffloadFailed(address, handler, describe_error(error)) from error
         try:
-            pipe = self._pipe or self._start()
+            pipe = self._pipe or self._start_process()
             pipe.send_bytes(request)
             answer = pipe.recv_bytes()
         except (EOFError, OSError) as error:
             self.fit = False
-            raise OffloadFailed(address, handler, self._obituary()) from error
+            raise OffloadFailed(address, handler, self._exit_reason()) from error
         succeeded, value = pickle.loads(answer)  # noqa: S301  our own child wrote it
         if succeeded:
             result: object = value
@@ -78,14 +81,14 @@ class ChildProcess:
         raise OffloadFailed(address, handler, str(value))
 
     def kill(self) -> None:
-        """End the process, whatever it does; its call fails."""
+        """End the process at once; its call fails."""
         self.fit = False
         self._doomed = True
         if self._process is not None:
             self._process.kill()
 
     def end(self) -> None:
-        """Let an idle process end, and wait until it has; in a thread."""
+        """Close the pipe of an idle process, and block until the process has ended."""
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
@@ -94,8 +97,8 @@ class ChildProcess:
                 self._process.kill()
                 self._process.join()
 
-    def _start(self) -> Connection:
-        # A forked child would inherit every lock that another thread holds just now.
+    def _start_process(self) -> Connection:
+        # Not fork: the child would inherit every lock that another thread holds then.
         spawn = multiprocessing.get_context("spawn")
         here, there = spawn.Pipe()
         process = spawn.Process(target=serve, args=(there,), daemon=True)
@@ -106,7 +109,7 @@ class ChildProcess:
             process.kill()
         return here
 
-    def _obituary(self) -> str:
+    def _exit_reason(self) -> str:
         if self._process is None:
             return "it could not be started"
         self._process.join(_PATIENCE)
@@ -114,10 +117,10 @@ class ChildProcess:
 
 
 class ProcessPool:
-    """The idle processes of one host.
+    """The idle child processes of one host.
 
     Args:
-        keep: how many are kept for the next call.
+        keep: idle processes that are kept for the next call.
     """
 
     def __init__(self, keep: int) -> None:
@@ -125,31 +128,31 @@ class ProcessPool:
         self._idle: list[ChildProcess] = []
 
     def __repr__(self) -> str:
-        return f"<Children idle={len(self._idle)}>"
+        return f"<ProcessPool idle={len(self._idle)}>"
 
     def __len__(self) -> int:
         return len(self._idle)
 
     def take(self) -> ChildProcess:
-        """Return an idle child, or one that is still to be started."""
+        """Return an idle child, or a new one that its first call starts."""
         return self._idle.pop() if self._idle else ChildProcess()
 
     def put(self, child: ChildProcess) -> ChildProcess | None:
-        """Keep a child for the next call; return it if it is to be ended instead."""
+        """Keep a child for the next call; return it if the caller has to end it."""
         if child.fit and len(self._idle) < self._keep:
             self._idle.append(child)
             return None
         return child
 
     def drain(self) -> list[ChildProcess]:
-        """Give up every idle child."""
+        """Remove and return every idle child."""
         idle, self._idle = self._idle, []
         return idle
 
 
 def serve(pipe: Connection) -> None:
     """Answer calls in a child process until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     with contextlib.suppress(EOFError, OSError):
         while True:
             pipe.send_bytes(_handle(pipe.recv_bytes()))
@@ -159,16 +162,16 @@ def _handle(request: bytes) -> bytes:
     try:
         function, message = pickle.loads(request)  # noqa: S301  our own parent wrote it
         return pickle.dumps((True, function(message)))
-    except Exception as error:  # noqa: BLE001  whatever it is, the parent is told
-        return _failure(error)
+    except Exception as error:  # noqa: BLE001  the parent gets every exception
+        return _pack_failure(error)
 
 
-def _failure(error: Exception) -> bytes:
-    """Pack an exception, or its description if it cannot travel."""
+def _pack_failure(error: Exception) -> bytes:
+    """Pickle an exception, or its description if it does not pickle."""
     try:
         error.add_note("".join(traceback.format_exception(error)))
         packed = pickle.dumps((False, error))
         pickle.loads(packed)  # noqa: S301  a class may pickle and not unpickle
-    except Exception:  # noqa: BLE001  its class is the user's
+    except Exception:  # noqa: BLE001  its class is user code
         return pickle.dumps((False, describe_error(error)))
     return packed

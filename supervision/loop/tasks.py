@@ -1,8 +1,8 @@
-"""Tasks that somebody owns: a set for the library's, a pool for users' coroutines.
+"""Tasks with an owner: a set for those of podvisor, a pool for users' coroutines.
 
-User code does not run in a task group: one child that swallows its cancellation would
-hold the group, and everybody in it, for ever. A pool can cancel, wait until a deadline
-and name what is left.
+User code does not run in a task group: one task that swallows its cancellation would
+hold the group, and all of its tasks, without end. A pool can cancel, wait until a
+deadline, and name what is left.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["BackgroundTasks", "WorkerPool"]
 
 log = logging.getLogger("podvisor.workers")
 
-OffloadedCall = Callable[[], Coroutine[object, object, None]]
+Job = Callable[[], Coroutine[object, object, None]]
 
 
 class BackgroundTasks:
-    """Tasks of the library itself, each in a fresh context, ended together."""
+    """Owns the tasks of podvisor itself: each in a fresh context, ended together."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -31,26 +31,26 @@ class BackgroundTasks:
         return len(self._tasks)
 
     def __repr__(self) -> str:
-        return f"<Crew tasks={len(self._tasks)}>"
+        return f"<BackgroundTasks tasks={len(self._tasks)}>"
 
-    def start(self, job: OffloadedCall, name: str, partition: str) -> None:
+    def start(self, job: Job, name: str, partition: str) -> None:
         """Run a coroutine for one partition in a task of its own.
 
         Args:
-            job: makes the coroutine.
-            name: for reports.
+            job: builds the coroutine.
+            name: name of the task, for reports.
             partition: stamped on its log records.
         """
         _ = self.hold(job, name, partition)
 
     def hold(
-        self, job: OffloadedCall, name: str, partition: str | None = None
+        self, job: Job, name: str, partition: str | None = None
     ) -> asyncio.Task[None]:
         """Run a coroutine in a task of its own, and return the task.
 
         Args:
-            job: makes the coroutine.
-            name: for reports.
+            job: builds the coroutine.
+            name: name of the task, for reports.
             partition: stamped on its log records; ``None`` for work of the host.
         """
         context = contextvars.Context()
@@ -64,18 +64,18 @@ class BackgroundTasks:
         return task
 
     async def end(self, grace: float) -> list[str]:
-        """Cancel what runs, wait ``grace`` seconds, name what did not end."""
-        return await _end(self._tasks, grace)
+        """Cancel all, wait ``grace`` seconds, return the names of tasks that go on."""
+        return await _end_tasks(self._tasks, grace)
 
 
-async def _guarded(job: OffloadedCall, name: str) -> None:
+async def _guarded(job: Job, name: str) -> None:
     try:
         await job()
     except asyncio.CancelledError as error:  # noqa: ASYNC103  a stray one is a failure
         if _really_cancelled():
             raise
         _report(name, error)
-    except Exception as error:  # noqa: BLE001  a guard: no job harms who runs it
+    except Exception as error:  # noqa: BLE001  a guard: the failure ends here
         _report(name, error)
 
 
@@ -84,7 +84,7 @@ def _report(name: str, error: BaseException) -> None:
     log.error("task.failed", exc_info=error, extra=extra)
 
 
-async def _end(tasks: set[asyncio.Task[None]], grace: float) -> list[str]:
+async def _end_tasks(tasks: set[asyncio.Task[None]], grace: float) -> list[str]:
     left = {task for task in tasks if task is not asyncio.current_task()}
     for task in left:
         task.cancel()
@@ -94,7 +94,7 @@ async def _end(tasks: set[asyncio.Task[None]], grace: float) -> list[str]:
 
 
 def _really_cancelled() -> bool:
-    """Tell a cancellation of this task from a stray ``CancelledError``."""
+    """Return whether this task is cancelled, or a ``CancelledError`` is a stray one."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -102,17 +102,17 @@ def _really_cancelled() -> bool:
 class _Worker:
     __slots__ = ("job", "task", "wake")
 
-    def __init__(self, job: OffloadedCall) -> None:
-        self.job: OffloadedCall | None = job
+    def __init__(self, job: Job) -> None:
+        self.job: Job | None = job
         self.wake: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
 
 
 class WorkerPool:
-    """A pool of tasks that run turns and hooks of users' agents.
+    """A pool of tasks that run turns and hooks of agents.
 
-    A worker that comes back with a changed context, or that was cancelled, is let go
-    instead of reused: nothing of one tenant's call reaches the next one's.
+    A worker whose context has changed, or that was cancelled, ends and is not used
+    again: no state of one tenant's call reaches the call of another.
     """
 
     def __init__(self) -> None:
@@ -124,14 +124,14 @@ class WorkerPool:
         return len(self._tasks)
 
     def __repr__(self) -> str:
-        return f"<Workers tasks={len(self._tasks)} idle={len(self._idle)}>"
+        return f"<WorkerPool tasks={len(self._tasks)} idle={len(self._idle)}>"
 
-    def start(self, job: OffloadedCall) -> None:
+    def start(self, job: Job) -> None:
         """Run a coroutine in an idle worker, or in a new one; never blocks."""
         _ = self.run(job)
 
-    def run(self, job: OffloadedCall) -> asyncio.Task[None]:
-        """Run a coroutine likewise, and return the task it runs in."""
+    def run(self, job: Job) -> asyncio.Task[None]:
+        """Run a coroutine in an idle worker, or in a new one, and return its task."""
         while self._idle:
             worker = self._idle.pop()
             if worker.wake is not None and not worker.wake.done():
@@ -147,14 +147,14 @@ class WorkerPool:
         return worker.task
 
     async def end(self, grace: float) -> int:
-        """Cancel every worker, wait ``grace`` seconds, count those that did not end."""
-        return len(await _end(self._tasks, grace))
+        """Cancel all, wait ``grace`` seconds, return how many workers go on."""
+        return len(await _end_tasks(self._tasks, grace))
 
     async def _serve(self, worker: _Worker) -> None:
         loop = asyncio.get_running_loop()
         while worker.job is not None:
             job, worker.job = worker.job, None
-            # A turn stamps its partition; the stamp stays until its failure is logged.
+            # A turn stamps its partition. The stamp stays until a failure is logged.
             clean = STAMP.set(NO_PARTITION)
             try:
                 await job()

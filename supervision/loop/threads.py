@@ -1,8 +1,8 @@
 """Threads for handlers that would block the loop, and the way back to it.
 
-They belong to one host and are daemons: one that hangs costs itself, holds neither the
-loop nor the end of the process, and is named. The loop's default executor is not used;
-it is one queue for everybody.
+They belong to one host and are daemons: a thread that hangs holds neither the loop nor
+the end of the process, and the log names its handler. The default executor of the loop
+is not used: it is one queue for all tenants.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class OffloadedCall:
     """A handler that runs outside the loop.
 
     Attributes:
-        address: whose it is.
+        address: its instance.
         handler: its name.
-        loop: where its turn waits for it.
-        abandoned: the turn is over without it; what it does no longer counts.
+        loop: the loop on which its turn waits for it.
+        abandoned: the turn ended before it; its result has no effect.
     """
 
     address: Address
@@ -53,7 +53,7 @@ class OffloadedCall:
         """Call something on the loop, and wait in this thread for what it returns.
 
         Raises:
-            OutOfRuntime: the turn is over.
+            OutOfRuntime: the turn has ended.
         """
         box: concurrent.futures.Future[T] = concurrent.futures.Future()
 
@@ -75,24 +75,26 @@ class OffloadedCall:
 OFFLOADED_CALL: ContextVar[OffloadedCall | None] = ContextVar(
     "podvisor_job", default=None
 )
-"""The job of the thread that runs here: it says where the loop is, no more."""
+"""The call that runs in this thread, and so the way to its loop."""
 
 
 def on_loop(call: Callable[..., T], *arguments: object) -> T:
-    """Call something that may only run on the loop, from wherever a handler runs."""
-    job = OFFLOADED_CALL.get()
-    return call(*arguments) if job is None else job.call(call, *arguments)
+    """Call a function on the loop, from the loop or from the thread of a handler."""
+    offloaded = OFFLOADED_CALL.get()
+    if offloaded is None:
+        return call(*arguments)
+    return offloaded.call(call, *arguments)
 
 
 class _Thread:
-    __slots__ = ("jobs",)
+    __slots__ = ("calls",)
 
     def __init__(self) -> None:
-        self.jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self.calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
 
 class Threads:
-    """Runs calls in threads: idle ones first, new ones if there are none."""
+    """Runs calls in idle threads, or in new ones if no thread is idle."""
 
     def __init__(self) -> None:
         self._idle: deque[_Thread] = deque()
@@ -102,7 +104,7 @@ class Threads:
         return f"<Threads idle={len(self._idle)}>"
 
     def run(self, call: Callable[[], None]) -> None:
-        """Run a call that raises nothing; never blocks."""
+        """Run a call, which must not raise, in a thread; never block."""
         try:
             thread = self._idle.pop()
         except IndexError:
@@ -110,28 +112,28 @@ class Threads:
             threading.Thread(
                 target=self._serve, args=(thread,), name="podvisor-offload", daemon=True
             ).start()
-        thread.jobs.put(call)
+        thread.calls.put(call)
 
     def close(self) -> None:
-        """Let idle threads end now, and the others after what they run."""
+        """End idle threads now, and each other thread after its call."""
         self._closed = True
         while self._idle:
-            self._idle.pop().jobs.put(None)
+            self._idle.pop().calls.put(None)
 
     def _serve(self, thread: _Thread) -> None:
         while True:
             try:
-                call = thread.jobs.get(timeout=_IDLE)
+                call = thread.calls.get(timeout=_IDLE)
             except queue.Empty:
                 try:
                     self._idle.remove(thread)
-                except ValueError:  # just taken: its work is on the way
+                except ValueError:  # taken in between: its call arrives next
                     continue
                 return
             if call is None:
                 return
             call()
-            del call  # a thread that waits must not hold what it ran last
+            del call  # an idle thread must not keep its last call alive
             if self._closed:
                 return
             self._idle.append(thread)

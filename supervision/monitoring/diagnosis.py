@@ -1,6 +1,6 @@
-"""Who is affected, and by what: a pure decision over the numbers of one moment.
+"""Which partitions are affected, and by what: a pure decision over one reading.
 
-Nothing here looks anything up; ``gauges`` has read the numbers.
+``readings`` has read the numbers; this file reads nothing itself.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ _GRAVEST_FIRST = (
 
 @attrs.frozen(kw_only=True)
 class _Surroundings:
-    """What the causes of all partitions have in common; summed up once for all.
+    """The numbers of the host that the cause of every partition depends on.
+
+    They are summed once: with a sum for each partition, the verdict on a host whose
+    partitions are all slow took as many sums as partitions.
 
     Attributes:
-        free: seats nobody holds.
-        blocked_by: the partition that blocks the event loop just now.
-        loop_seconds: what all handlers used of the loop.
-        busy: whether that is enough for a slow partition to wait for it.
+        free: seats that no turn holds.
+        blocked_by: the partition that blocks the event loop now.
+        loop_seconds: loop time of all handlers.
+        busy: whether the loop is used enough for a slow partition to wait for it.
     """
 
     free: int
@@ -62,14 +65,14 @@ class _Surroundings:
 
 
 def examine(load: HostLoad, policy: HealthPolicy) -> HealthReport:
-    """Judge the numbers of one moment."""
+    """Return the health of a host, judged by the numbers of one moment."""
     around = _Surroundings.of(load, policy)
     due = entitlements(
         sum(p.held for p in load.partitions),
         [(p.weight, _limit(p, load.window)) for p in load.partitions],
     )
     found = [
-        _look(p, entitled, around, policy)
+        _judge(p, entitled, around, policy)
         for p, entitled in zip(load.partitions, due, strict=True)
     ]
     contending = [f for f in found if f.load.waited > 0.0 and f.entitled > 0.0]
@@ -89,7 +92,7 @@ def examine(load: HostLoad, policy: HealthPolicy) -> HealthReport:
 
 
 def jain(ratios: Sequence[float]) -> float:
-    """Return Jain's fairness index of some ratios; 1 when there is nothing to compare.
+    """Return Jain's fairness index of ratios; 1 when there is nothing to compare.
 
     After Jain, Chiu and Hawe (1984): the square of the sum over n times the sum of the
     squares.
@@ -101,12 +104,12 @@ def jain(ratios: Sequence[float]) -> float:
 def entitlements(
     total: float, claims: Sequence[tuple[float, float]]
 ) -> tuple[float, ...]:
-    """Divide something by weight among those who want it, none beyond its limit.
+    """Return the part of each claim in a total, by weight, none above its limit.
 
-    What one cannot take is divided among the others (weighted max-min fairness).
+    What one claim cannot take is divided among the others (weighted max-min fairness).
 
     Args:
-        total: what there is.
+        total: what is divided.
         claims: weight and limit of each; a weight is above 0.
     """
     due = [0.0] * len(claims)
@@ -121,13 +124,13 @@ def entitlements(
 
 
 def _limit(load: PartitionLoad, window: float) -> float:
-    """Return the seat-seconds that a partition would have taken, had it got them."""
+    """Return the seat-seconds that a partition would have taken at most."""
     if load.waited <= 0.0:
         return load.held
     return max(load.held, load.cap * window)
 
 
-def _look(
+def _judge(
     load: PartitionLoad, entitled: float, host: _Surroundings, policy: HealthPolicy
 ) -> PartitionHealth:
     cause, why = _diagnose(load, host, policy) or (None, "")
@@ -137,7 +140,7 @@ def _look(
 def _diagnose(
     load: PartitionLoad, host: _Surroundings, policy: HealthPolicy
 ) -> tuple[Cause, str] | None:
-    """Say what is the matter with one partition, the gravest cause first."""
+    """Return the gravest cause that affects a partition; ``None``: none does."""
     v = load.vitals
     if v.store_failures:
         return Cause.INFRASTRUCTURE, f"the store refused {v.store_failures} commits"
@@ -154,7 +157,7 @@ def _diagnose(
 
 
 def _slowness(load: PartitionLoad, policy: HealthPolicy) -> str:
-    """Say how it is slow; nothing if it is not."""
+    """Return a text on how a partition is slow; empty: it is not."""
     v = load.vitals
     target = policy.response_target if load.target is None else load.target
     if v.p95 > target:
@@ -166,7 +169,7 @@ def _slowness(load: PartitionLoad, policy: HealthPolicy) -> str:
 
 
 def _reason(load: PartitionLoad, host: _Surroundings, slow: str) -> tuple[Cause, str]:
-    """Say why it is slow."""
+    """Return why a slow partition is slow."""
     v = load.vitals
     if host.blocked_by not in (None, load.partition):
         return Cause.SHARED, f"{slow}; {host.blocked_by} blocks the event loop"

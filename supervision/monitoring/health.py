@@ -1,7 +1,8 @@
-"""What operators ask for and are told about a host: values, no behaviour.
+"""The health of a host in values, without behaviour.
 
-At 2 AM there are two questions: is it one tenant, some, or all; and is it a limit of
-theirs, the company they keep, or what lies below. ``diagnosis`` answers them.
+An operator at 2 AM has two questions. How many tenants are affected: one, some, or all?
+What is the cause: a limit or the code of the tenant, another tenant, or the
+infrastructure? ``diagnosis`` answers them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ __all__ = [
 
 
 class Extent(enum.Enum):
-    """How many partitions are affected, of those that are in use."""
+    """How many of the partitions in use are affected."""
 
     NONE = "none"
     ONE = "one"
@@ -39,11 +40,12 @@ class Extent(enum.Enum):
 
 
 class Cause(enum.Enum):
-    """Where the trouble comes from.
+    """The cause that affects a partition.
 
     ``OWN_LIMIT``: a limit of the partition itself (cap, full mailboxes). ``OWN_CODE``:
-    its own handlers fail, or take their time. ``SHARED``: others use what is shared,
-    seats or the event loop. ``INFRASTRUCTURE``: what lies below, such as the store.
+    its own handlers fail, or take long. ``SHARED``: other partitions use what all
+    share: seats, resources or the event loop. ``INFRASTRUCTURE``: what is below the
+    host, such as the store.
     """
 
     OWN_LIMIT = "own-limit"
@@ -54,18 +56,18 @@ class Cause(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class HealthPolicy:
-    """From when on a partition counts as affected.
+    """The thresholds from which a partition counts as affected.
 
     Attributes:
-        response_target: seconds within which 95 % of the messages are to be answered,
-            where the tenant's policy has no target of its own.
+        response_target: seconds within which 95 % of the messages should be answered,
+            for a tenant whose policy has no target of its own.
         error_rate: the part of the messages, from 0 to 1, that may fail.
-        errors: failures that must have happened before the rate means anything.
-        busy_loop: the part of the time, from 0 to 1, from which on the event loop is
-            what a slow partition waits for.
-        all_from: the part of the partitions in use, from 0 to 1, that are called all.
+        errors: failures from which on the rate counts.
+        busy_loop: the part of the time, from 0 to 1, from which on a slow partition is
+            taken to wait for the event loop.
+        all_from: the part of the partitions in use, from 0 to 1, that counts as all.
         fair: the least value of Jain's index that is healthy.
-        victims: partitions whose waiting is laid at others' doors.
+        victims: partitions whose waiting is divided among others as blame, at most.
     """
 
     response_target: float = attrs.field(default=10.0, validator=validators.gt(0))
@@ -82,9 +84,9 @@ class PartitionLoad:
     """The numbers of one partition at one moment.
 
     Attributes:
-        partition: which one.
-        vitals: how it was answered lately.
-        target: seconds within which 95 % are to be answered; ``None``: no own target.
+        partition: its id.
+        vitals: its latest response times and failures.
+        target: seconds within which 95 % should be answered; ``None``: no own target.
         weight: its weight.
         queued: messages in its mailboxes.
         waiting: turns that want a seat.
@@ -93,8 +95,9 @@ class PartitionLoad:
         cap_hits: times that something began to wait for its cap, since the start.
         held: seat-seconds over the last minute.
         waited: turn-seconds waited over the last minute because the host was busy.
-        waited_own: likewise for a limit of its own.
-        waited_resources: likewise for resources that its handlers need.
+        waited_own: turn-seconds waited over the last minute for a limit of its own.
+        waited_resources: turn-seconds waited over the last minute for resources that
+            its handlers need.
         blocked_on: the resource that its next turn waits for now; ``None``: for none.
         lag: seat-seconds by which it is behind its fair share now.
     """
@@ -117,12 +120,12 @@ class PartitionLoad:
 
     @property
     def waited_at_all(self) -> float:
-        """Turn-seconds waited over the last minute, for whatever it was."""
+        """Turn-seconds waited over the last minute, for any reason."""
         return self.waited + self.waited_own + self.waited_resources
 
     @property
     def in_use(self) -> bool:
-        """Whether anybody has wanted anything of it lately."""
+        """Whether it had messages lately, or has some now."""
         v = self.vitals
         return bool(
             v.answered or v.failed or v.rejected or v.store_failures or self.queued
@@ -135,13 +138,13 @@ class HostLoad:
 
     Attributes:
         seats: turns that may run at a time.
-        free: seats nobody holds.
+        free: seats that no turn holds.
         window: seconds over which ``held`` and the waiting were summed up.
         period: seconds that the vitals reach back.
         partitions: one load each.
-        blame: who held the seats while whom waited, the worst first.
-        blocked_by: the partition that holds the event loop just now, if it blocks it.
-        resources: what handlers need besides seats, one value each.
+        blame: seats held by one partition while another waited, the worst first.
+        blocked_by: the partition that blocks the event loop now, if there is one.
+        resources: what handlers need in addition to seats, one value each.
     """
 
     seats: int
@@ -156,13 +159,13 @@ class HostLoad:
 
 @attrs.frozen(kw_only=True)
 class PartitionHealth:
-    """One partition and what is the matter with it.
+    """The health of one partition.
 
     Attributes:
         load: its numbers.
         entitled: seat-seconds that it was due over the last minute.
-        cause: where its trouble comes from; ``None``: it has none.
-        why: the same in words; empty: nothing.
+        cause: the cause that affects it; ``None``: none does.
+        why: the same in words; empty: none does.
     """
 
     load: PartitionLoad
@@ -172,12 +175,12 @@ class PartitionHealth:
 
     @property
     def partition(self) -> str:
-        """Which one."""
+        """Its id."""
         return self.load.partition
 
     @property
     def affected(self) -> bool:
-        """Whether anything is the matter."""
+        """Whether any cause affects it."""
         return self.cause is not None
 
     @property
@@ -188,13 +191,13 @@ class PartitionHealth:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """The answer to both questions, and whom it is about.
+    """How many partitions are affected, which ones, and by what.
 
     Attributes:
         extent: one, some, all, or none.
-        cause: the cause that most of them share; ``None`` for none.
-        affected: what is the matter with each, the gravest first.
-        in_use: partitions that anybody wanted anything of lately.
+        cause: the cause that affects most of them; ``None``: none is affected.
+        affected: the health of each, the gravest cause first.
+        in_use: partitions that had messages lately, or have some now.
     """
 
     extent: Extent
@@ -217,16 +220,16 @@ class HealthReport:
     """The health of a host.
 
     Attributes:
-        verdict: who is affected, and by what.
-        partitions: every partition, those with trouble first.
+        verdict: which partitions are affected, and by what.
+        partitions: every partition, the affected ones first.
         fairness: Jain's index over received/entitled of the contending partitions,
             from 1/n (one gets all) to 1.
         contending: partitions that wanted more than they got over the last minute.
         fair: whether the index is as high as ``HealthPolicy.fair``.
         seats: turns that may run at a time.
-        free: seats nobody holds.
-        blame: who held the seats while whom waited, the worst first.
-        resources: what handlers need besides seats, and how many wait for it.
+        free: seats that no turn holds.
+        blame: seats held by one partition while another waited, the worst first.
+        resources: what handlers need in addition to seats, and how many wait for it.
     """
 
     verdict: Verdict
@@ -241,5 +244,5 @@ class HealthReport:
 
     @property
     def healthy(self) -> bool:
-        """Whether nobody is affected, and the seats are shared as they should be."""
+        """Whether no partition is affected and the seats are shared fairly."""
         return self.verdict.extent is Extent.NONE and self.fair

@@ -1,4 +1,4 @@
-"""Reports as tables for a terminal. ``rich`` is imported when one is drawn."""
+"""Tables of reports for a terminal; ``rich`` is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WAITS = ("own wait", "shared wait")
 
 
 def health_table(report: HealthReport, *, limit: int = 20) -> Table:
-    """Draw the partitions of a report, those with trouble first.
+    """Build the table of the partitions of a report, the affected ones first.
 
     ::
 
         rich.print(health_table(host.health()))
 
     Args:
-        report: what ``Host.health`` has found.
+        report: the result of ``Host.health``.
         limit: rows at most.
     """
     from rich.text import Text  # noqa: PLC0415  it takes long to import
@@ -46,13 +46,13 @@ def health_table(report: HealthReport, *, limit: int = 20) -> Table:
 
 
 def affected_table(verdict: Verdict) -> Table:
-    """Draw the affected partitions of a verdict."""
+    """Build the table of the affected partitions of a verdict."""
     return _table(str(verdict), verdict.affected)
 
 
 def _table(title: str, partitions: Sequence[PartitionHealth]) -> Table:
     from rich.table import Table  # noqa: PLC0415  it takes long to import
-    from rich.text import Text  # noqa: PLC0415  likewise
+    from rich.text import Text  # noqa: PLC0415  it takes long to import
 
     table = Table(title=Text(title))
     table.add_column("partition", overflow="fold")

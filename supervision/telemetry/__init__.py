@@ -1,6 +1,6 @@
 """What is emitted about one partition: counters, latency, spans and log records.
 
-``setup`` and ``sdk`` are imported by name: they load the OpenTelemetry SDK.
+``setup`` and ``sdk`` are no part of this door: they load the OpenTelemetry SDK.
 """
 
 from __future__ import annotations

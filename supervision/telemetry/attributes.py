@@ -1,4 +1,4 @@
-"""Names of the attributes that say whose a signal is."""
+"""Names of the attributes that tell the partition and the host of a signal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PARTITION_ATTRIBUTE = "podvisor.partition.id"
 
 
 HOST_ATTRIBUTE = "podvisor.host.id"
-"""An attribute of the instrumentation scope: which host of a process this is."""
+"""The attribute of the instrumentation scope that tells hosts of a process apart."""
 
 
 NO_PARTITION = "-"
-"""What a log record names that belongs to no partition; never a valid partition id."""
+"""The partition of a log record that belongs to none; never a valid partition id."""
 
 
 def partition_extra(partition: str, **fields: str | float) -> dict[str, str | float]:
@@ -31,4 +31,4 @@ def partition_extra(partition: str, **fields: str | float) -> dict[str, str | fl
 
 
 STAMP: ContextVar[str] = ContextVar("podvisor_partition")
-"""The partition of the turn that runs here; for log records only, never for access."""
+"""The partition of the turn that runs; for log records only, never for access."""

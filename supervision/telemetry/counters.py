@@ -1,4 +1,4 @@
-"""What a partition has done so far, as plain integers."""
+"""What happened in a partition so far, as plain integers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = [
 
 @attrs.define(eq=False)
 class Counters:
-    """Numbers of one partition since its host started; all of them only grow.
+    """Counts of one partition since its host started; none ever falls.
 
     Attributes:
         asks: requests accepted.
@@ -19,14 +19,14 @@ class Counters:
         handled: messages whose handler returned.
         failed: messages whose handler raised, crashes included.
         rejected: messages refused by a full mailbox.
-        crashes: ends of an instance by an exception, in a handler or a hook.
+        crashes: instances that ended by an exception, in a handler or a hook.
         quarantines: instances that were put in quarantine.
         starts: activations without a stored state.
         thaws: activations from a stored state.
         hibernations: instances that left memory with their state saved.
         saves: commits of state.
         save_failures: commits that the store refused.
-        dead_letters: durable messages that nobody could handle.
+        dead_letters: durable messages that could not be handled.
         blocks: times that a handler blocked the event loop.
     """
 

@@ -1,4 +1,4 @@
-"""A filter that puts the partition on every log record."""
+"""A log filter that puts the partition on every record."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = [
 class PartitionFilter(logging.Filter):
     """Stamps log records with the partition of the turn that made them.
 
-    Put it on a handler (a filter on a logger does not see its children's records)::
+    Add it to a handler: a filter of a logger does not see records of its children::
 
         handler.addFilter(PartitionFilter())
         handler.setFormatter(Formatter("%(podvisor.partition.id)s %(message)s"))
 
-    A record made outside any turn gets ``"-"``, so the format works for every record.
+    A record made outside of any turn gets ``"-"``: the format works for every record.
 
     Args:
-        alias: a second name for the same, as in ``TelemetryPolicy``.
+        alias: a second attribute with the partition, as in ``TelemetryPolicy``.
     """
 
     def __init__(self, *, alias: str | None = None) -> None:

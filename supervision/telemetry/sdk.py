@@ -1,7 +1,7 @@
-"""The OpenTelemetry SDK's side of ``setup_telemetry``; imported only when it is called.
+"""The SDK's side of ``setup_telemetry``; imported only when that is called.
 
-Importing the SDK takes longer than importing podvisor, and a library has no business
-with it: this is the one file that knows it.
+To import the SDK takes longer than to import podvisor, and a library should speak the
+API alone: this is the one file that imports it.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 __all__ = ["Memory", "Providers", "ReadableSpan", "build"]
 
 _KEPT = 10_000
-"""Finished spans that stay in memory; older ones go first."""
+"""Finished spans that stay in memory; the oldest goes first."""
 _OTLP = "opentelemetry.exporter.otlp.proto.http"
 
 
 class Memory(SpanExporter):
-    """Keeps the latest spans, and reads metrics, inside the process."""
+    """Keeps the latest spans inside the process, and reads its metrics."""
 
     def __init__(self) -> None:
         self._spans: deque[ReadableSpan] = deque(maxlen=_KEPT)
@@ -70,7 +70,7 @@ class Memory(SpanExporter):
         )
 
     def numbers(self, partition: str) -> dict[str, float]:
-        """Return the metrics of one partition as they are now, summed over hosts."""
+        """Return the metrics of one partition now, summed over hosts."""
         found: dict[str, float] = {}
         data = self.reader.get_metrics_data()
         for resource in () if data is None else data.resource_metrics:
@@ -86,7 +86,7 @@ class Memory(SpanExporter):
 
 @attrs.frozen
 class Providers:
-    """What ``build`` has made."""
+    """The providers that ``build`` has made."""
 
     tracer: TracerProvider
     meter: MeterProvider
@@ -101,14 +101,14 @@ def build(
     memory: bool,
     interval: float,
 ) -> Providers:
-    """Make providers that export to every place that was asked for.
+    """Build providers that export to every requested place.
 
     Raises:
-        ImportError: OTLP was asked for, and its exporter is not installed.
+        ImportError: OTLP was requested, and its exporter is not installed.
     """
     exporters: list[tuple[SpanExporter, MetricExporter]] = []
     if console:
-        out = sys.stdout  # as it is now: the SDK's default is what it was at import
+        out = sys.stdout  # read now: the default of the SDK is stdout at its import
         exporters.append((ConsoleSpanExporter(out=out), ConsoleMetricExporter(out=out)))
     if otlp_endpoint is not None:
         exporters.append(_otlp(otlp_endpoint.rstrip("/")))
@@ -119,7 +119,7 @@ def build(
     resource = _resource(service_name)
     tracer = TracerProvider(resource=resource)
     for spans, _ in exporters:
-        # Batches are exported by a thread: no exporter, however slow, holds the loop.
+        # A thread exports batches: a slow exporter does not hold the loop.
         tracer.add_span_processor(BatchSpanProcessor(spans))
     kept = Memory() if memory else None
     if kept is not None:
@@ -129,7 +129,7 @@ def build(
 
 
 def _resource(service_name: str) -> Resource:
-    # ``Resource.create`` would start threads and wait for them, on the event loop.
+    # ``Resource.create`` would start threads and wait for them on the event loop.
     known = {
         "service.name": service_name,
         "telemetry.sdk.language": "python",
@@ -140,7 +140,7 @@ def _resource(service_name: str) -> Resource:
 
 
 def _otlp(endpoint: str) -> tuple[SpanExporter, MetricExporter]:
-    # By name: the exporter is an extra, which type checkers may not see.
+    # By name: the exporter is an extra, so type checkers may not find it.
     traces = importlib.import_module(f"{_OTLP}.trace_exporter")
     metrics = importlib.import_module(f"{_OTLP}.metric_exporter")
     return (

@@ -1,7 +1,7 @@
-"""One call that sets OpenTelemetry up for an application.
+"""Sets OpenTelemetry up for an application in one call.
 
-The library itself speaks the API only and owns no provider; what is made here belongs
-to the application, which hands it to its hosts and shuts it down after them.
+podvisor itself uses the API alone and owns no provider. The providers made here belong
+to the application: it gives them to its hosts and shuts them down after them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ log = logging.getLogger("podvisor.telemetry")
 
 
 class Signals:
-    """Where the telemetry of an application goes; ``setup_telemetry`` makes it.
+    """The providers of an application; ``setup_telemetry`` builds them.
 
     Attributes:
-        tracer_provider: of its spans.
-        meter_provider: of its metrics.
+        tracer_provider: the provider of its spans.
+        meter_provider: the provider of its metrics.
     """
 
     def __init__(self, providers: Providers) -> None:
@@ -46,16 +46,16 @@ class Signals:
 
     @property
     def tracer_provider(self) -> trace.TracerProvider:
-        """Where spans go."""
+        """The provider of spans."""
         return self._providers.tracer
 
     @property
     def meter_provider(self) -> metrics.MeterProvider:
-        """Where metrics go."""
+        """The provider of metrics."""
         return self._providers.meter
 
     def policy(self, *, alias: str | None = None, top: int = 1_000) -> TelemetryPolicy:
-        """Make the policy that sends a host's telemetry here.
+        """Return the policy that sends the telemetry of a host here.
 
         ::
 
@@ -63,7 +63,7 @@ class Signals:
 
         Args:
             alias: a second attribute that carries the partition.
-            top: partitions with metric points of their own; stay below 2,000.
+            top: partitions with metric points of their own; from 1, below 2,000.
         """
         return TelemetryPolicy(
             tracer_provider=self.tracer_provider,
@@ -75,10 +75,10 @@ class Signals:
     def spans(self, *, partition: str) -> tuple[ReadableSpan, ...]:
         """Return the finished spans of a partition that memory still holds.
 
-        The latest 10,000 of all partitions are kept, the oldest of them first.
+        The latest 10,000 of all partitions are kept; the oldest comes first.
 
         Raises:
-            RuntimeError: nothing is kept, for want of ``memory=True``.
+            RuntimeError: nothing is kept, as ``memory=True`` was not given.
         """
         return self._memory().spans(partition)
 
@@ -86,22 +86,22 @@ class Signals:
         """Return the metrics of a partition by name, as running hosts count them now.
 
         Raises:
-            RuntimeError: nothing is kept, for want of ``memory=True``.
+            RuntimeError: nothing is kept, as ``memory=True`` was not given.
         """
         return self._memory().numbers(partition)
 
     async def flush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  as in shutdown
-        """Export what has gathered. A host's last counts are lost when it closes first.
+        """Export what has gathered; call it before a host closes, for its last counts.
 
         Args:
-            timeout: seconds after which it is left to itself.
+            timeout: seconds after which the call returns, and the export goes on.
 
         Returns:
-            ``True`` if the exporters were done in time. One that is refused by its
-            collector is done, too; the SDK logs that.
+            ``True`` if the exporters were done in time. An exporter that its collector
+            has refused is done, too; the SDK logs that.
         """
         millis = round(timeout * 1_000)
-        return await _outside(
+        return await _run_in_threads(
             [
                 functools.partial(self._providers.tracer.force_flush, millis),
                 functools.partial(self._providers.meter.force_flush, millis),
@@ -109,23 +109,23 @@ class Signals:
             timeout,
         )
 
-    async def shutdown(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  threads cannot be cancelled, only left
+    async def shutdown(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109  a thread cannot be cancelled
         """Export what has gathered and stop; call it after the hosts have closed.
 
-        An exporter that hangs is left behind in its thread at the deadline: it holds
+        An exporter that hangs stays behind in its thread at the deadline: it holds
         neither the loop nor the end of the process. A second call does nothing.
 
         Args:
-            timeout: seconds after which it is left to itself.
+            timeout: seconds after which the call returns, and the export goes on.
 
         Returns:
-            ``True`` if the exporters were done in time. One that is refused by its
-            collector is done, too; the SDK logs that.
+            ``True`` if the exporters were done in time. An exporter that its collector
+            has refused is done, too; the SDK logs that.
         """
         if self._closed:
             return True
         self._closed = True
-        return await _outside(
+        return await _run_in_threads(
             [
                 self._providers.tracer.shutdown,
                 functools.partial(self._providers.meter.shutdown, timeout * 1_000),
@@ -159,18 +159,18 @@ def setup_telemetry(
         await signals.shutdown()
 
     Args:
-        service_name: what backends call the application (``service.name``).
+        service_name: the name of the application in backends (``service.name``).
         console: print spans and metrics.
         otlp_endpoint: base URL of a collector that takes OTLP over HTTP; the paths
             ``/v1/traces`` and ``/v1/metrics`` are added. Needs ``podvisor[otlp]``.
-        memory: keep them in the process, for ``Signals.spans`` and ``Signals.numbers``.
+        memory: keep both in the process, for ``Signals.spans`` and ``Signals.numbers``.
         interval: seconds between two exports of metrics.
-        set_global: make the providers the global ones, too, for other libraries. A
-            process can do so once.
+        set_global: make the providers the global ones, too, for other libraries;
+            possible once in a process.
 
     Raises:
-        ValueError: nowhere to go, or no URL of a collector.
-        MissingExtra: OTLP was asked for, and its exporter is not installed.
+        ValueError: no target was given, or ``otlp_endpoint`` is no HTTP URL.
+        MissingExtra: OTLP was requested, and its exporter is not installed.
     """
     _check_target(otlp_endpoint, elsewhere=console or memory)
     from . import sdk  # noqa: PLC0415  it takes longer to import than all of podvisor
@@ -193,15 +193,15 @@ def setup_telemetry(
 
 def _check_target(otlp_endpoint: str | None, *, elsewhere: bool) -> None:
     if not (elsewhere or otlp_endpoint):
-        msg = "say where signals go: console=True, memory=True or otlp_endpoint=URL"
+        msg = "give a target: console=True, memory=True or otlp_endpoint=URL"
         raise ValueError(msg)
     if otlp_endpoint and not otlp_endpoint.startswith(("http://", "https://")):
         msg = f"otlp_endpoint={otlp_endpoint!r} is no URL such as http://localhost:4318"
         raise ValueError(msg)
 
 
-async def _outside(jobs: Sequence[Callable[[], object]], limit: float) -> bool:
-    """Run blocking jobs in threads of their own; leave them behind after ``limit``."""
+async def _run_in_threads(jobs: Sequence[Callable[[], object]], limit: float) -> bool:
+    """Run blocking jobs in threads of their own; wait ``limit`` seconds for them."""
     loop = asyncio.get_running_loop()
     results = [_in_thread(job, loop) for job in jobs]
     _, left = await asyncio.wait(results, timeout=limit)
@@ -224,9 +224,9 @@ def _in_thread(
         except Exception:
             extra = partition_extra(NO_PARTITION)
             log.exception("telemetry.export_failed", extra=extra)
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        with contextlib.suppress(RuntimeError):  # the loop was closed in between
             loop.call_soon_threadsafe(settle, ok)
 
-    # A daemon: a pool's threads are joined at exit, which is what has to be avoided.
+    # A daemon: the threads of a pool are joined at exit, so a hung one would block it.
     threading.Thread(target=run, name="podvisor-telemetry", daemon=True).start()
     return result

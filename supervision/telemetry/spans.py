@@ -1,7 +1,7 @@
-"""What operators see: plain integers per partition, spans, and a stamp for logs.
+"""The spans of a host, and the policy that says where its telemetry goes.
 
-The hot path counts in integers; metrics are exported by observable callbacks that read
-them. Spans exist only while a tracer provider is configured. Every signal names its
+Spans exist only while a tracer provider is configured. The hot path counts in integers,
+which observable callbacks read when metrics are exported. Every signal names its
 partition by one attribute, ``PARTITION_ATTRIBUTE``.
 """
 
@@ -45,8 +45,8 @@ __all__ = ["Telemetry", "TelemetryPolicy", "end_span"]
 log = logging.getLogger("podvisor.telemetry")
 
 
-_BETWEEN_LOOKS = 0.01
-"""Seconds for which nobody asks again whether a tracer provider is configured."""
+_PROVIDER_CHECK = 0.01
+"""Seconds between two checks for a configured tracer provider, at least."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,13 +57,14 @@ class TelemetryPolicy:
         tracer_provider: for spans; ``None``: the global one, once it is configured.
         meter_provider: for metrics; ``None``: the global one.
         alias: a second attribute that carries the partition, such as ``tenant.id``.
-        top: partitions that get points of their own in metrics, first come, first
-            served; the rest are summed under ``_other``. An SDK drops the partition of
-            what exceeds its cardinality limit (2,000 by default), so stay below it.
-        sample: the part of the messages from outside, from 0 to 1, that get spans. What
-            a handler sends follows the message that it handles, and a message that is
-            sent inside a span follows that. It is decided before a span is made; a
-            sampler of the SDK decides while one is, which costs as much as ten asks.
+        top: partitions that get points of their own in metrics, in the order of their
+            first use; the rest are summed under ``_other``. An SDK drops the partition
+            of what exceeds its cardinality limit (2,000 by default), so stay below it.
+        sample: the part of the messages from outside, from 0 to 1, that get spans. A
+            message of a handler follows the message that the handler got. A message
+            sent inside a span follows that span. podvisor decides before a span is
+            made; a sampler of the SDK decides while one is made, which costs as much
+            as ten asks.
     """
 
     tracer_provider: trace.TracerProvider | None = None
@@ -86,14 +87,15 @@ class TelemetryPolicy:
 class Telemetry:
     """The spans of one host.
 
-    A span names a manager, never a key or a partition, so that span names stay few; of
-    an error it carries the type and no text, which may hold a tenant's data.
+    The name of a span holds a manager and neither key nor partition, so that span names
+    stay few. Of an error a span carries the type and not the text, which may hold data
+    of a tenant.
 
     Attributes:
         policy: where they go.
-        scope: attributes of the instrumentation scope. They tell hosts apart that share
-            a provider, whose instruments would be one and the same without them.
-        tracing: whether there is a provider; all that the hot path looks at.
+        scope: attributes of the instrumentation scope. They tell apart hosts that share
+            a provider; without them the instruments of these hosts would be the same.
+        tracing: whether there is a provider; the hot path reads nothing else.
         traces_all: whether every message gets spans.
     """
 
@@ -101,7 +103,7 @@ class Telemetry:
         self.policy = policy
         self.scope = {HOST_ATTRIBUTE: os.urandom(4).hex()}
         self.tracing = self.traces_all = False
-        self._look_again = 0.0
+        self._next_check = 0.0
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self.refresh()
 
@@ -109,15 +111,15 @@ class Telemetry:
         return f"<Telemetry host={self.scope[HOST_ATTRIBUTE]} tracing={self.tracing}>"
 
     def refresh(self) -> bool:
-        """Say whether a tracer provider is configured by now.
+        """Check for a tracer provider; return whether one is configured.
 
         An application may configure the global one after the host has started. While
-        there is none, an instance that starts, thaws, hibernates or crashes looks for
-        it, and so does a pod that is reconciled, now and then; no message pays for it.
+        there is none, an instance that starts, thaws, hibernates or crashes calls this,
+        and so does a pod that is reconciled. No message does.
         """
-        if self.tracing or (now := time.monotonic()) < self._look_again:
+        if self.tracing or (now := time.monotonic()) < self._next_check:
             return self.tracing
-        self._look_again = now + _BETWEEN_LOOKS
+        self._next_check = now + _PROVIDER_CHECK
         provider = self.policy.tracer_provider or trace.get_tracer_provider()
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
             return False
@@ -130,18 +132,19 @@ class Telemetry:
         """Decide whether a message from outside of any handler gets spans."""
         if not self.tracing or self.traces_all:
             return self.tracing
-        if current := get_current():  # most callers have nothing in it
+        if current := get_current():  # empty for most callers
             around = trace.get_current_span(current).get_span_context()
             if around.is_valid:
                 return around.trace_flags.sampled
         return random.random() < self.policy.sample  # noqa: S311  no secret
 
     def sending(self, manager: str, partition: str, *, ask: bool) -> Span:
-        """Start the span of a message that leaves, a child of the current span.
+        """Start the span of a message that is sent, a child of the current span.
 
-        The caller ends it. It is not made the current one: it may end in another step.
+        The caller ends it. It does not become the current span, as it may end in
+        another step.
         """
-        return self._start(
+        return self._start_span(
             f"send {manager}",
             partition,
             kind=SpanKind.CLIENT if ask else SpanKind.PRODUCER,
@@ -150,16 +153,16 @@ class Telemetry:
     def asking(
         self, manager: str, partition: str
     ) -> contextlib.AbstractContextManager[SpanContext]:
-        """Hold the span of an ask until its reply is there, or will not come."""
-        return _Held(self.sending(manager, partition, ask=True))
+        """Hold the span of an ask until its reply, or its failure."""
+        return _HeldSpan(self.sending(manager, partition, ask=True))
 
     def processing(
         self, manager: str, partition: str, sender: SpanContext | None, *, ask: bool
     ) -> contextlib.AbstractContextManager[SpanContext]:
         """Hold the span of a message that is handled, as the current one.
 
-        An ask is a child of its sender's span; a tell begins a trace of its own, with a
-        link, because nobody waits for it.
+        The span of an ask is a child of its sender's span. A tell begins a trace of its
+        own, with a link, because its sender does not wait.
         """
         parent = Context()
         links: list[Link] = []
@@ -167,23 +170,23 @@ class Telemetry:
             parent = trace.set_span_in_context(NonRecordingSpan(sender), parent)
         elif sender is not None:
             links.append(Link(sender, self.policy.attributes(partition)))
-        span = self._start(
+        span = self._start_span(
             f"process {manager}",
             partition,
             context=parent,
             kind=SpanKind.SERVER if ask else SpanKind.CONSUMER,
             links=links,
         )
-        return _Held(span, current=True)
+        return _HeldSpan(span, current=True)
 
     @contextlib.contextmanager
     def working(self, what: str, manager: str, partition: str) -> Generator[None]:
-        """Hold the span of the runtime's own work, such as a reconciliation."""
+        """Hold the span of work of the runtime, such as a reconciliation."""
         if not self.refresh():
             yield
             return
-        span = self._begin(what, manager, partition)
-        with _Held(span, current=True):
+        span = self._start_root(what, manager, partition)
+        with _HeldSpan(span, current=True):
             yield
 
     def mark(
@@ -195,24 +198,24 @@ class Telemetry:
         error: BaseException | None = None,
         seconds: float = 0.0,
     ) -> None:
-        """Record work of the runtime that has just ended, after so many seconds."""
+        """Record the span of work of the runtime that has just ended."""
         if not self.refresh():
             return
-        # Not the host's clock: a span's times are compared with other programs' spans.
+        # Not the clock of the host: other programs have spans in the same trace.
         began = time.time_ns() - round(seconds * 1e9)
-        span = self._begin(what, manager, partition, began)
+        span = self._start_root(what, manager, partition, began)
         if error is not None:
-            _fail(span, error)
+            _mark_failed(span, error)
         end_span(span)
 
-    def _begin(
+    def _start_root(
         self, what: str, manager: str, partition: str, began: int | None = None
     ) -> Span:
-        return self._start(
+        return self._start_span(
             f"{what} {manager}", partition, context=Context(), start_time=began
         )
 
-    def _start(
+    def _start_span(
         self,
         name: str,
         partition: str,
@@ -222,7 +225,7 @@ class Telemetry:
         links: Sequence[Link] = (),
         start_time: int | None = None,
     ) -> Span:
-        """Start a span; a pipeline that raises costs the span and no turn."""
+        """Start a span; if the pipeline raises, only the span is lost."""
         try:
             return self._tracer.start_span(
                 name,
@@ -232,15 +235,15 @@ class Telemetry:
                 links=links,
                 start_time=start_time,
             )
-        except Exception as error:  # noqa: BLE001  a processor is the user's
-            _lost(error)
+        except Exception as error:  # noqa: BLE001  a processor is user code
+            _report_lost(error)
             return trace.INVALID_SPAN
 
 
-class _Held:
-    """A span that ends with a block, and is the current one inside if it is to be.
+class _HeldSpan:
+    """A span that ends with a block; with ``current`` it is the current one inside.
 
-    The SDK's own way would record the text and the traceback of an error.
+    The context manager of the SDK would record the text and the traceback of an error.
     """
 
     __slots__ = ("_current", "_span", "_token")
@@ -259,24 +262,24 @@ class _Held:
         if self._token is not None:
             detach(self._token)
         if error is not None:
-            _fail(self._span, error)
+            _mark_failed(self._span, error)
         end_span(self._span)
 
 
 def end_span(span: Span) -> None:
-    """End a span; a pipeline that raises costs the span and nothing else."""
+    """End a span; if the pipeline raises, only the span is lost."""
     try:
         span.end()
-    except Exception as error:  # noqa: BLE001  a processor is the user's
-        _lost(error)
+    except Exception as error:  # noqa: BLE001  a processor is user code
+        _report_lost(error)
 
 
-def _lost(error: Exception) -> None:
+def _report_lost(error: Exception) -> None:
     kind = type(error).__qualname__
     log.warning("telemetry.span_lost", extra=partition_extra(NO_PARTITION, error=kind))
 
 
-def _fail(span: Span, error: BaseException) -> None:
+def _mark_failed(span: Span, error: BaseException) -> None:
     kind = type(error).__qualname__
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, kind))

@@ -1,4 +1,4 @@
-"""The tenants of a host, what each may use, and the request that a call is part of."""
+"""The tenants of a host, what each may use, and the context of a request."""
 
 from __future__ import annotations
 

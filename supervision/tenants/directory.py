@@ -1,4 +1,4 @@
-"""Who the tenants of a host are, and what changed about them, when, by whom and why."""
+"""The policies of the tenants of a host, and the history of their changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .policy import TenantPolicy
 __all__ = ["PolicyChange", "TenantDirectory", "Unknown"]
 
 _MAX_HISTORIES = 10_000
-"""Partitions whose past is remembered; of more, those that changed last."""
+"""Partitions whose history is kept; of more, those that changed last."""
 
 Watcher = Callable[["PolicyChange"], None]
 
@@ -24,7 +24,7 @@ Watcher = Callable[["PolicyChange"], None]
 class Unknown(enum.Enum):
     """What a host does with a partition that its directory does not know.
 
-    ``ADMIT``: it runs under the default policy. ``REFUSE``: it is an ``UnknownTenant``.
+    ``ADMIT``: it runs under the default policy. ``REFUSE``: it gets ``UnknownTenant``.
     """
 
     ADMIT = "admit"
@@ -36,13 +36,13 @@ class PolicyChange:
     """One change of one partition's policy.
 
     Attributes:
-        partition: whose.
-        number: 1 for its first change, and so on.
+        partition: its id.
+        number: 1 for its first change, one more for each further one.
         at: seconds since the Unix epoch.
-        actor: who made it.
-        reason: why.
-        before: the policy until then; ``None``: it had none of its own.
-        after: the policy since; ``None``: it was removed.
+        actor: the person who made it.
+        reason: why it was made.
+        before: the policy before it; ``None``: the partition had none of its own.
+        after: the policy after it; ``None``: it was removed.
     """
 
     partition: str
@@ -66,18 +66,20 @@ class TenantDirectory:
         async with Host(url, tenants=tenants) as host:
             host.tenants.put("beta", policy, actor="ops@example", reason="signed up")
 
-    A change is in force at once for what begins after it, and for what waits; what runs
-    goes on under the policy that it began with. Call it on the loop of the host.
+    It owns the policies and their histories. A change is in force at once for what
+    begins after it, and for what waits. A turn that runs goes on under the policy that
+    it began with. Call it on the loop of the host.
 
     Args:
-        policies: what is known at the start, by partition.
+        policies: the policies at the start, by partition.
         default: the policy of a partition that is not known.
         unknown: whether such a partition is admitted.
-        history: changes of one partition that are remembered.
-        clock: where the times of changes come from.
+        history: changes of one partition that are kept; from 1.
+        clock: gives the times of changes.
 
     Raises:
-        InvalidPartition: a partition id that cannot be.
+        InvalidPartition: a partition id is not valid.
+        InvalidArgument: ``history`` is below 1.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class TenantDirectory:
 
         Raises:
             InvalidPartition: not a valid partition id.
-            UnknownTenant: it is not known, and unknown ones are refused.
+            UnknownTenant: it is not known, and unknown partitions are refused.
         """
         found = self._policies.get(check_partition(partition))
         if found is not None:
@@ -131,9 +133,9 @@ class TenantDirectory:
         """Give a partition a policy, its first or another one.
 
         Args:
-            partition: whose.
-            policy: what holds from now on.
-            actor: who decides; kept and logged.
+            partition: its id.
+            policy: the policy from now on.
+            actor: the person who decides; kept and logged.
             reason: why; kept and logged.
 
         Raises:
@@ -145,9 +147,9 @@ class TenantDirectory:
         return self._change(partition, _named(policy, partition), actor, reason)
 
     def remove(self, partition: str, *, actor: str, reason: str) -> PolicyChange:
-        """Take a partition's policy away; from now on it is an unknown one.
+        """Remove the policy of a partition; from now on the partition is unknown.
 
-        Its rows stay, and what is live goes on until it stops.
+        Its rows stay. Its live instances go on until they stop.
 
         Raises:
             UnknownTenant: it has no policy of its own.
@@ -158,7 +160,7 @@ class TenantDirectory:
         return self._change(partition, None, actor, reason)
 
     def history(self, partition: str) -> tuple[PolicyChange, ...]:
-        """Return the latest changes of a partition's policy, the oldest of them first.
+        """Return the latest changes of a partition's policy, the oldest first.
 
         Raises:
             InvalidPartition: not a valid partition id.
@@ -166,7 +168,7 @@ class TenantDirectory:
         return tuple(self._histories.get(check_partition(partition), ()))
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Be told of every change once it is made; call the result to hear no more."""
+        """Call a function after every change; the result ends that."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
@@ -175,7 +177,7 @@ class TenantDirectory:
     ) -> PolicyChange:
         for name, text in (("actor", actor), ("reason", reason)):
             if not text or not text.strip():
-                wanted = "a text: who changes the policy, and why"
+                wanted = "a text: the person who changes the policy, and why"
                 raise InvalidArgument(name, text, wanted)
         past = self._histories.pop(partition, None) or deque(maxlen=self._length)
         change = PolicyChange(
@@ -188,7 +190,7 @@ class TenantDirectory:
             after=policy,
         )
         past.append(change)
-        self._histories[partition] = past  # the last changed stands last
+        self._histories[partition] = past  # in order of the last change
         if len(self._histories) > _MAX_HISTORIES:
             del self._histories[next(iter(self._histories))]
         if policy is None:
@@ -201,13 +203,13 @@ class TenantDirectory:
 
 
 def _named(policy: TenantPolicy, partition: str) -> TenantPolicy:
-    """Return a policy that knows its tenant."""
+    """Return a policy whose tenant is filled in."""
     if policy.tenant_id:
         return policy
     return attrs.evolve(policy, tenant_id=partition)
 
 
 def _check_policy(policy: object) -> None:
-    # Takes an object: it is for callers without a type checker.
+    # Typed as object, for callers without a type checker.
     if not isinstance(policy, TenantPolicy):
         raise InvalidArgument("policy", policy, "a TenantPolicy")

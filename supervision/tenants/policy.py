@@ -1,8 +1,8 @@
 """What a tenant may use and how much of it: one frozen value per partition.
 
-The library carries a policy to whatever runs for the tenant and acts on the fields
-that concern it: weight, cap, burst, targets. The others are for the application, which
-reads them as ``self.context.policy``.
+podvisor acts on the fields that concern it, such as weight, caps, burst and response
+target. The others are for the application, which reads them as
+``self.context.policy``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["Setting", "TenantPolicy"]
 Setting: TypeAlias = (
     str | int | float | bool | tuple["Setting", ...] | Mapping[str, "Setting"] | None
 )
-"""A value of a free-form setting: what JSON can say, and nobody can change."""
+"""A value of a free-form setting: what JSON can express, in immutable types."""
 
 _MAX_TEXT = 255
 _MAX_DEPTH = 16
 
 
 def _check(wanted: str, holds: Callable[[object], bool]) -> Callable[..., None]:
-    """Make a validator whose error names the field."""
+    """Build a validator whose error names the field."""
 
     def validate(_: object, field: attrs.Attribute[object], value: object) -> None:
         if not holds(value):
@@ -81,7 +81,7 @@ def _denied(names: Collection[str]) -> frozenset[str]:
 
 
 def _tools(names: Collection[str], field: str) -> frozenset[str]:
-    """Freeze a collection of tool names; a lone text is a mistake, not letters."""
+    """Freeze a collection of tool names; a single text is refused, not split."""
     if not _is_set_like(names) or not all(_is_text(n) and n for n in names):
         raise InvalidPolicy(f"TenantPolicy.{field}", names, "a set of tool names")
     return frozenset(names)
@@ -102,7 +102,7 @@ def _freeze_all(
     settings: Mapping[object, object], where: str, depth: int
 ) -> Mapping[str, Setting]:
     if not settings:
-        return _NO_SETTINGS  # one for all: most tenants have none
+        return _NO_SETTINGS  # shared: most tenants have no settings
     frozen: dict[str, Setting] = {}
     for name, item in settings.items():
         if not isinstance(name, str):
@@ -112,7 +112,7 @@ def _freeze_all(
 
 
 def _freeze(value: object, where: str, depth: int) -> Setting:
-    """Copy a setting into values that nobody can change.
+    """Copy a setting into immutable values.
 
     Raises:
         InvalidPolicy: it is of a type that JSON does not know, or nested too deeply.
@@ -145,39 +145,39 @@ class TenantPolicy:
     """The policy of one tenant.
 
     A turn sees, from its first message to its last, the policy that was in force when
-    it began. Who the tenant is and what its settings hold stays out of the repr: they
-    route work, and have no business in a prompt.
+    it began. The names of tenant and organisation, and the settings, stay out of the
+    repr: they route work, and have no business in a prompt.
 
     Attributes:
         tenant_id: the tenant; empty: the partition's own id.
-        version: what people call this edition of the policy; shown, and in no key.
-        org_id: the organisation behind the tenant.
-        tier: the name of what was sold, such as ``"bank"``.
-        budget_class: which budget its work is charged to.
-        data_residency: the region that its data may not leave; empty: anywhere.
+        version: the name of this edition of the policy; shown, and part of no key.
+        org_id: the organisation that the tenant belongs to.
+        tier: the name of the sold product, such as ``"bank"``.
+        budget_class: the budget that its work is charged to.
+        data_residency: the region that its data may not leave; empty: any region.
         allowed_tools: tools it may use; ``None``: all that are not denied.
         denied_tools: tools it may not use, whatever ``allowed_tools`` says.
         model_tier: the best class of model it may use.
-        weight: its share of the host beside others that want more than there is;
+        weight: its part of the host when there are not enough seats for all; above 0;
             ``None``: the host's setting, which is 1.
         concurrency_cap: turns it may run at a time; ``None``: the host's setting.
-        hard_cap: turns it may run in a burst, while others leave seats free;
-            ``None``: as many as the cap.
-        burst: seat-seconds above the cap that a burst may use up before it must pay
-            them back below it; ``None``: the host's setting.
+        hard_cap: turns it may run in a burst, while seats are free; ``None``: as many
+            as the cap.
+        burst: seat-seconds above the cap that it may use before it must pay them back
+            below the cap; ``None``: the host's setting.
         backlog: messages that may wait; ``None``: as many as the host has room for.
-        response_target: seconds within which 95 % of its messages are to be answered;
-            ``None``: as soon as possible.
-        blocking: what follows when its handlers block the loop; ``None``: what the
-            manager says.
+        response_target: seconds within which 95 % of its messages should be answered;
+            ``None``: the target of the host's ``HealthPolicy``.
+        blocking: what follows when its handlers block the loop; ``None``: the setting
+            of the manager.
         offload_limit: handlers it may run in threads and processes at a time;
             ``None``: the host's setting.
-        reviewer_pool: who reviews what its agents propose.
-        audit_retention: how long its audit records are kept; ``None``: for ever.
-        settings: whatever else the application needs; frozen at every depth.
+        reviewer_pool: the group that reviews what its agents propose.
+        audit_retention: how long its audit records are kept; ``None``: without limit.
+        settings: further values that the application needs; frozen at every depth.
 
     Raises:
-        InvalidPolicy: a field holds what cannot be; the error names it.
+        InvalidPolicy: a field has a value out of its range; the error names the field.
     """
 
     tenant_id: str = attrs.field(default="", validator=_text, repr=False)
@@ -233,7 +233,7 @@ class TenantPolicy:
             raise InvalidPolicy("TenantPolicy.hard_cap", hard, wanted)
 
     def allows(self, tool: str) -> bool:
-        """Say whether the tenant may use a tool; a denial wins."""
+        """Return whether the tenant may use a tool; a denial takes precedence."""
         if tool in self.denied_tools:
             return False
         return self.allowed_tools is None or tool in self.allowed_tools

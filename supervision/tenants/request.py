@@ -1,4 +1,4 @@
-"""Who is asking: the request context that the edge makes and everything passes on."""
+"""The context of a request: made where the request enters, passed on as a value."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def _check(_: RequestContext, __: attrs.Attribute[str], value: str) -> None:
 class RequestContext:
     """The facts of one request, stamped once where it enters and passed explicitly.
 
-    Nothing in podvisor reads a context variable to decide access: this value, or a
+    podvisor reads no context variable to decide on access: this value, or a
     ``partition=`` argument, is the only source of authority.
 
     Attributes:
-        partition: access and billing unit.
-        project: grouping inside the partition; podvisor only carries it.
-        user: who asks; podvisor only carries it.
-        auth_mode: how the edge knows the user (``"api-key"``, ``"session"``, …).
+        partition: the unit of access and billing.
+        project: a group inside the partition; podvisor only carries it.
+        user: the user that sent the request; podvisor only carries it.
+        auth_mode: how the user was authenticated (``"api-key"``, ``"session"``, …).
 
     Raises:
         InvalidPartition: the partition is not a valid id.

@@ -534,4 +534,4 @@ async def test_a_permit_is_neither_lost_nor_made_by_who_leaves() -> None:
 
     assert permits.take_now("d", 1)
     assert not permits.take_now("d", 2)
-    assert repr(permits) == "<Permits free=0 waiting=0>"
+    assert repr(permits) == "<PartitionLimiter free=0 waiting=0>"

@@ -86,7 +86,7 @@ def test_the_next_rush_begins_with_few_again() -> None:
     pace.rest()
 
     assert begun(pace, 1.0) == 2
-    assert repr(pace) == "<Pace batch=2 handed=0>"
+    assert repr(pace) == "<StartPacing batch=2 handed=0>"
 
 
 def test_workers_that_did_not_begin_yet_make_a_crowd() -> None:

@@ -34,32 +34,32 @@ _Ticket = Ticket[Item]
 
 
 class IgnoresWeights(VirtualTime[Item]):
-    def serve(self, account: _Account, ticket: _Ticket, now: float) -> None:
+    def charge_estimate(self, account: _Account, ticket: _Ticket, now: float) -> None:
         before = account.tag
-        super().serve(account, ticket, now)
+        super().charge_estimate(account, ticket, now)
         account.tag = before + ticket.charged
 
-    def correct(self, account: _Account, ticket: _Ticket, now: float) -> None:
+    def correct_charge(self, account: _Account, ticket: _Ticket, now: float) -> None:
         before = account.tag
-        super().correct(account, ticket, now)
+        super().correct_charge(account, ticket, now)
         account.tag = before + now - ticket.started - ticket.charged
 
 
 class ChargesPerDispatch(VirtualTime[Item]):
     """Takes every item for one of a second."""
 
-    def correct(self, account: _Account, ticket: _Ticket, now: float) -> None:
-        super().correct(account, ticket, ticket.started + 1.0)
+    def correct_charge(self, account: _Account, ticket: _Ticket, now: float) -> None:
+        super().correct_charge(account, ticket, ticket.started + 1.0)
 
-    def is_beyond(self, ticket: _Ticket, now: float) -> bool:
-        return super().is_beyond(ticket, ticket.started + 1.0)
+    def is_undercharged(self, ticket: _Ticket, now: float) -> bool:
+        return super().is_undercharged(ticket, ticket.started + 1.0)
 
-    def accrue(self, account: _Account, ticket: _Ticket, now: float) -> None:
-        super().accrue(account, ticket, ticket.started + 1.0)
+    def charge_overrun(self, account: _Account, ticket: _Ticket, now: float) -> None:
+        super().charge_overrun(account, ticket, ticket.started + 1.0)
 
 
 class BanksItsIdleness(VirtualTime[Item]):
-    def start(self, account: _Account) -> None:
+    def catch_up(self, account: _Account) -> None:
         """Leave the tag where it was."""
 
 
@@ -99,24 +99,24 @@ class IgnoresCaps(FairQueue[Item]):
 
 
 class IgnoresDebt(FairQueue[Item]):
-    def _next_over(self, now: float) -> _Account | None:
+    def _pop_over_cap(self, now: float) -> _Account | None:
         for account in self.accounts.values():
             account.debt = float("-inf")
-        return super()._next_over(now)
+        return super()._pop_over_cap(now)
 
 
 class LosesWakeups(FairQueue[Item]):
-    def _wake(self, resource: Resource[Item], now: float) -> None:
+    def _wake_waiters(self, resource: Resource[Item], now: float) -> None:
         """Spend a wake-up on one that has left already."""
         first = resource.waiters._entries[:1]  # pyright: ignore[reportPrivateUsage]
         if any(account.version != version for _, version, account in first):
             resource.waiters._entries.pop(0)  # pyright: ignore[reportPrivateUsage]
         else:
-            super()._wake(resource, now)
+            super()._wake_waiters(resource, now)
 
 
 class LosesPromises(FairQueue[Item]):
-    def _pass_on(self, account: _Account, now: float) -> None:
+    def _pass_wakeup_on(self, account: _Account, now: float) -> None:
         """Do not wake another in place of one that cannot use the unit."""
 
 

@@ -333,7 +333,7 @@ async def test_a_provider_configured_after_the_start_is_found(
     sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """G13: with the next activation; until then there are no spans and no cost."""
-    monkeypatch.setattr("supervision.telemetry.spans._BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("supervision.telemetry.spans._PROVIDER_CHECK", 0.0)
     async with Host(store=MemoryStore()) as host:
         clerks = Team.of(host).clerks
         clerk = await clerks.get("a", partition="acme")

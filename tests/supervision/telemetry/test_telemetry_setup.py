@@ -293,7 +293,7 @@ def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 def test_nowhere_to_go_is_refused() -> None:
     """G13: providers that export nothing are a mistake."""
-    with pytest.raises(ValueError, match="say where signals go"):
+    with pytest.raises(ValueError, match="give a target"):
         setup_telemetry("app")
 
 
