@@ -34,7 +34,7 @@ What each failure leads to:
 
 - Another host owns the partition, or the claim, the read or the parent search fails:
   ``Removal.fail``. The instance leaves the registry, its waiters get the error, and its
-  mail is refused with it. The next caller publishes a new instance.
+  mail is refused with it. The next call may publish a new instance.
 - The instance is in quarantine: the same, with ``Quarantined``.
 - A row is damaged: the instance is put into quarantine.
 - The agent class raises in its constructor or in ``on_start``: a crash, which the

@@ -144,8 +144,8 @@ class Supervisor:
 
     def _go_down(self, instance: Instance, error: BaseException, where: str) -> None:
         # The mail does not go to a successor: that would be a restart without a budget.
-        # Its senders get the kind of the exception but not the text, because another
-        # request has raised it.
+        # Its senders get the kind of the exception but not the text, because a request
+        # of another sender has raised it.
         kind = type(error).__qualname__
         refuse_mail(instance, AgentCrashed(instance.address, where, kind))
         instance.phase = Phase.BACKING_OFF

@@ -37,7 +37,7 @@ COUNTERS: Mapping[str, tuple[str, str]] = {
     "hibernations": ("{instance}", "Instances that left memory, saved."),
     "saves": ("{commit}", "Commits of state."),
     "save_failures": ("{commit}", "Commits of state that the store refused."),
-    "dead_letters": ("{message}", "Durable messages that nobody could handle."),
+    "dead_letters": ("{message}", "Durable messages that could not be handled."),
     "blocks": ("{block}", "Times that a handler blocked the event loop."),
 }
 """Unit and description of the instrument for each field of ``Counters``."""
