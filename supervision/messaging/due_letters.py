@@ -162,6 +162,9 @@ class DueLetters:
             log.info("letters.left", extra=partition_extra(name, code=error.code))
             self._unknown[name] = due
             return
+        except PodsError as error:  # an id that no host takes: the others go on
+            log.warning("letters.left", extra=partition_extra(name, code=error.code))
+            return
         if self._serves(partition) and partition.claim is None:
             self.watch(partition, due)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import logging
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,6 +13,7 @@ import attrs
 from persistence import Claim, StaleOwner, Writer
 
 from ..errors import NotServed
+from ..telemetry import partition_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from ..agents import Partition
 
 __all__ = ["Ownership"]
+
+log = logging.getLogger("podvisor.placement")
 
 
 @attrs.define(eq=False)
@@ -41,11 +46,18 @@ class Ownership:
         """Raise if instances of a partition must not live on this host.
 
         Raises:
-            NotServed: the host policy leaves the partition to other hosts.
+            NotServed: the host policy leaves the partition to other hosts, or its
+                ``serves`` has raised, which is the cause of this error then.
             StaleOwner: another host has claimed the partition.
         """
-        if self.serves is not None and not self.serves(partition.name):
-            raise NotServed(partition.name)
+        if self.serves is not None:
+            try:
+                served = self.serves(partition.name)
+            except Exception as error:  # no answer fails closed, for this one alone
+                _log_failure(partition.name, error)
+                raise NotServed(partition.name) from error
+            if not served:
+                raise NotServed(partition.name)
         if partition.lost:
             raise StaleOwner(partition.name, partition.epoch)
 
@@ -83,3 +95,9 @@ class Ownership:
             partition.claimed(claiming.result())
             if self.on_claim is not None:
                 self.on_claim(partition)
+
+
+def _log_failure(partition: str, error: Exception) -> None:
+    extra = partition_extra(partition, error=type(error).__qualname__)
+    with contextlib.suppress(Exception):  # the application's log handler
+        log.error("partition.serves_failed", exc_info=error, extra=extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import attrs
 import pytest
@@ -611,6 +612,32 @@ async def test_a_host_leaves_the_partitions_of_others_alone(
         assert await served.ask(Balance()) == 0
         assert other.runtime.catalog.partition("acme").claim is None
         assert await left(other.runtime.store) == 1
+
+
+async def test_a_tenant_that_serves_cannot_judge_delays_no_other(
+    make: MakeStore, clock: ManualClock
+) -> None:
+    """Row 1, A9: it is not served, its letters stay, and the others are woken."""
+    host = open_host(make(), clock)
+    await host.__aenter__()
+    accounts, _ = declare(host)
+    for partition in ("acme", "beta", "globex"):
+        savings, _ = await busy(accounts, partition)
+        await savings.tell(Deposit(2), durable=True)
+    await crash(host)
+
+    region = {"acme": "eu", "globex": "eu"}
+    policy = HostPolicy(serves=lambda name: region[name] == "eu")
+    async with Host(store=make(), clock=clock, policy=policy) as again:
+        accounts, _ = declare(again)
+        for partition in region:
+            look = functools.partial(accounts.lookup, "savings", partition=partition)
+            await eventually(look)
+        refused = await answer(accounts.get("savings", partition="beta"))
+
+        assert isinstance(refused, NotServed)
+        assert isinstance(refused.__cause__, KeyError)
+        assert await left(again.runtime.store, "beta") == 1
 
 
 async def test_letters_of_an_unknown_tenant_delay_nobody(
