@@ -24,7 +24,8 @@ def check_class(cls: type[object], base: type[object]) -> None:
 
     Raises:
         HandlerError: a field hides a name of ``base``, a constructor sets what is no
-            field, or a decorator has made it an attrs class already.
+            field, a plain base class annotates what would be no field, or a decorator
+            has made it an attrs class already.
     """
     where = cls.__qualname__
     if "__attrs_attrs__" in vars(cls):
@@ -43,6 +44,24 @@ def check_class(cls: type[object], base: type[object]) -> None:
                 "without an annotation, else rename the field"
             )
             raise HandlerError(f"{where}.{name}", reason)
+    _refuse_lost_fields(cls, base)
+
+
+def _refuse_lost_fields(cls: type[object], base: type[object]) -> None:
+    """Refuse a mixin whose annotations look like fields: attrs takes none of them."""
+    kept = set(inspect.get_annotations(cls))
+    kept |= {a.name for b in cls.__mro__[1:] if attrs.has(b) for a in attrs.fields(b)}
+    for mixin in cls.__mro__[1:]:
+        if mixin in base.__mro__ or "__attrs_attrs__" in vars(mixin):
+            continue
+        for name, annotation in inspect.get_annotations(mixin).items():
+            if name not in kept and not _is_of_class(annotation):
+                reason = (
+                    f"{mixin.__qualname__} is a plain class, so what it annotates is "
+                    f"not stored; make it a subclass of {base.__name__}, decorate it "
+                    "with attrs.define(slots=False), or repeat the field here"
+                )
+                raise HandlerError(f"{cls.__qualname__}.{name}", reason)
 
 
 def decorated(cls: type[object], base: type[object]) -> HandlerError:

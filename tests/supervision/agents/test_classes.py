@@ -386,3 +386,49 @@ def test_upcasts_that_lead_nowhere_are_refused() -> None:
     ):
         with pytest.raises(HandlerError, match=why):
             AgentSpec.of(wrong)
+
+
+class PlainAudit:
+    touched: int = 0
+    limit: ClassVar[int] = 3
+
+
+@dataclasses.dataclass
+class DataAudit:
+    touched: int = 0
+
+
+@attrs.define(slots=False)
+class AttrsAudit:
+    touched: int = 0
+
+
+class AgentAudit(Agent):
+    touched: int = 0
+
+
+@pytest.mark.parametrize("mixin", [PlainAudit, DataAudit])
+@pytest.mark.parametrize("base", [Agent, Message])
+def test_a_mixin_whose_fields_would_be_lost_is_refused(
+    mixin: type[object], base: type[object]
+) -> None:
+    """Holds 4: what looks like state is state, or the class does not come to be."""
+    with pytest.raises(HandlerError, match=rf"File\.touched.*{mixin.__name__}"):
+        type("File", (mixin, base), {"__annotations__": {"name": "str"}, "name": ""})
+
+
+@pytest.mark.parametrize(
+    ("bases", "own"),
+    [
+        ((AttrsAudit, Agent), {}),
+        ((AgentAudit,), {}),
+        ((PlainAudit, Agent), {"touched": 0}),
+    ],
+)
+def test_each_way_out_of_a_lost_field_makes_it_one(
+    bases: tuple[type[object], ...], own: dict[str, object]
+) -> None:
+    annotations = dict.fromkeys(own, "int")
+    file = type("File", bases, {"__annotations__": annotations, **own})
+
+    assert "touched" in AgentSpec.of(file).fields
