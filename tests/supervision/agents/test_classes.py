@@ -431,4 +431,5 @@ def test_each_way_out_of_a_lost_field_makes_it_one(
     annotations = dict.fromkeys(own, "int")
     file = type("File", bases, {"__annotations__": annotations, **own})
 
+    assert issubclass(file, Agent)
     assert "touched" in AgentSpec.of(file).fields
