@@ -1,4 +1,4 @@
-"""Agents: the classes that users write, and the table podvisor reads from each.
+"""Agents: the classes that users write.
 
 An agent class is made an attrs class as it is declared, in place: its fields are its
 durable state. Nothing is registered anywhere; a manager reads the class when it is
@@ -79,7 +79,7 @@ class Agent:
         """Prepare what is not stored, before the first message of an activation."""
 
     async def on_stop(self) -> None:
-        """Let go of what is not stored, after the last message of an activation."""
+        """Release what is not stored, after the last message of an activation."""
 
     def _podvisor_live(self) -> Instance:
         if self._podvisor_instance is None:

@@ -52,7 +52,7 @@ class AgentContext:
 
     @property
     def address(self) -> Address:
-        """Who this instance is."""
+        """The identity of this instance."""
         return self._instance.address
 
     @property
@@ -183,7 +183,7 @@ class AgentContext:
             AgentNotFound: the target is not in this partition.
             InvalidArgument: the target is no ref.
             MailboxFull: the target has no room now, and the message is not durable.
-            Overloaded: likewise, the partition or the host.
+            Overloaded: the partition or the host has no room.
             MailroomFull: the partition has too many letters.
             NotHandled: the target has no handler for it.
             UnstorableMessage: it is to be durable and has no stored form.
@@ -218,7 +218,7 @@ class AgentContext:
             timezone: the IANA name of the zone in which the rule is meant.
             name: what ``unschedule`` calls it; a timer of the same name and target is
                 replaced. A rule needs one.
-            target: who gets it; by default this instance.
+            target: its receiver; by default this instance.
 
         Raises:
             InvalidSchedule: not exactly one of the three, or it says no time.
@@ -229,7 +229,7 @@ class AgentContext:
         """
         address = self.address if target is None else self._own(_address_of(target))
         if cron is not None and name is None:
-            reason = "a rule goes on for ever, so it needs a name= to be called off by"
+            reason = "a rule has no end, so it needs a name= to be called off by"
             raise InvalidSchedule("cron", cron, reason)
         found = timing(
             now=self._services.now(),
@@ -245,7 +245,7 @@ class AgentContext:
     def unschedule(self, name: str, *, target: AgentRef[object] | None = None) -> None:
         """Call a timer off, when and only when this turn is committed.
 
-        One that is being handled meanwhile takes effect; a name that no timer has is no
+        One that is being handled takes effect; a name that no timer has is no
         error.
 
         Raises:

@@ -35,7 +35,7 @@ class Extension(Protocol):
     def home(
         self, pod: Instance, address: Address
     ) -> tuple[Instance, OnParentStop] | None:
-        """Say whose child an address that is named after a live pod's node becomes.
+        """Return the parent of an address that is named after a node of a live pod.
 
         Raises:
             AgentNotFound: it was a node of the pod, and was removed.
@@ -49,13 +49,13 @@ class Extension(Protocol):
         address: Address,
         parent: Address | None,
     ) -> tuple[Address, OnParentStop] | None:
-        """Say likewise of what becomes live without a parent, by the pod's rows.
+        """Return the parent of an instance that starts without one, by the pod's rows.
 
         Args:
             pod: the pod that the address is named after; it need not be live.
             rows: what is stored of it; they do not matter if it is live.
-            address: who becomes live.
-            parent: whose child it is by its own row.
+            address: the instance that starts.
+            parent: its parent as its own row has it.
 
         Raises:
             AgentNotFound: it was a node of the pod, and is none any more.
@@ -63,27 +63,27 @@ class Extension(Protocol):
         ...
 
     def busy(self, instance: Instance) -> bool:
-        """Say whether it has something under way that hibernation would undo."""
+        """Return whether work is under way that hibernation would undo."""
         ...
 
     def started(self, instance: Instance) -> None:
-        """Note that it is live."""
+        """Go on with an instance that is live now."""
         ...
 
     async def ready(self, instance: Instance) -> None:
-        """Wait for what ``get`` promises beyond being live."""
+        """Wait for what ``get`` promises beyond a live instance."""
         ...
 
     def arrived(self, ancestor: Instance, live: Instance) -> None:
-        """Note that a descendant is live, for the first time or again."""
+        """Go on after a descendant became live, for the first time or again."""
         ...
 
     def departed(self, ancestor: Instance, gone: Instance) -> None:
-        """Note that a descendant is gone without having been asked to stop."""
+        """Go on after a descendant ended without having been asked to stop."""
         ...
 
     def stopped(self, instance: Instance) -> None:
-        """Forget it."""
+        """Forget an instance that has stopped."""
         ...
 
 

@@ -79,10 +79,10 @@ def detach_child(child: Instance) -> Instance | None:
 def ancestors_of(
     instance: Instance, find: Callable[[Address], Instance | None]
 ) -> Iterator[Address]:
-    """Yield who stands above an instance, the nearest first.
+    """Yield the ancestors of an instance, the nearest first.
 
-    Those that are live say who is above them. What is above one that is not is what the
-    last live one below it remembers.
+    A live ancestor names its own parent. What is above one that is not live is what the
+    last live instance below it remembers.
 
     Args:
         instance: where to begin.
@@ -111,7 +111,7 @@ def family_used(instance: Instance) -> float:
 
 
 def is_busy(instance: Instance) -> bool:
-    """Say whether an instance or a live descendant is held or has something to do."""
+    """Return whether an instance or a live descendant is attached or has work."""
     return any(
         member.address in member.partition.attached
         or member.queued > 0
@@ -125,7 +125,7 @@ def is_busy(instance: Instance) -> bool:
 
 
 def _chain(instance: Instance) -> Iterator[Address]:
-    """Yield an instance and who stands above it, as far as memory knows."""
+    """Yield an instance and its ancestors, as far as memory knows them."""
     for member in _upwards(instance):
         yield member.address
         if member.parent is None and member.family is not None:

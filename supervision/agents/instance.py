@@ -1,8 +1,8 @@
-"""One running object of an agent class, and what the runtime keeps beside it.
+"""One running object of an agent class, and what the runtime knows of it.
 
 An idle instance is this object, the agent and nothing else: no task, no queue. It has
-no behaviour of its own; ``turns`` lets it handle mail, ``lifecycle`` starts and stops
-it, ``supervisor`` decides what follows a crash.
+no behaviour of its own: ``execution`` runs its turns, ``lifecycle`` starts, stops and
+restarts it.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Seeker: TypeAlias = "Instance | asyncio.Future[None]"
 
 @attrs.define(eq=False)
 class Family:
-    """Whose child an instance is, and whose parent.
+    """The parent and the children of an instance.
 
     Attributes:
         parent: the live parent.
         lost_parent: identity of a parent that is not live (any more).
-        above: that parent, its parent and so on, as they stood when it was lost or, of
-            who became live without it, in the store.
+        above: that parent, its parent and so on: as they stood when the parent was
+            lost, or as the store has them if the instance started without it.
         on_parent_stop: what becomes of this instance when the parent stops.
         children: live children by address.
     """
@@ -60,10 +60,10 @@ class Instance:
     """An instance and where it stands.
 
     Attributes:
-        address: who it is.
+        address: its identity.
         manager: what it shares with the others of its manager.
         partition: what it shares with the others of its partition.
-        phase: where it stands; only ``turns``, ``lifecycle`` and ``supervisor`` set it.
+        phase: where it stands; ``phases.NEXT_PHASES`` has the changes that may be.
         agent: the user's object; ``None`` while there is none.
         rev: revision of the stored state; 0: nothing is stored.
         body: the encoded state after the last turn, kept only for agents whose fields
@@ -74,12 +74,12 @@ class Instance:
         outbox: what the current turn wants sent.
         staged: what the current turn wants committed beside the state.
         used: monotonic seconds of the last traffic.
-        watched: the idle timers know it.
+        watched: it has an idle timer.
         stays_until: monotonic seconds before which it is not idle, as it could not be
             saved.
         incarnation: number of its agent object, unique in its partition on this host.
-        waiters: who waits until it is live (``get``).
-        stoppers: who waits until it has stopped.
+        waiters: futures of callers that wait until it is live (``get``).
+        stoppers: futures of callers that wait until it has stopped.
         draining: messages that a requested stop still lets it handle; ``None``: none
             was requested.
         discard: stop without saving.
@@ -90,7 +90,7 @@ class Instance:
         running: the handler that holds it now, for reports.
         ticket: its place in the dispatcher's queue.
         policy: the policy that its turn began under.
-        condemned: why it goes into quarantine as soon as nothing is under way.
+        condemned: why it goes into quarantine when its turn is over.
     """
 
     address: Address
@@ -137,7 +137,7 @@ class Instance:
 
     @property
     def live(self) -> bool:
-        """Whether it is in memory and will answer without being thawed again."""
+        """Whether it is in memory, and answers without being thawed again."""
         return self.phase is not STOPPED
 
     @property
@@ -172,7 +172,7 @@ class Instance:
         return self.family
 
     def enqueue(self, envelope: Envelope) -> Priority:
-        """Put a message behind the others of its priority, and say which it is.
+        """Put a message behind the others of its priority, and return the priority.
 
         The sender has checked the bound.
         """
@@ -198,15 +198,15 @@ class Instance:
         self.incarnation = self.partition.births
 
     def unbind_agent(self) -> None:
-        """Let go of the agent object; its context ends."""
+        """Part from the agent object; its context ends."""
         if self.agent is not None:
             object.__setattr__(self.agent, "_podvisor_instance", None)
             self.agent = None
 
     def replace_agent(self) -> None:
-        """Go on with a copy of the agent object, which nobody else holds.
+        """Continue with a copy of the agent object that no thread holds.
 
-        The fields are the same objects still; the turn that is undone puts others in.
+        The fields are still the same objects; the turn that is undone replaces them.
         """
         old = self.the_agent()
         fresh = object.__new__(type(old))

@@ -34,7 +34,8 @@ class Envelope:
     Attributes:
         message: the payload.
         reply: where the answer goes; ``None`` for a tell.
-        chain: who waits for this answer, the first asker first; a cycle shows here.
+        chain: addresses that wait for this answer, the first asker first; an ask that
+            would close a circle is seen here.
         span: the sender's span, if it is recorded.
         request: the request it belongs to, if the edge stamped one.
         enqueued: monotonic seconds at which it was accepted.
@@ -74,10 +75,10 @@ class Envelope:
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody wants it handled: its asker has left, or it was called off.
+        """Whether it need not be handled: its asker has left, or it was called off.
 
-        A request that is remembered by its key is handled even so: whoever asks again
-        gets the reply.
+        A request that is remembered by its key is handled even so: a caller that asks
+        again gets the reply.
         """
         if self.delivery is not None:
             return self.delivery.recalled
@@ -94,11 +95,11 @@ class Mailbox:
         waiting: how many there are; to look at it costs less than ``len``.
     """
 
-    __slots__ = ("_lanes", "_normal", "_tally", "waiting")
+    __slots__ = ("_backlog", "_lanes", "_normal", "waiting")
 
     def __init__(self, backlog: PartitionBacklog) -> None:
         self.waiting = 0
-        self._tally = backlog
+        self._backlog = backlog
         self._normal: deque[Envelope] = deque()
         self._lanes: dict[Priority, deque[Envelope]] | None = None
 
@@ -115,7 +116,7 @@ class Mailbox:
 
     def put(self, envelope: Envelope) -> Priority:
         """Append, and say to which lane; the sender has looked for room before."""
-        self._tally.put()
+        self._backlog.put()
         self.waiting += 1
         priority = envelope.priority
         if priority is None:
@@ -135,7 +136,7 @@ class Mailbox:
 
     def take(self) -> Envelope:
         """Remove the message that is next; there must be one."""
-        self._tally.take()
+        self._backlog.take()
         self.waiting -= 1
         lane = self._normal if self._lanes is None else self._first()[1]
         return lane.popleft()
@@ -147,14 +148,14 @@ class Mailbox:
         for already must not be lost with that.
         """
         priority, lane = self._first()
-        penalties = self._tally.admission.policy.penalties
+        penalties = self._backlog.admission.policy.penalties
         aged = lane[0].enqueued + penalties[priority] <= now
         return Priority.URGENT if aged else priority
 
     def _first(self) -> tuple[Priority, deque[Envelope]]:
         if self._lanes is None:
             return Priority.NORMAL, self._normal
-        penalties = self._tally.admission.policy.penalties
+        penalties = self._backlog.admission.policy.penalties
         found = [pair for pair in self._lanes.items() if pair[1]]
         if self._normal:
             found.append((Priority.NORMAL, self._normal))

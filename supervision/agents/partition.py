@@ -31,7 +31,7 @@ class Partition:
 
     Attributes:
         name: the partition id.
-        tally: what the dispatcher counts of it.
+        backlog: its messages in mailboxes, and its turns of this pass of the loop.
         policy: what its tenant may use, for the turns that begin from now on.
         context: the execution context its turns start from; it carries the stamp for
             logs and nothing else, so no tenant's context variables reach another.
@@ -44,7 +44,7 @@ class Partition:
         attached: how many hold an address from idle hibernation.
         crashed: when those crashed that have left memory since, by manager and key.
         births: agent objects made here since the host started.
-        pulse: how it has been answered lately.
+        latency: how its messages were answered in the last minute or two.
         halvings: how often its weight is halved at present.
         refused: its tenant was removed; what is live goes on, and nothing starts.
         moved: handlers that run in threads here, because they blocked the loop.
@@ -96,7 +96,7 @@ class Partition:
         return 0.0 if time is None else time.seconds / time.steps
 
     def claimed(self, claim: Claim) -> None:
-        """Note that the partition is ours, and what of it may not start."""
+        """Keep the claim of this host, and what of the partition may not start."""
         self.claim = claim
         for mark in claim.quarantined:
             self.quarantined[mark.address.manager, mark.address.key] = mark

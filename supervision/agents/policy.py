@@ -1,4 +1,7 @@
-"""When a crashed instance comes back: a pure decision over the times of its crashes."""
+"""Settings of a manager, and when a crashed instance comes back.
+
+The restart is a pure decision over the times of the crashes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ __all__ = [
 class RestartPolicy:
     """How often and how fast one instance may come back.
 
-    The budget is per (partition, key): a crash loop uses up its own and nobody else's,
+    The budget is per (partition, key): a crash loop uses up its own and no other,
     and neither hibernation nor a stop gives it back.
 
     Attributes:
@@ -72,7 +75,7 @@ Decision: TypeAlias = RestartAfter | GiveUp | StayDown
 
 
 def decide(policy: RestartPolicy, crashes: Sequence[float], now: float) -> Decision:
-    """Say what follows the latest crash.
+    """Decide what follows the latest crash.
 
     Args:
         policy: the manager's policy.

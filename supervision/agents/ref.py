@@ -187,8 +187,8 @@ class AgentRef(Generic[A_co]):
             priority: how urgent it is among the messages of its partition; by default
                 as its class says.
             idempotency_key: names the request at this instance, for as long as
-                ``MailPolicy.remember_replies`` says. Whoever asks the same again with
-                it gets the reply of the first time, and no handler runs; so a caller
+                ``MailPolicy.remember_replies`` says. The same request with the same
+                key gets the reply of the first time, and no handler runs; so a caller
                 that does not know the outcome asks again. A request that failed is not
                 remembered.
 
@@ -249,7 +249,9 @@ class AgentRef(Generic[A_co]):
             await self._port.post(here, message)
             return
         if not self._port.tell(here, message, priority, hurry=False):
-            await asyncio.sleep(0)  # whoever tells a lot lets the others have a turn
+            await asyncio.sleep(
+                0
+            )  # a loop of tells must not keep the others from theirs
             self._port.tell(here, message, priority, hurry=True)
 
     def count_attachment(self, by: int) -> None:
@@ -261,12 +263,12 @@ class AgentRef(Generic[A_co]):
         return Attachment(self)
 
     def _here(self) -> Self:
-        """Return this ref as whoever uses it now may have it.
+        """Return this ref bound to the handler that uses it now.
 
-        A ref reaches a handler in a message, too, and was then made for somebody else:
-        its sends would leave without the turn, and into whichever partition it names.
-        The step that holds the loop says whose handler it is. That can only take away
-        what the ref allows; nothing is reached by it.
+        A ref may reach a handler in a message, and was then made for another caller:
+        its sends would leave without the turn, and into the partition that it names.
+        The step that holds the loop tells which handler it is. That can only take away
+        what the ref allows; it opens no way to anything.
 
         Raises:
             AgentNotFound: the ref is of another partition than the handler.
@@ -294,7 +296,7 @@ class Attachment:
 
 
 def _on_the_loop() -> bool:
-    """Say whether this is the thread of an event loop, and no handler's own thread."""
+    """Return whether this is the thread of an event loop, and no handler's thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -42,7 +42,7 @@ class AgentSpec:
         attributes: its declared fields as attrs describes them, types resolved.
         fields: the names of its declared fields, in order.
         read: takes an agent, returns its field values as a tuple.
-        field_values: likewise, or the only field's value by itself; for comparing only.
+        field_values: the values of all fields, or that of the only one; to compare.
         handlers: routing table by exact message type; grows by subclasses seen.
         wire: its durable messages to JSON and back.
         fitting: the defaults that were found to fit the declared types.
@@ -114,7 +114,7 @@ class AgentSpec:
             self.codec.encode(agent)
         elif not all(map(is_, values, self.fitting)):
             self.codec.encode(agent)
-            self.fitting[:] = values  # these cannot change, so they are nobody's state
+            self.fitting[:] = values  # these cannot change, so no instance owns them
         return agent
 
     def build(self, values: Mapping[str, object]) -> Agent:

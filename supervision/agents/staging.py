@@ -1,7 +1,7 @@
-"""What a turn wants committed beside its state, and what a message asks of its turn.
+"""What a turn commits together with its state, and what a message asks of its turn.
 
 The turn knows neither letters nor topologies: it collects what is *staged*, hands the
-operations to the writer in one unit with the state, and then says how it ended.
+operations to the writer in one unit with the state, and reports how it ended.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class Staged(Protocol):
 
 
 class Acknowledgement(Protocol):
-    """A message whose being handled is a part of the turn's commit."""
+    """A message whose handling is part of the commit of its turn."""
 
     @property
     def recalled(self) -> bool:
-        """Whether it was called off, so that nobody should handle it any more."""
+        """Whether it was called off, and must not be handled any more."""
         ...
 
     def waits_for(self, staged: Sequence[Staged]) -> bool:
-        """Tell whether one of these calls it off, should its turn be committed."""
+        """Return whether one of these calls it off when its turn is committed."""
         ...
 
     def handled(self, value: object) -> Staged:
-        """Say what is to be committed with the turn that handled it.
+        """Return what is to be committed with the turn that handled it.
 
         Raises:
             UnstorableMessage: the reply cannot be stored; the turn is undone.
@@ -53,7 +53,7 @@ class Acknowledgement(Protocol):
         ...
 
     def failed(self, error: BaseException, *, answered: bool) -> None:
-        """Deal with a handler that raised; ``answered``: it was declared to."""
+        """Go on after the handler raised; ``answered``: the error was declared."""
         ...
 
     def returned(self) -> None:
