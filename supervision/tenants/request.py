@@ -13,7 +13,7 @@ def _check(_: RequestContext, __: attrs.Attribute[str], value: str) -> None:
     check_partition(value)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class RequestContext:
     """The facts of one request, stamped once where it enters and passed explicitly.
 
@@ -34,3 +34,7 @@ class RequestContext:
     project: str = ""
     user: str = ""
     auth_mode: str = ""
+
+    def __repr__(self) -> str:
+        # What is printed into a prompt or a log must not name a tenant or a user.
+        return "<RequestContext>"

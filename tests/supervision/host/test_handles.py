@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import pytest
 
@@ -177,6 +178,13 @@ async def test_no_repr_names_a_partition(host: Host) -> None:
 
     assert [text for text in texts if "acme" in text] == []
     assert "'one'" in repr(ref)
+
+
+def test_a_request_prints_neither_its_tenant_nor_its_user() -> None:
+    """B7: what is rendered into a prompt or a log names no tenant."""
+    request = RequestContext(partition="acme", user="ann", project="p")
+
+    assert not {"acme", "ann"} & set(re.findall(r"\w+", f"{request} {request!r}"))
 
 
 async def test_a_request_travels_with_its_messages(host: Host) -> None:
