@@ -1,4 +1,4 @@
-"""Errors of partition ids, keys and names, and the root of every error of podvisor.
+"""Errors of partition ids, keys and names, and the root of all errors of podvisor.
 
 The tree of the storage errors is drawn in ``persistence.errors``.
 """
