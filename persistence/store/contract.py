@@ -77,7 +77,8 @@ class Store(abc.ABC):
         order.
 
         Raises:
-            StoreUnavailable: nothing of any unit was saved.
+            StoreUnavailable: nothing of any unit was saved, or the medium failed during
+                the commit and the outcome is unknown.
         """
 
     @abc.abstractmethod
