@@ -25,11 +25,11 @@ _SHOWN = 3
 
 @attrs.frozen
 class Shape:
-    """What a class with fields is made of.
+    """The fields of a class, and whether its objects can change.
 
     Attributes:
-        fields: its fields in the order of declaration, with resolved types.
-        frozen: whether it is a frozen attrs class.
+        fields: the fields in the order of declaration, with resolved types.
+        frozen: whether the class is a frozen attrs class.
     """
 
     fields: tuple[attrs.Attribute[object], ...]
@@ -64,7 +64,7 @@ def shape_of(cls: type, at: Site) -> Shape | None:
 
 def _shape_of_dataclass(cls: type) -> Shape:
     hints = typing.get_type_hints(cls, include_extras=True)
-    twin = attrs.make_class(
+    same_fields = attrs.make_class(
         cls.__name__,
         {
             field.name: attrs.field(
@@ -76,7 +76,7 @@ def _shape_of_dataclass(cls: type) -> Shape:
             for field in dataclasses.fields(cls)
         },
     )
-    return Shape(attrs.fields(twin), frozen=False)
+    return Shape(attrs.fields(same_fields), frozen=False)
 
 
 def _has_default(field: dataclasses.Field[object]) -> bool:
@@ -91,9 +91,9 @@ def object_form(
 
     Args:
         cls: the class.
-        shape: what it is made of.
+        shape: its fields.
         forms: the forms of its fields, by name.
-        at: where it stands.
+        at: its place in the state of the agent.
     """
     unstructure, structure = _compile(cls, shape, forms)
 
@@ -145,24 +145,24 @@ def _loader(
 def _compile(
     cls: type[T], shape: Shape, forms: Mapping[str, Form[object]]
 ) -> tuple[Callable[[T], object], Callable[[dict[str, object], type[T]], T]]:
-    """Let cattrs write the functions that take an object apart and build one."""
-    from cattrs import Converter, gen  # noqa: PLC0415  0.1 s, which an import need not
+    """Return functions made by cattrs: object to dict, and dict to object."""
+    from cattrs import Converter, gen  # noqa: PLC0415  takes 0.1 s; importing podvisor need not
 
     def hook(field: attrs.Attribute[object]) -> attrs.Attribute[object]:
-        # The hooks ride on the type. As keyword arguments, which cattrs takes too, a
-        # field named `cl` or `converter` would collide with a parameter.
+        # The hooks are part of the type. As keyword arguments, which cattrs takes too,
+        # a field named `cl` or `converter` would collide with a parameter.
         form = forms[field.name]
         hooks = gen.override(struct_hook=form.load, unstruct_hook=form.dump)
         return field.evolve(type=Annotated[object, hooks])
 
-    # Whether a field is too many is asked before; cattrs would take longer to see it.
+    # The loader checks for unknown fields before; cattrs takes longer for that check.
     converter = Converter(detailed_validation=False)
     fields = [hook(field) for field in shape.fields]
     return (
         gen.make_dict_unstructure_fn_from_attrs(  # pyright: ignore[reportUnknownMemberType]  Attribute is open there
             fields, cls, converter, _cattrs_use_linecache=False
         ),
-        gen.make_dict_structure_fn_from_attrs(  # pyright: ignore[reportUnknownMemberType]  likewise
+        gen.make_dict_structure_fn_from_attrs(  # pyright: ignore[reportUnknownMemberType]  same reason
             fields, cls, converter, _cattrs_use_linecache=False
         ),
     )
@@ -174,10 +174,11 @@ def _mismatch(
     required: AbstractSet[str],
     at: Site,
 ) -> str | None:
-    """Say which fields are too many or too few; ``None`` if they are right.
+    """Return which fields are unknown or missing; ``None`` if they are right.
 
     Unknown names are shown for the state as a whole only. An object inside of it may
-    have been a dict in an older version, whose keys are data.
+    have been a dict in an older version. The keys of a dict are data, and errors show
+    no data.
     """
     if unknown := sorted(found - declared):
         names = f" ({', '.join(map(shorten, unknown[:_SHOWN]))})" if not at.path else ""

@@ -1,11 +1,11 @@
 """State as JSON: exactly the declared fields, at exactly their declared types.
 
-A codec belongs to one agent class. What it encodes it decodes to an equal object, and
-what does not fit is an error on either side, never a guess: nothing is coerced, and no
-unknown field is dropped, because the next save would erase it for good.
+A codec belongs to one agent class. A state that it encodes is decoded to an equal
+object. A value that does not fit is an error in both directions: no value is coerced.
+An unknown field is an error and is not dropped, because the next save would erase it.
 
-Bodies of older versions are lifted by *upcasts*, one per version, that turn the JSON
-object of version ``n`` into that of version ``n + 1``.
+Bodies of older versions are lifted by *upcasts*, one per version. An upcast turns the
+JSON object of version ``n`` into that of version ``n + 1``.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ _NO_UPCASTS: Final[Mapping[int, Upcast]] = MappingProxyType({})
 
 @attrs.frozen(eq=False)
 class Codec(Generic[T]):
-    """Turns the state of one agent class into bytes and back; made by ``build_codec``.
+    """Turns the state of one agent class into bytes and back.
+
+    ``build_codec`` makes it; it never changes afterwards. The runtime has one for each
+    agent class.
 
     Attributes:
         cls: the agent class.
         version: schema version of the bodies that ``encode`` makes, from 1 up.
-        simple: whether every field holds immutable values only, so that references to
-            them are a snapshot of the state.
+        simple: whether every field holds immutable values only. References to such
+            values are a snapshot of the state.
     """
 
     cls: type[T]
@@ -64,7 +67,7 @@ class Codec(Generic[T]):
             return self._write(self._form.dump(state))
         except (Misfit, ValueError) as error:
             reason = str(error)
-        # Raised out here, so that no traceback keeps the state alive.
+        # Raised outside the handler, so that no traceback keeps the state alive.
         raise UnstorableState(self.cls.__name__, reason)
 
     def decode(self, body: bytes, *, address: Address, version: int) -> T:
@@ -74,7 +77,7 @@ class Codec(Generic[T]):
 
         Args:
             body: what ``encode`` made, of this version or an older one.
-            address: whose it is; for the error.
+            address: address of the instance; only errors use it.
             version: schema version of the body.
 
         Raises:
@@ -113,15 +116,16 @@ class Codec(Generic[T]):
 def build_codec(
     cls: type[T], *, version: int = 1, upcasts: Mapping[int, Upcast] = _NO_UPCASTS
 ) -> Codec[T]:
-    """Make the codec of an attrs class.
+    """Build the codec of an attrs class.
 
-    The first codec of a process imports the JSON machinery, which takes 0.1 s; build
-    codecs where that may happen, not in a running turn.
+    The first codec of a process imports the JSON libraries, which takes 0.1 s. Build
+    codecs before turns run, not inside of one.
 
     Args:
         cls: the class; its constructor takes exactly its fields.
         version: current schema version of its state, from 1 up.
-        upcasts: for each older version that may still be stored, what lifts it by one.
+        upcasts: for each older version that may still be stored, the function that
+            lifts it by one.
 
     Raises:
         UnsupportedField: a field whose declared type has no JSON form.
@@ -150,12 +154,12 @@ def build_codec(
 
 
 def _json() -> tuple[Callable[[object], bytes], Callable[[bytes], object]]:
-    """Return a writer and a parser of JSON of their own.
+    """Return a JSON writer and a JSON parser that no other codec uses.
 
-    msgspec and not orjson: it carries integers of any size, and refuses a number out of
-    the range of a float.
+    msgspec and not orjson: msgspec carries integers of any size, and refuses a number
+    outside the range of a float.
     """
-    import msgspec  # noqa: PLC0415  an import of podvisor need not wait for it
+    import msgspec  # noqa: PLC0415  so that importing podvisor does not wait for it
 
     parse = msgspec.json.Decoder[object]().decode
 
@@ -163,7 +167,7 @@ def _json() -> tuple[Callable[[object], bytes], Callable[[bytes], object]]:
         try:
             return parse(body)
         except msgspec.MsgspecError as error:
-            reason = str(error)  # position and kind, none of the content
+            reason = str(error)  # it has position and kind, and none of the content
         except (UnicodeDecodeError, RecursionError) as error:
             reason = type(error).__name__
         raise Misfit(f"it is not JSON: {reason}")

@@ -1,7 +1,7 @@
-"""JSON forms of declared types: containers and alternatives, and which type has which.
+"""JSON forms of containers and unions, and the form of each declared type.
 
-The list of supported types is closed: a declared type without a form here is refused
-when the codec is built, long before a value of it could fail to come back.
+The list of supported types is closed. A declared type without a form is refused when
+the codec is built, before a value of it is stored that could not be read back.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def form_of(declared: object, at: Site) -> Form[object]:
     """Return the form of a declared type.
 
     Args:
-        declared: a type as it stands in an annotation, resolved.
-        at: where it stands.
+        declared: a type from an annotation, resolved.
+        at: its place in the state of the agent.
 
     Raises:
-        UnsupportedField: it has no form.
+        UnsupportedField: the type has no form.
     """
-    # `typing.List` without brackets has an origin too, but says nothing of its items.
+    # `typing.List` without brackets has an origin too, but no type for its items.
     origin = get_origin(declared) if hasattr(declared, "__args__") else None
     arguments: tuple[object, ...] = get_args(declared)
     if origin is None:
@@ -93,14 +93,14 @@ def _class_form(cls: type[object], at: Site) -> Form[object]:
 def _no_form(declared: object, at: Site) -> UnsupportedField:
     if isinstance(declared, type) and declared in _CONTAINERS:
         shown = declared.__name__
-        return at.unsupported(f"{shown} has to say what it holds, as in {shown}[str]")
+        return at.unsupported(f"{shown} needs the type of its items: {shown}[str]")
     return at.unsupported(f"{declared!r} has no JSON form")
 
 
 def _union(members: Sequence[Form[object]], at: Site) -> Form[object]:
-    """Return the form of alternatives, told apart by the class of what is found."""
-    by_class = _tell_apart([(form, form.classes) for form in members], at)
-    by_kind = _tell_apart([(form, form.kinds) for form in members], at)
+    """Return the form of a union; the class of a value selects the alternative."""
+    by_class = _forms_by_class([(form, form.classes) for form in members], at)
+    by_kind = _forms_by_class([(form, form.kinds) for form in members], at)
     classes = frozenset[type]().union(*(form.classes for form in members))
     expected = " or ".join(sorted(cls.__name__ for cls in classes))
 
@@ -123,22 +123,22 @@ def _union(members: Sequence[Form[object]], at: Site) -> Form[object]:
     )
 
 
-def _tell_apart(
-    claims: Iterable[tuple[Form[object], frozenset[type]]], at: Site
+def _forms_by_class(
+    alternatives: Iterable[tuple[Form[object], frozenset[type]]], at: Site
 ) -> dict[type, Form[object]]:
     """Return which alternative each class belongs to.
 
     Raises:
-        UnsupportedField: two alternatives claim one class.
+        UnsupportedField: two alternatives have one class.
     """
     table: dict[type, Form[object]] = {}
-    for form, classes in claims:
-        if twins := classes & table.keys():
-            names = ", ".join(sorted(cls.__name__ for cls in twins))
+    for form, classes in alternatives:
+        if shared := classes & table.keys():
+            names = ", ".join(sorted(cls.__name__ for cls in shared))
             raise at.unsupported(f"two of its alternatives are {names} in JSON")
         table.update(dict.fromkeys(classes, form))
     if float in table:
-        table.setdefault(int, table[float])  # where int is no alternative, 5 means 5.0
+        table.setdefault(int, table[float])  # if int is no alternative, 5 means 5.0
     return table
 
 
@@ -178,7 +178,7 @@ def _items(cls: _Many, arguments: Sequence[object], at: Site) -> Form[object]:
 
 def _tuple(arguments: Sequence[object], at: Site) -> Form[object]:
     """Return the form of ``tuple[X, ...]`` or of a tuple of fixed length."""
-    if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004  as spelt
+    if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004  X and the dots
         return _items(tuple, arguments, at)
     forms = [form_of(argument, at.items()) for argument in arguments]
     expected = f"tuple of {len(forms)}"
@@ -207,10 +207,10 @@ def _is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
 
 
 def _dict(arguments: Sequence[object], at: Site) -> Form[object]:
-    """Return the form of a dict; its order is kept.
+    """Return the form of a dict; the order of its items is kept.
 
     Raises:
-        UnsupportedField: its keys are not ``str``.
+        UnsupportedField: the keys are not ``str``.
     """
     key, item = (form_of(argument, at.items()) for argument in arguments)
     if key.classes != frozenset([str]):
@@ -243,7 +243,7 @@ _CONTAINERS: Final[
 
 
 def field_forms(cls: type, shape: Shape, at: Site) -> dict[str, Form[object]]:
-    """Return the forms of the fields of a class, by name and in their order.
+    """Return the forms of the fields of a class, by name, in the order of the fields.
 
     Raises:
         UnsupportedField: a field has no form, or the class contains itself.

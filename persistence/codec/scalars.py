@@ -1,9 +1,9 @@
-"""JSON forms of single values: numbers, texts, choices.
+"""JSON forms of single values: numbers, texts, enums and literals.
 
-A *form* is what a declared type becomes in JSON and back. Both directions check the
-exact type: what ``dump`` accepts, ``load`` gives back as an equal value, and ``load``
-coerces nothing. A mismatch names the field and the types, never the value, because its
-text ends in logs.
+A *form* converts values of one declared type to JSON and back. Both directions check
+the exact type. A value that ``dump`` accepts comes back equal from ``load``, which
+coerces nothing. The error of a mismatch names the field and the types, never the
+value, because its text ends in logs.
 """
 
 from __future__ import annotations
@@ -44,33 +44,33 @@ T_co = TypeVar("T_co", covariant=True)
 
 _TOO_LARGE = 10**4_300
 _TOO_SMALL = -_TOO_LARGE
-"""The JSON parser reads no integer of more than 4,300 digits."""
+"""Bounds of an ``int``: the JSON parser reads at most 4,300 digits."""
 
 _FOLD = " fold=1"
-"""Marks the second of two equal local times, which ISO 8601 cannot."""
+"""Marks the second of two equal local times; ISO 8601 has no mark for it."""
 
 _CHOICE_KINDS = frozenset([str, int, bool, NoneType])
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Misfit(Exception):
-    """A value that has not its declared type; the text tells no value."""
+    """A value that is not of its declared type; the text never holds the value."""
 
 
 class Load(Protocol[T_co]):
-    """Turns what JSON holds into a value; cattrs hands it the declared type as well."""
+    """Converts what JSON holds to a value; cattrs also passes the declared type."""
 
     def __call__(self, raw: object, declared: object = None, /) -> T_co: ...
 
 
 @attrs.frozen(eq=False)
 class Form(Generic[T_co]):
-    """What values of one declared type become in JSON.
+    """The conversion of values of one declared type to JSON and back.
 
     Attributes:
-        classes: the classes of its values.
-        kinds: the classes of what JSON holds for them.
-        immutable: whether no value of it can change in place.
+        classes: the classes of the values.
+        kinds: the classes of what JSON holds for the values.
+        immutable: whether no value of the type can change in place.
         dump: checks a value and returns what JSON holds for it.
         load: checks what JSON holds and returns the value.
     """
@@ -84,12 +84,12 @@ class Form(Generic[T_co]):
 
 @attrs.frozen
 class Site:
-    """Where in the state of an agent a declared type stands.
+    """The place of a declared type in the state of an agent, for errors.
 
     Attributes:
         agent: name of the agent's class.
         path: fields from the state down, such as ``order.lines[].count``.
-        inside: classes and type aliases that are being built around this place.
+        inside: the classes and type aliases that enclose this place.
     """
 
     agent: str
@@ -100,19 +100,19 @@ class Site:
         return f"field {self.path!r}" if self.path else "the state"
 
     def field(self, name: str) -> Site:
-        """Return the place of a field of the class that stands here."""
+        """Return the place of a field of the class at this place."""
         return attrs.evolve(self, path=f"{self.path}.{name}" if self.path else name)
 
     def items(self) -> Site:
-        """Return the place of the items of the container that stands here."""
+        """Return the place of the items of the container at this place."""
         return attrs.evolve(self, path=f"{self.path}[]")
 
     def enter(self, declared: object) -> Site:
-        """Return this place as seen from inside a class or a type alias.
+        """Return this place with one more enclosing class or type alias.
 
         Raises:
-            UnsupportedField: the class or alias contains itself. Without recursion the
-                depth of a stored state is bounded by its declaration.
+            UnsupportedField: the class or alias contains itself. Without recursion, the
+                declaration bounds the depth of a stored state.
         """
         if declared in self.inside:
             raise self.unsupported(
@@ -121,11 +121,11 @@ class Site:
         return attrs.evolve(self, inside=(*self.inside, declared))
 
     def unsupported(self, reason: str) -> UnsupportedField:
-        """Make the error for a declared type that has no form."""
+        """Return the error for a declared type that has no form."""
         return UnsupportedField(self.agent, f"{self}: {reason}")
 
     def misfit(self, expected: str, value: object) -> Misfit:
-        """Make the error for a value that is not of its declared type."""
+        """Return the error for a value that is not of its declared type."""
         return Misfit(f"{self} expects {expected}, found {type(value).__name__}")
 
 
@@ -140,7 +140,7 @@ def is_dict(raw: object) -> TypeGuard[dict[str, object]]:
 
 
 def _exact(cls: type, at: Site) -> Form[object]:
-    """Return the form of a type that JSON has too."""
+    """Return the form of a type that JSON has as well."""
 
     def check(value: object, _declared: object = None, /) -> object:
         if type(value) is not cls:
@@ -151,7 +151,7 @@ def _exact(cls: type, at: Site) -> Form[object]:
 
 
 def _str(at: Site) -> Form[object]:
-    """Return the form of texts; half a surrogate pair has no UTF-8."""
+    """Return the form of ``str``; half a surrogate pair has no UTF-8."""
 
     def check(value: object, _declared: object = None, /) -> object:
         if type(value) is str and (value.isascii() or _has_utf8(value)):
@@ -179,7 +179,7 @@ def _integer(at: Site) -> Form[object]:
 
 
 def _float(at: Site) -> Form[object]:
-    """Return the form of finite floats; an int that equals a float becomes it."""
+    """Return the form of finite floats; an equal ``int`` is converted to ``float``."""
 
     def check(value: object, _declared: object = None, /) -> object:
         if type(value) is float and math.isfinite(value):
@@ -200,7 +200,7 @@ def _float_equal_to(value: int) -> float | None:
 
 
 def _timedelta(at: Site) -> Form[object]:
-    """Return the form of durations: whole microseconds, which is all they have."""
+    """Return the form of ``timedelta``: microseconds, its full precision."""
 
     def dump(value: object) -> object:
         if type(value) is not timedelta:
@@ -227,11 +227,11 @@ def _text(
         cls: the type.
         show: returns the text; raises ``ValueError`` for a value that would not come
             back equal.
-        parse: returns the value of a text, or raises. It may be lenient: what ``show``
-            would write otherwise is refused here.
+        parse: returns the value of a text, or raises. It may be lenient: a text that
+            ``show`` would not write is refused by ``load``.
         at: the place.
     """
-    expected = _KEEPABLE.get(cls, cls.__name__)
+    expected = _EXPECTED.get(cls, cls.__name__)
 
     def dump(value: object) -> object:
         if type(value) is cls:
@@ -254,7 +254,7 @@ def _text(
     return Form(frozenset([cls]), frozenset([str]), True, dump, load)
 
 
-_KEEPABLE: Final[Mapping[type, str]] = MappingProxyType(
+_EXPECTED: Final[Mapping[type, str]] = MappingProxyType(
     {
         Decimal: "finite Decimal",
         datetime: "datetime that is naive or at a datetime.timezone",
@@ -263,7 +263,7 @@ _KEEPABLE: Final[Mapping[type, str]] = MappingProxyType(
 
 
 def _show_datetime(value: datetime) -> str:
-    # A named zone would come back as an offset that no longer follows the seasons.
+    # A named zone would come back as a fixed offset, without daylight saving time.
     if value.tzinfo is not None and type(value.tzinfo) is not timezone:
         raise ValueError
     return value.isoformat() + _FOLD * value.fold
@@ -277,7 +277,7 @@ def _parse_datetime(text: str) -> datetime:
 def _show_decimal(value: Decimal) -> str:
     if not value.is_finite():
         raise ValueError
-    return str(value).upper()  # the caller's decimal context may ask for a small "e"
+    return str(value).upper()  # the caller's decimal context may write a small "e"
 
 
 def _show_bytes(value: bytes) -> str:
@@ -296,7 +296,7 @@ def _show_address(value: Address) -> str:
 
 
 def _parse_address(text: str) -> Address:
-    # Neither a partition nor a name can hold the separator.
+    # The separator cannot occur in a partition or in a name, only in the key.
     partition, manager, key = text.split("/", 2)
     return Address(
         check_partition(partition), check_name(manager, "manager"), key_from_text(key)
@@ -319,7 +319,7 @@ SCALARS: Final[Mapping[object, Callable[[Site], Form[object]]]] = MappingProxyTy
         datetime: partial(_text, datetime, _show_datetime, _parse_datetime),
     }
 )
-"""Makers of the forms of single values, by declared type."""
+"""Functions that make the form of a single value, by declared type."""
 
 
 def enum_form(cls: type[enum.Enum], at: Site) -> Form[object]:
@@ -349,7 +349,7 @@ def _choice(
     kinds = frozenset(type(raw) for raw, _ in pairs)
     if not kinds <= _CHOICE_KINDS:
         raise at.unsupported(f"{expected} is neither str nor int, bool or None")
-    # The class stands in the key because 1, True and 1.0 are one key without it.
+    # The class is part of the key: without it, 1, True and 1.0 are one key.
     values = {(type(raw), raw): value for raw, value in pairs}
     raws = {(type(value), value): raw for raw, value in pairs}
     classes = frozenset(type(value) for _, value in pairs)

@@ -1,7 +1,7 @@
-"""Identity: partitions, keys, and the address made of them.
+"""Partition ids, keys, names, and the address made of them.
 
-An address is three fields and never a joined string, so no key can spell its way into
-another partition. Keys are ``str`` or tuples of keys; numbers are refused because
+An address is three fields and never one joined text, so no key can be chosen that leads
+into another partition. Keys are ``str`` or tuples of keys. Numbers are refused because
 ``1``, ``True`` and ``1.0`` are one dictionary key in Python and three in a database.
 """
 
@@ -30,21 +30,21 @@ __all__ = [
 Key: TypeAlias = str | tuple["Key", ...]
 
 MAX_KEY_CHARS = 2_048
-"""Longest canonical form of a key, in characters; part of the index row."""
+"""Longest canonical form of a key, in characters; each index row holds it."""
 
 _PARTITION = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MAX_DEPTH = 32
-# ``json.dumps`` makes an encoder per call, which costs five times what encoding does.
+# ``json.dumps`` makes an encoder per call, which takes five times as long as encoding.
 _to_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @attrs.frozen
 class Address:
-    """Who an instance is: partition, manager name and key.
+    """The identity of an instance: partition, manager name and key.
 
-    Build one with values that ``check_partition``, ``check_name`` and ``check_key``
-    have passed; the class itself does not check, because it stands in the hot path.
+    The values must have passed ``check_partition``, ``check_name`` and ``check_key``.
+    The class does not check them itself, because it is built on the hot path.
     """
 
     partition: str
@@ -74,9 +74,9 @@ def check_partition(value: object) -> str:
 def _why_not_a_partition(value: str) -> str:
     if not value:
         return "it is empty"
-    if len(value) > 63:  # noqa: PLR2004  the limit that the pattern spells
+    if len(value) > 63:  # noqa: PLR2004  the limit in the pattern
         return f"it has {len(value)} characters"
-    return "it has a character outside the set, or begins with a punctuation mark"
+    return "it has a character outside the set, or begins with punctuation"
 
 
 def check_name(value: object, what: str) -> str:
@@ -138,17 +138,17 @@ def _why_not_a_text(text: str) -> str | None:
     if any("\ud800" <= c <= "\udfff" for c in text):
         return "it contains a surrogate"
     if not unicodedata.is_normalized("NFC", text):
-        return "it is not in Unicode normal form C, so it has a twin"
+        return "it is not in Unicode normal form C, so a second key looks the same"
     return None
 
 
 def key_to_text(key: Key) -> str:
-    """Return the canonical JSON of a key: a string, or arrays of strings."""
+    """Return the canonical JSON text of a key: a string, or arrays of strings."""
     return _to_text(key)
 
 
 def key_from_text(text: str) -> Key:
-    """Read a key back from its canonical JSON.
+    """Return the key of a canonical JSON text.
 
     Raises:
         InvalidKey: the text is not the canonical form of any key.

@@ -1,4 +1,7 @@
-"""Errors of identities, and the root of every error of podvisor."""
+"""Errors of partition ids, keys and names, and the root of all errors of podvisor.
+
+The tree of the storage errors is drawn in ``persistence.errors``.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ __all__ = [
 class PodsError(Exception):
     """Root of every error that podvisor raises on purpose.
 
+    A subclass takes its facts as fields and builds its text from them in ``text``.
+
     Attributes:
-        code: stable identifier of the kind, such as ``PV-E202``; safe to match on.
+        code: stable identifier of the class, such as ``PV-E202``; safe to match on.
     """
 
     code: ClassVar[str] = "PV-E000"
@@ -29,13 +34,13 @@ class PodsError(Exception):
         return f"[{self.code}] {self.text()}"
 
     def text(self) -> str:
-        """Say what happened, where, and what to do next."""
-        return "podvisor could not go on."
+        """Return what happened, where, and what to do next."""
+        return "podvisor could not continue."
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class InvalidPartition(PodsError, ValueError):
-    """A partition id that is not in the allowed set."""
+    """A partition id outside the allowed set of texts."""
 
     code = "PV-E101"
     value: object
@@ -80,6 +85,9 @@ class InvalidName(PodsError, ValueError):
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """Show a value in an error without letting it flood the log."""
+    """Return the ``repr`` of a value for an error text, cut to ``limit`` characters.
+
+    A text is cut before its ``repr`` is made, so that a huge one cannot flood the log.
+    """
     shown = repr(value[: limit * 2]) if isinstance(value, str) else repr(value)
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -1,4 +1,4 @@
-"""The store that keeps rows in memory, for tests and throw-away hosts."""
+"""The store that keeps rows in memory, for tests and short-lived hosts."""
 
 from __future__ import annotations
 

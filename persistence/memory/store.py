@@ -1,4 +1,4 @@
-"""A store in memory: for tests, and for hosts whose pods need not outlive them."""
+"""A store in memory: for tests, and for hosts whose pods may end with the process."""
 
 from __future__ import annotations
 
@@ -46,7 +46,11 @@ _Place = tuple[str, str]
 
 @attrs.define(eq=False)
 class _Partition:
-    """Everything that one partition has; it knows of no other."""
+    """The rows of one partition; it has no reference to any other partition.
+
+    ``keys``, ``states`` and ``children`` are derived from ``rows``; ``_replace`` alone
+    changes ``rows`` and keeps the three in agreement with it.
+    """
 
     name: str
     epoch: int = 0
@@ -60,24 +64,24 @@ class _Partition:
     mail: Mail = attrs.field(factory=Mail)
 
     def apply(self, unit: Unit) -> StoreError | None:
-        """Apply a unit as a whole, or leave everything as it was."""
+        """Apply a unit as a whole, or change nothing and return why it is refused."""
         if unit.epoch != self.epoch or not self.epoch:
             return StaleOwner(unit.partition, unit.epoch)
         before: dict[_Place, dict[str, Row]] = {}
-        marks = dict(self.quarantine)
+        quarantine = dict(self.quarantine)
         undo: Undo = []
         for operation in unit.operations:
-            refusal = self._carry_out(operation, before, undo)
+            refusal = self._apply_operation(operation, before, undo)
             if refusal is not None:
                 for place, rows in before.items():
                     self._replace(place, rows)
-                for put_back in reversed(undo):
-                    put_back()
-                self.quarantine = marks
+                for undo_one in reversed(undo):
+                    undo_one()
+                self.quarantine = quarantine
                 return refusal
         return None
 
-    def _carry_out(
+    def _apply_operation(
         self,
         operation: Operation,
         before: dict[_Place, dict[str, Row]],
@@ -90,13 +94,13 @@ class _Partition:
                 place = place_of(address)
                 before.setdefault(place, self.rows.get(place, {}))
                 self._replace(place, {})
-                self.mail.drop(*place, undo)
+                self.mail.remove_target(*place, undo)
             case PutQuarantine(quarantine):
                 self.quarantine[place_of(quarantine.address)] = quarantine
             case LiftQuarantine(address):
                 self.quarantine.pop(place_of(address), None)
             case _:
-                return self.mail.carry_out(operation, undo)
+                return self.mail.apply(operation, undo)
         return None
 
     def _save(
@@ -105,15 +109,15 @@ class _Partition:
         place = place_of(record.address)
         rows = self.rows.get(place, {})
         kind = record.kind.value
-        stands_at = rows[kind].rev if kind in rows else 0
-        if stands_at != record.rev - 1:
+        stored_rev = rows[kind].rev if kind in rows else 0
+        if stored_rev != record.rev - 1:
             return StaleRevision(record.address, record.rev - 1)
         before.setdefault(place, rows)
         self._replace(place, {**rows, kind: row_of(record)})
         return None
 
     def _replace(self, place: _Place, rows: dict[str, Row]) -> None:
-        """Put other rows in a place, and keep what is derived from them true."""
+        """Replace the rows of a place, and update what is derived from them."""
         old = self.rows.pop(place, {})
         manager, text = place
         self.states[manager] += (_STATE in rows) - (_STATE in old)
@@ -134,16 +138,15 @@ class _Partition:
 
 
 def place_of(address: Address) -> _Place:
-    """Say where an address has its rows inside its partition."""
+    """Return the place of an address in its partition."""
     return address.manager, key_to_text(address.key)
 
 
 @attrs.define(eq=False, repr=False)
 class MemoryStore(Store):
-    """Keeps the whole contract of ``Store`` except that it ends with the process.
+    """Keeps the contract of ``Store``, except that its rows end with the process.
 
-    What it holds stays when it is closed, so that a test can open it again as it would
-    open a file.
+    The rows stay when the store is closed, so a test can open it again like a file.
     """
 
     _partitions: dict[str, _Partition] = attrs.field(
@@ -162,13 +165,13 @@ class MemoryStore(Store):
         self._open = False
 
     async def claim(self, partitions: Sequence[str]) -> list[Claim]:
-        await self._enter()
+        await self._check_open()
         return [self._claim(name) for name in partitions]
 
     async def load(
         self, manager: str, keys: Sequence[Key], *, partition: str
     ) -> list[Loaded]:
-        await self._enter()
+        await self._check_open()
         rows = self._find(partition).rows
         return [
             _load(
@@ -179,29 +182,29 @@ class MemoryStore(Store):
         ]
 
     async def apply(self, units: Sequence[Unit]) -> list[StoreError | None]:
-        await self._enter()
+        await self._check_open()
         return [self._find(unit.partition).apply(unit) for unit in units]
 
     async def keys(
         self, manager: str, *, partition: str, after: Key | None, limit: int
     ) -> list[Key]:
-        await self._enter()
+        await self._check_open()
         texts = self._find(partition).keys.get(manager, [])
         start = 0 if after is None else bisect_right(texts, key_to_text(after))
         return [key_from_text(text) for text in texts[start : start + limit]]
 
     async def count(self, manager: str, *, partition: str) -> int:
-        await self._enter()
+        await self._check_open()
         return self._find(partition).states[manager]
 
     async def partitions(self, *, after: str | None, limit: int) -> list[str]:
-        await self._enter()
+        await self._check_open()
         names = sorted(self._partitions)
         start = 0 if after is None else bisect_right(names, after)
         return names[start : start + limit]
 
     async def children(self, parent: Address) -> list[Address]:
-        await self._enter()
+        await self._check_open()
         places = self._find(parent.partition).children.get(place_of(parent), set())
         return [
             Address(parent.partition, manager, key_from_text(text))
@@ -209,12 +212,12 @@ class MemoryStore(Store):
         ]
 
     async def quarantined(self, *, partition: str) -> list[Quarantine]:
-        await self._enter()
-        marks = self._find(partition).quarantine
-        return [marks[place] for place in sorted(marks)]
+        await self._check_open()
+        quarantine = self._find(partition).quarantine
+        return [quarantine[place] for place in sorted(quarantine)]
 
     async def inspect(self, address: Address) -> list[StoredBytes]:
-        await self._enter()
+        await self._check_open()
         rows = self._find(address.partition).rows.get(place_of(address), {})
         return [
             StoredBytes(kind, row.rev, row.version, row.body, intact=True)
@@ -224,18 +227,18 @@ class MemoryStore(Store):
     async def letters(
         self, *, partition: str, until: float, after: tuple[float, str], limit: int
     ) -> list[Letter | SpoiledLetter]:
-        await self._enter()
-        due = self._find(partition).mail.due(partition, until, after)
+        await self._check_open()
+        due = self._find(partition).mail.due_letters(partition, until, after)
         return list(islice(due, limit))
 
     async def mail(self, target: Address, *, limit: int) -> list[Letter]:
-        await self._enter()
-        return list(islice(self._find(target.partition).mail.of(target), limit))
+        await self._check_open()
+        return list(islice(self._find(target.partition).mail.letters_of(target), limit))
 
     async def pending(
         self, *, after: str | None, limit: int
     ) -> list[tuple[str, float]]:
-        await self._enter()
+        await self._check_open()
         found = (
             (name, due)
             for name in sorted(self._partitions)
@@ -244,32 +247,32 @@ class MemoryStore(Store):
         return list(islice((f for f in found if f[0] > (after or "")), limit))
 
     async def dead(self, *, partition: str, after: str, limit: int) -> list[DeadLetter]:
-        await self._enter()
+        await self._check_open()
         letters = self._find(partition).mail.dead
         return list(islice((letters[s] for s in sorted(letters) if s > after), limit))
 
     async def reply(self, target: Address, key: str) -> Reply | None:
-        await self._enter()
+        await self._check_open()
         return self._find(target.partition).mail.reply(target, key)
 
-    async def _enter(self) -> None:
-        """Refuse if closed; let others run, as they do while a real store works."""
+    async def _check_open(self) -> None:
+        """Raise if closed, after giving way to other tasks as a real store would."""
         await asyncio.sleep(0)
         if not self._open:
             raise StoreClosed
 
     def _find(self, partition: str) -> _Partition:
-        """Return a partition; an empty one stands in for one that was never claimed."""
+        """Return a partition; an empty one that is not kept if it was never claimed."""
         return self._partitions.get(partition) or _Partition(partition)
 
     def _claim(self, name: str) -> Claim:
         partition = self._partitions.setdefault(name, _Partition(name))
         partition.epoch += 1
-        marks = partition.quarantine
+        quarantine = partition.quarantine
         return Claim(
             name,
             partition.epoch,
-            tuple(marks[place] for place in sorted(marks)),
+            tuple(quarantine[place] for place in sorted(quarantine)),
             len(partition.mail.letters),
             partition.mail.first_due(),
         )

@@ -1,4 +1,4 @@
-"""From a caller's future to a batch on the store, and back to the caller."""
+"""The way of a unit or a read from its caller to a store call, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A queue with one lane per partition, emptied round robin."""
+"""A queue of items by partition, emptied round robin."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ T = TypeVar("T")
 
 @attrs.define(eq=False, repr=False)
 class RoundRobinQueue(Generic[T]):
-    """First in, first out inside a partition; turn about between partitions.
+    """A queue for each partition that has items; each call takes from the next one.
 
-    A partition with ten thousand items delays another one's first item by one item.
-    Every call costs the same however many partitions wait. The caller bounds a lane
-    with ``depth`` before it puts anything in.
+    Inside a partition, items leave in the order in which they came. A partition with
+    ten thousand items delays another one's first item by one item. Every call takes the
+    same time, however many partitions wait. The queue sets no bound: the writer and the
+    reader ask for ``depth`` before they put an item in.
     """
 
-    _lanes: OrderedDict[str, deque[T]] = attrs.field(
+    _queues: OrderedDict[str, deque[T]] = attrs.field(
         factory=OrderedDict[str, deque[T]], init=False
     )
     _size: int = attrs.field(default=0, init=False)
@@ -30,28 +31,31 @@ class RoundRobinQueue(Generic[T]):
         return self._size
 
     def __repr__(self) -> str:
-        return f"<Lanes partitions={len(self._lanes)} items={self._size}>"
+        return f"<RoundRobinQueue partitions={len(self._queues)} items={self._size}>"
 
     def depth(self, partition: str) -> int:
-        """Count what waits in one partition."""
-        lane = self._lanes.get(partition)
-        return 0 if lane is None else len(lane)
+        """Return how many items of one partition wait."""
+        queue = self._queues.get(partition)
+        return 0 if queue is None else len(queue)
 
     def put(self, partition: str, item: T) -> None:
-        """Add an item at the end of its partition's lane."""
-        lane = self._lanes.get(partition)
-        if lane is None:
-            lane = self._lanes[partition] = deque()
-        lane.append(item)
+        """Add an item at the end of the queue of its partition."""
+        queue = self._queues.get(partition)
+        if queue is None:
+            queue = self._queues[partition] = deque()
+        queue.append(item)
         self._size += 1
 
-    def take(self) -> T | None:
-        """Remove the next item of the partition whose turn it is."""
-        if not self._lanes:
+    def take_next(self) -> T | None:
+        """Remove and return the first item of the next partition; ``None`` if empty.
+
+        The partition goes behind the others.
+        """
+        if not self._queues:
             return None
-        partition, lane = self._lanes.popitem(last=False)
-        item = lane.popleft()
-        if lane:
-            self._lanes[partition] = lane
+        partition, queue = self._queues.popitem(last=False)
+        item = queue.popleft()
+        if queue:
+            self._queues[partition] = queue
         self._size -= 1
         return item

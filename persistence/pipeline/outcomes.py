@@ -1,8 +1,9 @@
-"""How the outcome of a store call reaches the futures that wait for it.
+"""How the outcome of a store call reaches the callers that wait for it.
 
-A caller awaits a future and never a connection, so its cancellation ends its own wait
-and nothing else. A future is failed with ``set_exception``, never with ``cancel``: a
-task that sees a cancellation nobody asked for ends without a word.
+A caller waits for a future or a callback and never for a connection. So its
+cancellation ends its own wait and nothing else. A future is failed with
+``set_exception``, never with ``cancel``: a task that sees a cancellation which was not
+requested ends without an error.
 """
 
 from __future__ import annotations
@@ -20,71 +21,86 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["Waiter", "attempt", "fail", "own_copy", "settling", "succeed", "tell_all"]
+__all__ = [
+    "Waiter",
+    "fail",
+    "guarded",
+    "own_copy",
+    "queue_full",
+    "report_all",
+    "resolver_of",
+    "succeed",
+]
 
 T = TypeVar("T")
 
 
 def _never() -> bool:
-    """Stand for somebody who does not leave."""
+    """Return that the wait was not cancelled; for callers that cannot cancel it."""
     return False
 
 
 @attrs.define(eq=False)
 class Waiter(Generic[T]):
-    """Whoever is told an outcome by a call, in the same pass of the loop.
+    """A callback that gets the outcome of one store call, and its context.
 
-    A future for each would take a pass and several calls more.
+    The writer and the reader keep one for each unit and each load. The callbacks of a
+    batch are called in one pass of the loop: a future for each would take one more pass
+    and several calls.
 
     Attributes:
-        told: gets the outcome, or the error.
-        context: what it is called in; nothing else may run there meanwhile.
-        left: says whether nobody wants to know any more.
+        callback: gets the outcome, or the error.
+        context: the context in which the callback runs; nothing else may run in it at
+            the same time.
+        is_cancelled: returns whether the outcome is not wanted any more.
     """
 
-    told: Callable[[T | PodsError], object]
+    callback: Callable[[T | PodsError], object]
     context: contextvars.Context
-    left: Callable[[], bool] = _never
+    is_cancelled: Callable[[], bool] = _never
 
-    def tell(self, outcome: T | PodsError) -> None:
-        """Tell the outcome; whoever fails at hearing it harms no other."""
+    def report(self, outcome: T | PodsError) -> None:
+        """Call the callback; if it raises, the loop's exception handler gets the error.
+
+        So a callback that raises does not keep the outcome from others in its batch.
+        """
         try:
-            self.context.run(self.told, outcome)
+            self.context.run(self.callback, outcome)
         except Exception as error:  # noqa: BLE001  as the loop does with a callback
             what = {"message": "the outcome of a store call", "exception": error}
             asyncio.get_running_loop().call_exception_handler(what)
 
-    def tell_later(self, outcome: T | PodsError) -> None:
-        """Tell the outcome in the next pass of the loop."""
+    def report_later(self, outcome: T | PodsError) -> None:
+        """Call the callback in the next pass of the loop."""
         loop = asyncio.get_running_loop()
-        loop.call_soon(self.told, outcome, context=self.context)
+        loop.call_soon(self.callback, outcome, context=self.context)
 
 
-def tell_all(outcomes: Iterable[tuple[Waiter[T], T | PodsError]]) -> None:
-    """Tell each its outcome; if a key press ends that, the rest are told later."""
+def report_all(outcomes: Iterable[tuple[Waiter[T], T | PodsError]]) -> None:
+    """Report each outcome; after a ``KeyboardInterrupt``, the rest in the next pass."""
     rest = iter(outcomes)
     try:
         for waiter, outcome in rest:
-            waiter.tell(outcome)
+            waiter.report(outcome)
     finally:
         for waiter, outcome in rest:
-            waiter.tell_later(outcome)
+            waiter.report_later(outcome)
 
 
-def settling(future: asyncio.Future[T]) -> Callable[[T | PodsError], None]:
-    """Return what settles a future when it is told an outcome."""
+def resolver_of(future: asyncio.Future[T]) -> Callable[[T | PodsError], None]:
+    """Return a callback that resolves a future with an outcome, or fails it."""
 
-    def told(outcome: T | PodsError) -> None:
+    def resolve(outcome: T | PodsError) -> None:
         if isinstance(outcome, PodsError):
             fail(future, outcome)
         else:
             succeed(future, outcome)
 
-    return told
+    return resolve
 
 
-async def attempt(call: Awaitable[T]) -> T:
-    """Await a call of the store; a cancellation that nobody asked for is an error.
+async def guarded(call: Awaitable[T]) -> T:
+    """Await a call of the store; a cancellation by the driver becomes an error.
 
     Raises:
         StoreUnavailable: the call ended as cancelled while its task was not.
@@ -95,28 +111,29 @@ async def attempt(call: Awaitable[T]) -> T:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        reason = "the driver broke it off"
-        raise StoreUnavailable("the call", reason) from error  # noqa: ASYNC104  no cancellation of ours
+        reason = "the driver cancelled it"
+        raise StoreUnavailable("the call", reason) from error  # noqa: ASYNC104  the task itself was not cancelled
 
 
 def succeed(future: asyncio.Future[T], value: T) -> None:
-    """Resolve a future, unless its waiter has left."""
+    """Resolve a future, unless it is done: its caller was cancelled."""
     if not future.done():
         future.set_result(value)
 
 
 def fail(future: asyncio.Future[T], error: Exception) -> None:
-    """Fail a future, unless its waiter has left; one that nobody awaits stays quiet."""
+    """Fail a future, unless it is done; asyncio logs nothing if it is never awaited."""
     if not future.done():
         future.set_exception(error)
-        future.exception()  # marks it as seen: asyncio would log it otherwise
+        future.exception()  # marks it as retrieved: asyncio would log it otherwise
 
 
 def own_copy(operation: str, error: Exception) -> PodsError:
-    """Make an error of one waiter's own from one that many share.
+    """Return a copy of an error that many callers share, for one of them.
 
-    An exception collects the traceback of every task that raises it. A foreign error
-    becomes ``StoreUnavailable``; only its type is named, as its text may quote a state.
+    Each needs its own, as an exception collects the traceback of every task that raises
+    it. A foreign error becomes ``StoreUnavailable``. That names only its type, as its
+    text may quote a state.
     """
     if isinstance(error, PodsError):
         own = copy.copy(error)
@@ -124,3 +141,8 @@ def own_copy(operation: str, error: Exception) -> PodsError:
         own = StoreUnavailable(operation, f"{type(error).__name__} in the driver")
     own.__cause__ = error
     return own
+
+
+def queue_full(operation: str, where: str) -> StoreUnavailable:
+    """Return the error for a call that is refused because too many wait already."""
+    return StoreUnavailable(operation, f"too many of them already wait in {where}")

@@ -1,8 +1,11 @@
-"""The tasks that read: thaws in batches, and listings beside them.
+"""The reader: loads in batches, and other reads in tasks of their own.
 
-A thousand instances that thaw at once cost a few statements instead of a thousand. A
-batch holds keys of one manager in one partition and never of two partitions. What is
-kept in different shards of the store is read side by side.
+A thousand instances that thaw at the same time take a few statements instead of a
+thousand. A batch holds keys of one manager in one partition. Different shards of the
+store are read at the same time.
+
+A *load* reads the records of one instance. A *question* is any other read, such as a
+page of a listing. Each has its own tasks, so a slow listing delays no thaw.
 """
 
 from __future__ import annotations
@@ -14,11 +17,20 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
-from ..errors import RecordError, StoreClosed, StoreUnavailable
+from ..errors import RecordError, StoreClosed
 from ..identity import Address, Key, PodsError
 from ..store import Record
 from .fair_queue import RoundRobinQueue
-from .outcomes import Waiter, attempt, fail, own_copy, settling, succeed, tell_all
+from .outcomes import (
+    Waiter,
+    fail,
+    guarded,
+    own_copy,
+    queue_full,
+    report_all,
+    resolver_of,
+    succeed,
+)
 from .shards import ShardWorkers
 
 if TYPE_CHECKING:
@@ -34,18 +46,18 @@ _AT_LEAST_ONE = attrs.validators.and_(
     attrs.validators.instance_of(int), attrs.validators.ge(1)
 )
 HOST = ""
-"""Lane of questions that belong to no partition; no partition has this name."""
+"""Name of the queue for questions about no partition; no partition has this name."""
 
 
 @attrs.frozen(kw_only=True)
 class ReadPolicy:
-    """Bounds of the reader.
+    """Bounds of the reader, each from 1 up.
 
     Attributes:
-        max_keys: keys in one statement.
-        max_queued: loads that may wait in one partition, and questions likewise.
-        listings: questions that are worked on at the same time in one shard.
-        max_shards: shards of the store that are read from at the same time.
+        max_keys: most keys in one statement.
+        max_queued: most loads, and most questions, that wait in one partition.
+        listings: most questions that one shard answers at the same time.
+        max_shards: most shards of the store that are read from at the same time.
     """
 
     max_keys: int = attrs.field(default=500, validator=_AT_LEAST_ONE)
@@ -56,14 +68,14 @@ class ReadPolicy:
 
 @attrs.frozen(kw_only=True)
 class ReadStatistics:
-    """What the reader holds and has done since it was made.
+    """The reads that wait in the reader, and counts since it was made.
 
     Attributes:
         loading: loads that wait for a statement now.
         asking: questions that wait now.
         batches: statements that loaded something.
         loaded: loads that were answered, with records or with none.
-        unusable: loads whose record cannot be used.
+        unusable: loads whose record is unusable.
         failed: loads and questions that the store did not answer.
         largest: most keys that shared one statement.
     """
@@ -78,31 +90,32 @@ class ReadStatistics:
 
 
 Records = tuple[Record, ...]
-Waiting = dict[Key, list[Waiter[Records]]]
+Waiters = dict[Key, list[Waiter[Records]]]
+"""The callbacks of loads, by key."""
 
 
 @attrs.define(eq=False)
-class _Group:
+class _QueuedLoads:
     """Loads of one manager in one partition that wait for a statement."""
 
     partition: str
     manager: str
-    waiting: Waiting = attrs.field(factory=Waiting, init=False)
+    waiters: Waiters = attrs.field(factory=Waiters, init=False)
 
 
-class _Pending(Protocol):
-    """A question, whatever the type of its answer."""
+class _QueuedQuestion(Protocol):
+    """A question that waits, without the type of its answer."""
 
-    def left(self) -> bool:
-        """Tell whether the one who asked has gone."""
+    def is_cancelled(self) -> bool:
+        """Return whether the answer is not wanted any more."""
         ...
 
-    async def put_to(self, store: Store) -> bool:
-        """Ask the store; tell whether it answered."""
+    async def read(self, store: Store) -> bool:
+        """Read the answer from the store; return whether the store answered."""
         ...
 
     def abandon(self) -> None:
-        """Tell the one who asked that there will be no answer."""
+        """Fail the future with ``StoreClosed``."""
         ...
 
 
@@ -111,16 +124,16 @@ class _Question(Generic[T]):
     call: Callable[[Store], Awaitable[T]]
     future: asyncio.Future[T]
 
-    def left(self) -> bool:
+    def is_cancelled(self) -> bool:
         return self.future.done()
 
     def abandon(self) -> None:
         fail(self.future, StoreClosed())
 
-    async def put_to(self, store: Store) -> bool:
+    async def read(self, store: Store) -> bool:
         try:
-            answer = await attempt(self.call(store))
-        except Exception as error:  # noqa: BLE001  it belongs to the one who asked
+            answer = await guarded(self.call(store))
+        except Exception as error:  # noqa: BLE001  the future carries it to the caller
             fail(self.future, error)
             return False
         except BaseException:
@@ -135,18 +148,18 @@ class Reader:
     """Accepts reads from anywhere in the loop and does them in tasks of its own.
 
     The host runs ``run`` in a task, which owns the others, and ends it with ``close``.
-    Thaws have tasks to themselves, so that a slow listing does not hold one up.
+    Loads have tasks of their own, so that a slow listing does not delay a thaw.
     """
 
     _store: Store
     _policy: ReadPolicy = attrs.field(factory=ReadPolicy, kw_only=True, alias="policy")
-    _groups: dict[tuple[str, str], _Group] = attrs.field(
-        factory=dict[tuple[str, str], _Group], init=False
+    _queued_loads: dict[tuple[str, str], _QueuedLoads] = attrs.field(
+        factory=dict[tuple[str, str], _QueuedLoads], init=False
     )
-    _turns: ShardWorkers[RoundRobinQueue[_Group]] = attrs.field(init=False)
+    _loads: ShardWorkers[RoundRobinQueue[_QueuedLoads]] = attrs.field(init=False)
     _depths: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
     _loading: int = attrs.field(default=0, init=False)
-    _questions: ShardWorkers[RoundRobinQueue[_Pending]] = attrs.field(init=False)
+    _questions: ShardWorkers[RoundRobinQueue[_QueuedQuestion]] = attrs.field(init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _batches: int = attrs.field(default=0, init=False)
     _loaded: int = attrs.field(default=0, init=False)
@@ -157,11 +170,11 @@ class Reader:
     def __attrs_post_init__(self) -> None:
         shards = self._policy.max_shards
         width = self._policy.listings
-        self._turns = ShardWorkers(
-            RoundRobinQueue[_Group], self._serve_load, tasks=shards
+        self._loads = ShardWorkers(
+            RoundRobinQueue[_QueuedLoads], self._serve_loads, tasks=shards
         )
         self._questions = ShardWorkers(
-            RoundRobinQueue[_Pending],
+            RoundRobinQueue[_QueuedQuestion],
             self._serve_question,
             tasks=shards * width,
             width=width,
@@ -171,7 +184,7 @@ class Reader:
         return f"<Reader loading={self._loading} asking={len(self._questions)}>"
 
     def load(self, address: Address) -> asyncio.Future[Records]:
-        """Queue a load; the future resolves to the records, none if it is absent.
+        """Queue a load; the future resolves to the records, empty if there are none.
 
         The load sees every commit that ended before this call. The future fails with a
         ``RecordError`` (this record is unusable), ``StoreUnavailable`` or
@@ -179,8 +192,8 @@ class Reader:
         """
         future: asyncio.Future[Records] = asyncio.get_running_loop().create_future()
         waiter: Waiter[Records]
-        waiter = Waiter(settling(future), contextvars.Context(), future.done)
-        if (error := self._enter(address, waiter)) is not None:
+        waiter = Waiter(resolver_of(future), contextvars.Context(), future.done)
+        if (error := self._enqueue(address, waiter)) is not None:
             fail(future, error)
         return future
 
@@ -190,62 +203,62 @@ class Reader:
         found: Callable[[Records | PodsError], None],
         context: contextvars.Context,
     ) -> None:
-        """Queue a load likewise, and have a function called with what was found.
-
-        It is not called before this returns.
+        """Queue a load as ``load`` does, but call a function with the outcome.
 
         Args:
-            address: whose records.
-            found: gets the records, or the error that the future would have failed
-                with.
-            context: what it is called in; nothing else may run there meanwhile.
+            address: address of the instance.
+            found: gets the records, or the error that ``load`` reports; it is never
+                called before this method returns.
+            context: the context in which ``found`` runs; nothing else may run in it at
+                the same time.
         """
         waiter: Waiter[Records] = Waiter(found, context)
-        if (error := self._enter(address, waiter)) is not None:
-            waiter.tell_later(error)
+        if (error := self._enqueue(address, waiter)) is not None:
+            waiter.report_later(error)
 
-    def _enter(self, address: Address, waiter: Waiter[Records]) -> PodsError | None:
-        """Queue a load, or say why it is refused."""
+    def _enqueue(self, address: Address, waiter: Waiter[Records]) -> PodsError | None:
+        """Queue a load, or return why it is refused."""
         partition = address.partition
         depth = self._depths.get(partition, 0)
         if self._closed:
             return StoreClosed()
         if depth >= self._policy.max_queued:
-            return _full("load", partition)
+            return queue_full("load", partition)
         self._depths[partition] = depth + 1
         self._loading += 1
-        group = self._group(partition, address.manager)
-        group.waiting.setdefault(address.key, []).append(waiter)
+        loads = self._loads_of(partition, address.manager)
+        loads.waiters.setdefault(address.key, []).append(waiter)
         return None
 
     def ask(
         self, call: Callable[[Store], Awaitable[T]], *, partition: str
     ) -> asyncio.Future[T]:
-        """Queue any other read, such as a page of a listing.
+        """Queue a question: any read but a load, such as a page of a listing.
 
         Args:
-            call: gets the store, and is awaited in a task of the reader; what it
-                raises reaches the future.
-            partition: whose turn it takes; ``HOST``: the host's own.
+            call: gets the store, and is awaited in a task of the reader; the future
+                gets what it returns or raises.
+            partition: the partition in whose queue it waits; ``HOST``: a queue for
+                questions about no partition.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             fail(future, StoreClosed())
             return future
-        shard = None if partition == HOST else self._store.shard(partition)
-        stream = self._questions.of(shard)
-        if stream.queue.depth(partition) >= self._policy.max_queued:
-            fail(future, _full("listing", partition or "the host"))
+        key = None if partition == HOST else self._store.shard(partition)
+        shard = self._questions.shard_of(key)
+        if shard.queue.depth(partition) >= self._policy.max_queued:
+            fail(future, queue_full("listing", partition or "the host"))
         else:
-            stream.queue.put(partition, _Question(call, future))
-            self._questions.wake(stream)
+            shard.queue.put(partition, _Question(call, future))
+            self._questions.schedule(shard)
         return future
 
     def close(self) -> None:
-        """Accept nothing more; ``run`` returns when everything is answered."""
+        """Refuse new reads; ``run`` returns when all that wait are answered."""
         self._closed = True
-        self._turns.close()
-        self._questions.close()
+        self._loads.finish()
+        self._questions.finish()
 
     def statistics(self) -> ReadStatistics:
         return ReadStatistics(
@@ -259,81 +272,82 @@ class Reader:
         )
 
     async def run(self) -> None:
-        """Answer until ``close`` was called and nothing waits any more."""
+        """Answer reads until ``close``, and until none waits."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._turns.run())
-                group.create_task(self._questions.run())
+                group.create_task(self._loads.serve_all())
+                group.create_task(self._questions.serve_all())
         finally:
             self.abandon()
 
-    def _group(self, partition: str, manager: str) -> _Group:
-        group = self._groups.get((partition, manager))
-        if group is None:
-            group = self._groups[partition, manager] = _Group(partition, manager)
-            self._stand(group)
-        return group
+    def _loads_of(self, partition: str, manager: str) -> _QueuedLoads:
+        loads = self._queued_loads.get((partition, manager))
+        if loads is None:
+            loads = _QueuedLoads(partition, manager)
+            self._queued_loads[partition, manager] = loads
+            self._schedule(loads)
+        return loads
 
-    def _stand(self, group: _Group) -> None:
-        stream = self._turns.of(self._store.shard(group.partition))
-        stream.queue.put(group.partition, group)
-        self._turns.wake(stream)
+    def _schedule(self, loads: _QueuedLoads) -> None:
+        shard = self._loads.shard_of(self._store.shard(loads.partition))
+        shard.queue.put(loads.partition, loads)
+        self._loads.schedule(shard)
 
-    async def _serve_load(self, turns: RoundRobinQueue[_Group]) -> None:
-        group = turns.take()
-        if group is not None and (batch := self._take(group)):
-            await self._load(group, batch)
+    async def _serve_loads(self, queue: RoundRobinQueue[_QueuedLoads]) -> None:
+        loads = queue.take_next()
+        if loads is not None and (batch := self._take_batch(loads)):
+            await self._load_batch(loads, batch)
 
-    def _take(self, group: _Group) -> Waiting:
-        """Take a batch out of a group; what is left waits for another turn."""
-        batch = Waiting()
+    def _take_batch(self, loads: _QueuedLoads) -> Waiters:
+        """Remove and return a batch; if loads are left, schedule them again."""
+        batch = Waiters()
         taken = 0
-        for key in list(islice(group.waiting, self._policy.max_keys)):
-            waiters = group.waiting.pop(key)
+        for key in list(islice(loads.waiters, self._policy.max_keys)):
+            waiters = loads.waiters.pop(key)
             taken += len(waiters)
-            if _are_there(waiters):
+            if _is_wanted(waiters):
                 batch[key] = waiters
         self._loading -= taken
-        self._depths[group.partition] -= taken
-        if not self._depths[group.partition]:
-            del self._depths[group.partition]
-        if group.waiting:
-            self._stand(group)
+        self._depths[loads.partition] -= taken
+        if not self._depths[loads.partition]:
+            del self._depths[loads.partition]
+        if loads.waiters:
+            self._schedule(loads)
         else:
-            del self._groups[group.partition, group.manager]
+            del self._queued_loads[loads.partition, loads.manager]
         return batch
 
-    async def _load(self, group: _Group, batch: Waiting) -> None:
+    async def _load_batch(self, loads: _QueuedLoads, batch: Waiters) -> None:
         keys = list(batch)
         try:
-            call = self._store.load(group.manager, keys, partition=group.partition)
-            found = await attempt(call)
+            call = self._store.load(loads.manager, keys, partition=loads.partition)
+            found = await guarded(call)
         except PodsError as error:
-            self._fail(batch, error)
+            self._fail_batch(batch, error)
         except Exception as error:  # noqa: BLE001  the reader outlives every failure
-            await self._load_apart(group, batch, error)
+            await self._load_one_by_one(loads, batch, error)
         except BaseException:
-            self._fail(batch, StoreClosed())
+            self._fail_batch(batch, StoreClosed())
             raise
         else:
-            self._settle(batch, found)
+            self._report_loaded(batch, found)
 
-    async def _load_apart(
-        self, group: _Group, batch: Waiting, error: Exception
+    async def _load_one_by_one(
+        self, loads: _QueuedLoads, batch: Waiters, error: Exception
     ) -> None:
-        """Load one by one, as one row of the batch has tickled a fault in the store."""
+        """Load each key alone, so that a row that makes the store fail fails alone."""
         if len(batch) == 1:
-            self._fail(batch, error)
+            self._fail_batch(batch, error)
             return
         try:
             while batch:
                 key, waiters = batch.popitem()
-                await self._load(group, Waiting({key: waiters}))
+                await self._load_batch(loads, Waiters({key: waiters}))
         except BaseException:
-            self._fail(batch, StoreClosed())
+            self._fail_batch(batch, StoreClosed())
             raise
 
-    def _settle(self, batch: Waiting, found: list[Loaded]) -> None:
+    def _report_loaded(self, batch: Waiters, found: list[Loaded]) -> None:
         self._batches += 1
         self._largest = max(self._largest, len(batch))
         outcomes: list[tuple[Waiter[Records], Records | PodsError]] = []
@@ -343,45 +357,41 @@ class Reader:
                 outcomes += [(waiter, own_copy("load", records)) for waiter in waiters]
             else:
                 self._loaded += len(waiters)
-                for waiter in waiters:  # there is one, and a list takes longer to make
+                for waiter in waiters:  # mostly one; a list comprehension takes longer
                     outcomes.append((waiter, records))
-        tell_all(outcomes)
+        report_all(outcomes)
 
-    def _fail(self, batch: Waiting, error: Exception) -> None:
+    def _fail_batch(self, batch: Waiters, error: Exception) -> None:
         self._failed += sum(map(len, batch.values()))
-        tell_all(
+        report_all(
             (waiter, own_copy("load", error))
             for waiters in batch.values()
             for waiter in waiters
         )
 
-    async def _serve_question(self, questions: RoundRobinQueue[_Pending]) -> None:
-        question = questions.take()
-        if question is not None and not question.left():
-            self._failed += not await question.put_to(self._store)
+    async def _serve_question(self, queue: RoundRobinQueue[_QueuedQuestion]) -> None:
+        question = queue.take_next()
+        if question is not None and not question.is_cancelled():
+            self._failed += not await question.read(self._store)
 
     def abandon(self) -> None:
-        """Accept nothing more, and fail what waits with ``StoreClosed``.
+        """Refuse new reads, and fail those that wait with ``StoreClosed``.
 
-        ``run`` does it when it ends; whoever owns its task does it for one that was
-        cancelled before it began.
+        ``run`` calls it when it ends. The host calls it too: a task that is cancelled
+        before its first step never enters ``run``.
         """
         self._closed = True
-        for group in self._groups.values():
-            self._fail(group.waiting, StoreClosed())
-        self._groups.clear()
-        for questions in self._questions:
-            while (question := questions.take()) is not None:
+        for loads in self._queued_loads.values():
+            self._fail_batch(loads.waiters, StoreClosed())
+        self._queued_loads.clear()
+        for queue in self._questions:
+            while (question := queue.take_next()) is not None:
                 question.abandon()
 
 
-def _are_there(waiters: list[Waiter[Records]]) -> bool:
-    """Say whether anybody still wants to know."""
+def _is_wanted(waiters: list[Waiter[Records]]) -> bool:
+    """Return whether the outcome is still wanted by at least one waiter."""
     for waiter in waiters:  # noqa: SIM110  a generator takes as long as all the rest
-        if not waiter.left():
+        if not waiter.is_cancelled():
             return True
     return False
-
-
-def _full(operation: str, where: str) -> StoreUnavailable:
-    return StoreUnavailable(operation, f"too many of them wait in {where} already")

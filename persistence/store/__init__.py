@@ -1,4 +1,4 @@
-"""What is stored, what every store promises, and the settings of stores."""
+"""The stored values, the contract of every store, and the settings of stores."""
 
 from __future__ import annotations
 

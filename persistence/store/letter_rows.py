@@ -1,4 +1,4 @@
-"""The one form in which letters and replies lie in a table, and the check of it."""
+"""The columns of letters and replies in a table, and the check of their checksum."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class LetterRow(NamedTuple):
-    """A letter as columns, in the order of the table; ``""`` stands for no sender."""
+    """A letter as columns, in the order of the table; ``""`` means no sender."""
 
     partition: str
     manager: str
@@ -65,7 +65,7 @@ _REPLY_TYPES = (*(str,) * 4, bytes, bytes, float, bytes)
 
 
 def letter_row(letter: Letter) -> LetterRow:
-    """Lay a letter out as columns."""
+    """Return the columns of a letter."""
     target, sender = letter.target, letter.sender
     fields = (
         target.partition,
@@ -87,11 +87,11 @@ def letter_row(letter: Letter) -> LetterRow:
 
 
 def letter_of(row: LetterRow, partition: str) -> Letter | SpoiledLetter:
-    """Read a letter back from its columns, whatever types those have.
+    """Return the letter in a row, or what is left of it if the row is damaged.
 
     Args:
-        row: the columns.
-        partition: what was asked for; the row was found under it.
+        row: the columns; damage may have changed their types.
+        partition: the partition of the query that found the row.
     """
     if tuple(map(type, row)) != _LETTER_TYPES:
         return _spoiled(row, partition, "a column has a value of the wrong type")
@@ -116,11 +116,11 @@ def letter_of(row: LetterRow, partition: str) -> Letter | SpoiledLetter:
             ),
         )
     except (InvalidKey, InvalidName):
-        return _spoiled(row, partition, "its target or sender is no address")
+        return _spoiled(row, partition, "its target or sender is not an address")
 
 
 def reply_row(reply: Reply) -> ReplyRow:
-    """Lay a reply out as columns."""
+    """Return the columns of a reply."""
     fields = (
         reply.target.partition,
         reply.target.manager,
@@ -134,7 +134,7 @@ def reply_row(reply: Reply) -> ReplyRow:
 
 
 def reply_of(row: ReplyRow, target: Address) -> Reply:
-    """Read a reply back from its columns, whatever types those have.
+    """Return the reply in a row; damage may have changed the types of its columns.
 
     Raises:
         CorruptRecord: the row is not what was stored.
@@ -150,7 +150,10 @@ def _address(partition: str, manager: str, key: str) -> Address:
 
 
 def _digest(fields: tuple[object, ...]) -> bytes:
-    """Digest columns; the text of a tuple of plain values is different for each."""
+    """Return the digest of columns, from the ``repr`` of the tuple.
+
+    Two different tuples of plain values never have the same ``repr``.
+    """
     text = repr(fields).encode(errors="surrogatepass")
     return blake2b(text, digest_size=CHECKSUM_BYTES).digest()
 

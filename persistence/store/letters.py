@@ -1,8 +1,8 @@
 """Durable messages, timers and remembered replies, as values.
 
 A *letter* is a message that is stored until the turn that handled it is committed. A
-timer is a letter that is not due yet. A letter that cannot be handled ends among the
-dead letters of its partition, with its bytes and the reason.
+timer is a letter that is not due yet. A letter that cannot be handled becomes a *dead
+letter* of its partition, with its bytes and the reason.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ __all__ = [
 
 @attrs.frozen
 class Letter:
-    """A durable message on its way, or a timer.
+    """A stored message that was not handled yet, or a timer.
 
     Attributes:
-        target: who gets it.
-        id: what it is called in the target's mail: the name of a timer, else its stamp.
-        stamp: unique in the partition for ever, and growing: letters that are due at
-            the same time are delivered in its order.
+        target: address of the receiver.
+        id: its name among the letters of the target: the name of a timer, else the
+            stamp.
+        stamp: a text that no other letter of the partition ever has, and that grows:
+            letters with one due time are delivered in the order of their stamps.
         message: the stored name of the message's class.
         version: schema version of the body, from 1 up.
         body: JSON text in UTF-8.
-        due: not to be delivered before; Unix seconds, 0 for at once.
-        sent: when it was posted, Unix seconds.
-        tries: how often it was handled in vain.
-        cron: the rule of a timer that comes again, and its time zone; empty: once.
-        sender: who posted it; ``None`` for code outside of every instance.
+        due: earliest time of delivery, Unix seconds; 0 for at once.
+        sent: time of posting, Unix seconds.
+        tries: how many turns that handled it have failed.
+        cron: the rule of a repeating timer, and its time zone; empty: not repeated.
+        sender: address of the sender; ``None`` for code outside of every instance.
     """
 
     target: Address
@@ -63,17 +64,17 @@ class Letter:
 
 @attrs.frozen
 class SpoiledLetter:
-    """A stored letter that cannot be read, by the texts of its row.
+    """A stored letter that cannot be read, with the texts of its row.
 
     Attributes:
-        partition: whose it is.
+        partition: partition of the letter.
         manager: the target's manager, unchecked.
         key: the text of the target's key, unchecked.
-        id: what it is called in the target's mail.
+        id: its name among the letters of the target.
         stamp: its place in the order of delivery.
-        due: when it is due, Unix seconds.
+        due: due time, Unix seconds.
         reason: why it cannot be read.
-        lost: there is no row of it any more, only something that names it.
+        lost: whether its row is gone and only an index entry names it.
     """
 
     partition: str
@@ -88,21 +89,21 @@ class SpoiledLetter:
 
 @attrs.frozen
 class DeadLetter:
-    """A letter that nobody will handle unless somebody decides so.
+    """A letter that could not be handled; it waits until an operator decides.
 
     Attributes:
-        partition: whose it is.
+        partition: partition of the letter.
         manager: the target's manager, as it is stored.
         key: the JSON text of the target's key, as it is stored.
-        id: what it was called in the target's mail.
-        stamp: what names it among the dead letters.
-        message: the stored name of its class.
+        id: its name among the letters of the target.
+        stamp: its name among the dead letters.
+        message: the stored name of the message's class.
         version: schema version of the body.
-        body: its bytes, as they were stored.
-        sent: when it was posted, Unix seconds.
-        tries: how often it was handled in vain.
-        reason: why it is here.
-        since: when it came here, Unix seconds.
+        body: the bytes, as they were stored.
+        sent: time of posting, Unix seconds.
+        tries: how many turns that handled it have failed.
+        reason: why it became a dead letter.
+        since: when it became a dead letter, Unix seconds.
     """
 
     partition: str
@@ -121,14 +122,15 @@ class DeadLetter:
 
 @attrs.frozen
 class Reply:
-    """What a request with an idempotency key was answered.
+    """The remembered reply to a request with an idempotency key.
 
     Attributes:
-        target: who answered.
+        target: address of the instance that replied.
         key: the idempotency key.
-        digest: digest of the request, to tell another one under the same key.
+        digest: digest of the request; a different request under the same key has a
+            different one.
         body: the reply as JSON text in UTF-8.
-        expires: when it may be forgotten, Unix seconds.
+        expires: time from which it may be removed, Unix seconds.
     """
 
     target: Address
@@ -140,23 +142,24 @@ class Reply:
 
 @attrs.frozen
 class Post:
-    """Store a letter; one of the same target and id is replaced."""
+    """Store a letter; a letter of the same target and id is replaced."""
 
     letter: Letter
 
 
 @attrs.frozen
 class Take:
-    """Remove a letter that was handled, or called off.
+    """Remove a letter that was handled, or a timer that was cancelled.
 
-    A timer with a name may be gone: whoever has its name replaces it or calls it off,
-    also while it is handled. Nothing removes a letter without a name but its being
-    handled, so one that is gone was handled elsewhere: refused.
+    The row of a timer with a name may be gone: any turn of the target may replace or
+    cancel the timer, also while it is handled. A letter without a name is removed only
+    when it was handled. So if its row is gone, it was handled elsewhere, and the unit
+    is refused.
 
     Attributes:
-        target: whose mail it is in.
-        id: what it is called there.
-        stamp: which letter of that name; empty: whichever there is.
+        target: address of the receiver.
+        id: its name among the letters of the target.
+        stamp: which letter of that name; empty: any.
     """
 
     target: Address
@@ -165,13 +168,13 @@ class Take:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it has to be there: it has no name, only its stamp."""
+        """Whether the row must exist: the letter has no name, only its stamp."""
         return self.id == self.stamp
 
 
 @attrs.frozen
 class Defer:
-    """Store a letter's new ``due`` and ``tries``; one that is gone is no error."""
+    """Store a letter's new ``due`` and ``tries``; no error if the letter is gone."""
 
     letter: Letter
 
@@ -181,14 +184,14 @@ class Bury:
     """Move a letter, readable or not, to the dead letters; no error if it is gone.
 
     Attributes:
-        partition: whose it is.
+        partition: partition of the letter.
         manager: the target's manager, as it is stored.
         key: the text of the target's key, as it is stored.
-        id: what it is called in the target's mail.
+        id: its name among the letters of the target.
         stamp: which letter of that name.
-        tries: how often it was handled in vain.
-        reason: why.
-        since: when, Unix seconds.
+        tries: how many turns that handled it have failed.
+        reason: why it becomes a dead letter.
+        since: when it becomes one, Unix seconds.
     """
 
     partition: str
@@ -203,7 +206,7 @@ class Bury:
 
 @attrs.frozen
 class Exhume:
-    """Remove a dead letter by its stamp; one that is gone is no error."""
+    """Remove a dead letter by its stamp; no error if it is gone."""
 
     partition: str
     stamp: str
@@ -211,14 +214,14 @@ class Exhume:
 
 @attrs.frozen
 class Answer:
-    """Remember a reply; one of the same target and key is there already: refused."""
+    """Remember a reply; refused if the target has one under the same key."""
 
     reply: Reply
 
 
 @attrs.frozen
 class ForgetReplies:
-    """Remove the replies that have expired by a time, Unix seconds."""
+    """Remove the replies that expired at or before a time, Unix seconds."""
 
     partition: str
     before: float

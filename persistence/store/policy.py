@@ -1,4 +1,4 @@
-"""Settings of the stores that have some."""
+"""Settings of the stores that have settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class FilesPolicy:
     """Bounds of a store that keeps a file per partition.
 
     Attributes:
-        max_open: databases that are open at the same time; each costs a thread and
-            three file handles, and twice that while it is read and written.
-        idle_timeout: seconds after its last use until a database is closed.
+        max_open: most databases that are open at the same time, from 1 up. Each costs a
+            thread and three file handles, and twice that while it is read and written.
+        idle_timeout: seconds after its last use until a database is closed; above 0.
     """
 
     max_open: int = attrs.field(
@@ -35,12 +35,12 @@ class PostgresPolicy:
     """How long the store waits for a server, and how many connections it holds.
 
     Attributes:
-        connect_timeout: seconds until a server that does not answer is given up.
-        statement_timeout: seconds until the server ends a statement, and a transaction
-            in which nothing happens: a host that froze in one keeps no lock for ever.
-        grace: seconds beyond ``statement_timeout`` until the store stops to wait for a
-            server that says nothing at all.
-        readers: connections that read; one more writes.
+        connect_timeout: seconds until an attempt to connect fails; above 0.
+        statement_timeout: seconds until the server ends a statement, or a transaction
+            that is idle; above 0. So the locks of a host that froze are released.
+        grace: seconds beyond ``statement_timeout`` until the store stops waiting for a
+            server that sends nothing; above 0.
+        readers: connections that read, from 1 up; one more writes.
     """
 
     connect_timeout: float = attrs.field(default=10.0, validator=_SECONDS)

@@ -1,8 +1,8 @@
-"""What is stored, as values: records, operations, units and claims.
+"""The stored values: records, operations, units and claims.
 
 A *record* is one stored row: the state of an instance, or the topology of a pod. A
-*unit* is what one turn wants to have saved, all of it or nothing. A unit belongs to
-exactly one partition and carries the epoch under which its host owns that partition.
+*unit* is what one turn wants stored, all of it or nothing. A unit belongs to exactly
+one partition and carries the epoch under which its host owns that partition.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class RecordKind(enum.Enum):
-    """Which half of an instance a record holds."""
+    """What a record holds: the state of an instance, or the topology of a pod."""
 
     STATE = "state"
     TOPOLOGY = "topology"
@@ -42,19 +42,19 @@ class RecordKind(enum.Enum):
 class Record(NamedTuple):
     """One stored row.
 
-    A named tuple and no attrs class, because every save and every thaw makes one, and
-    an attrs class that is frozen takes twice as long.
+    A named tuple and not an attrs class: every save and every thaw builds one, and a
+    frozen attrs class takes twice as long to build.
 
     Attributes:
-        address: whose it is.
+        address: address of the instance.
         kind: state or topology.
         rev: revision of the row, from 1 up; every save adds one.
         version: schema version of the body, from 1 up (``Agent.state_version``).
         body: JSON text in UTF-8.
         parent: address of the parent at the time of the save, in the same partition;
             ``None`` for a root and for a topology.
-        on_parent_stop: what becomes of it when its parent stops, in the words of the
-            layer above; carried, not read.
+        on_parent_stop: what happens to the instance when its parent stops, in the words
+            of ``supervision``; stored here and not interpreted.
     """
 
     address: Address
@@ -68,28 +68,28 @@ class Record(NamedTuple):
 
 @attrs.frozen
 class Save:
-    """Write a record whose row stands at ``record.rev - 1`` (0: has no row)."""
+    """Write a record; its row must be at ``record.rev - 1`` (0: must not exist)."""
 
     record: Record
 
 
 @attrs.frozen
 class Delete:
-    """Remove an address: records, mail, replies; one that has none is no error."""
+    """Remove the records, letters and replies of an address; no error if none exist."""
 
     address: Address
 
 
 @attrs.frozen
 class PutQuarantine:
-    """Mark an address as one that may not start; a second mark replaces the first."""
+    """Put an address in quarantine; a second quarantine replaces the first."""
 
     quarantine: Quarantine
 
 
 @attrs.frozen
 class LiftQuarantine:
-    """Take the mark away; an address without one is no error."""
+    """Lift the quarantine of an address; no error if it has none."""
 
     address: Address
 
@@ -120,12 +120,19 @@ Operation: TypeAlias = (
 
 @attrs.frozen
 class Unit:
-    """What one turn wants saved: all of it or nothing, in one partition.
+    """What one turn wants stored: all of it or nothing, in one partition.
+
+    ``supervision`` builds it; ``Writer`` takes it.
+
+    Attributes:
+        partition: the partition.
+        epoch: owner epoch of the host; a store refuses one that is not the current one.
+        operations: what to do, in order.
 
     Raises:
         ValueError: an operation, or the parent of a record, belongs to another
-            partition. This is a bug in the caller, never a user's mistake, and it is
-            found before anything is written.
+            partition. This is a bug in the caller, never a user's mistake. It is found
+            before anything is written.
     """
 
     partition: str
@@ -134,7 +141,7 @@ class Unit:
 
     def __attrs_post_init__(self) -> None:
         for operation in self.operations:
-            if type(operation) is Save:  # nearly all are, and a match is slower
+            if type(operation) is Save:  # nearly every one is; a match is slower
                 record = operation.record
                 if record.address.partition == self.partition and record.parent is None:
                     continue
@@ -145,7 +152,7 @@ class Unit:
 
 
 def _partitions_of(operation: Operation) -> tuple[str, ...]:
-    """Name every partition that an operation mentions; it has to be one."""
+    """Return every partition that an operation names; all must be the unit's own."""
     match operation:
         case Save(record):
             return _with(record.address, record.parent)
@@ -167,14 +174,15 @@ def _with(address: Address, other: Address | None) -> tuple[str, ...]:
 
 @attrs.frozen
 class Claim:
-    """What a host gets when it takes a partition.
+    """The result of claiming a partition for a host.
 
     Attributes:
+        partition: the partition.
         epoch: owner epoch, from 1 up; an older one is refused from now on.
-        quarantined: every instance of the partition that may not start.
-        letters: letters that are stored.
-        next_due: when the first of them is due, Unix seconds; ``None``: there is none.
-        hidden: of the letters, those that damage keeps from being found.
+        quarantined: every quarantined instance of the partition.
+        letters: how many letters are stored.
+        next_due: due time of the first letter, Unix seconds; ``None``: there is none.
+        hidden: how many of the letters cannot be found because of damage.
     """
 
     partition: str
@@ -187,14 +195,14 @@ class Claim:
 
 @attrs.frozen
 class StoredBytes:
-    """One stored row of an instance as it is, readable or not.
+    """One stored row of an instance, readable or not.
 
     Attributes:
         kind: ``state`` or ``topology``, unchecked.
         rev: revision of the row.
         version: schema version of the body.
-        body: the bytes.
-        intact: the checksum is right.
+        body: the stored bytes.
+        intact: whether the checksum is right.
     """
 
     kind: str

@@ -1,6 +1,6 @@
-"""The one form in which a record lies in a table, and the check of its bytes.
+"""The columns of a record in a table, and the check of its checksum.
 
-Every store keeps these fields, so that what a test sees in memory is what a file holds.
+Every store keeps these columns, so a test in memory sees what a file would hold.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = [
 ]
 
 _KINDS = {kind.value: kind for kind in RecordKind}
-_TEXTS = {kind: kind.value for kind in RecordKind}  # ``value`` itself takes a call
+_TEXTS = {kind: kind.value for kind in RecordKind}  # reading ``value`` takes a call
 
 CHECKSUM_BYTES = 8
-"""Enough against accidents: one flipped row in 10**19 passes. It is no signature."""
+"""Detects accidents: one damaged row in 10**19 passes. It is not a signature."""
 
 
 class Row(NamedTuple):
-    """A record as columns; ``""`` stands for no parent, as no name and no key is empty.
+    """A record as columns, with the names and the order of the columns of the table.
 
-    A named tuple and no attrs class, because every save makes one and an attrs class
-    that is frozen takes twice as long.
+    ``""`` means no parent, as neither a name nor the text of a key is ever empty.
 
-    The names are those of the table, the order that of its columns.
+    A named tuple and not an attrs class: every save builds one, and a frozen attrs
+    class takes twice as long to build.
     """
 
     partition: str
@@ -57,20 +57,20 @@ class Row(NamedTuple):
 
 
 _Values: TypeAlias = tuple[str, str, str, str, int, int, str, str, str, bytes]
-"""What a ``Row`` holds; who only reads one has no use for names, which take time."""
+"""The values of a ``Row``. Code that only reads them does without names: faster."""
 
 _Columns: TypeAlias = tuple[str, str, int, int, str, str, str, bytes, bytes]
-"""What ``LOAD`` gives if nothing is damaged; SQLite keeps any type in any column."""
+"""The result of ``LOAD`` without damage; SQLite keeps any type in any column."""
 
 _TYPES = get_args(_Columns)
 
 
 def stored_record(columns: tuple[object, ...], address: Address) -> Record:
-    """Read what ``LOAD`` gives of one row.
+    """Return the record in one row of the result of ``LOAD``.
 
     Args:
         columns: in the order of the statement.
-        address: what was asked for; the row was found under it.
+        address: the address of the query that found the row.
 
     Raises:
         CorruptRecord: the types, the checksum or the values are not those of a record.
@@ -84,11 +84,11 @@ def stored_record(columns: tuple[object, ...], address: Address) -> Record:
 
 
 def _are_typed(columns: tuple[object, ...]) -> TypeGuard[_Columns]:
-    return tuple(map(type, columns)) == _TYPES  # a match costs as much as the query
+    return tuple(map(type, columns)) == _TYPES  # a match takes as long as the query
 
 
 def row_of(record: Record) -> Row:
-    """Lay a record out as columns."""
+    """Return the columns of a record."""
     address = record.address
     parent = record.parent
     return Row(
@@ -106,14 +106,14 @@ def row_of(record: Record) -> Row:
 
 
 def record_of(row: _Values, address: Address) -> Record:
-    """Read a record back from its columns.
+    """Return the record in a row.
 
     Args:
         row: a ``Row``, or its values.
-        address: what was asked for; the row was found under it.
+        address: the address of the query that found the row.
 
     Raises:
-        CorruptRecord: a column holds what no record has.
+        CorruptRecord: a column holds a value that no record has.
     """
     _, _, _, word, rev, version, manager, key, on_parent_stop, body = row
     kind = _KINDS.get(word)
@@ -130,14 +130,14 @@ def _parent(manager: str, key: str, address: Address) -> Address:
         above = check_name(manager, "manager")
         return Address(address.partition, above, key_from_text(key))
     except (InvalidKey, InvalidName) as error:
-        raise CorruptRecord(address, "its parent is no address") from error
+        raise CorruptRecord(address, "its parent is not an address") from error
 
 
 def checksum(row: _Values) -> bytes:
-    """Digest a row, its identity included, so that no row can stand in for another.
+    """Return the digest of a row, including its identity.
 
-    Each text goes in with its length before it: without the lengths, ``ab`` + ``c``
-    and ``a`` + ``bc`` were one.
+    With the identity, no row passes for another. The length of each text is digested
+    too: without the lengths, ``ab`` + ``c`` and ``a`` + ``bc`` have one digest.
     """
     partition, manager, key, kind, rev, version, above, above_key, policy, body = row
     head = (

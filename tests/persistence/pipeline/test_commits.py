@@ -23,7 +23,7 @@ from persistence import (
     Writer,
     open_store,
 )
-from persistence.pipeline.outcomes import Waiter, tell_all
+from persistence.pipeline.outcomes import Waiter, report_all
 from persistence.testing import save, state, unit
 from tests.persistence.doubles import FaultyStore, writing
 
@@ -471,7 +471,7 @@ async def test_a_key_press_while_a_batch_is_told_leaves_nobody_waiting() -> None
 
     waiter: Waiter[str] = Waiter(told, Context())
     with pytest.raises(KeyboardInterrupt):
-        tell_all([(waiter, "first"), (waiter, "key press"), (waiter, "last")])
+        report_all([(waiter, "first"), (waiter, "key press"), (waiter, "last")])
     at_once = list(heard)
     await asyncio.sleep(0)
 

@@ -227,19 +227,19 @@ async def test_a_shard_without_work_is_forgotten() -> None:
     async def serve(queue: list[asyncio.Event]) -> None:
         queue.pop().set()
 
-    streams: ShardWorkers[list[asyncio.Event]] = ShardWorkers(list, serve, tasks=3)
+    workers: ShardWorkers[list[asyncio.Event]] = ShardWorkers(list, serve, tasks=3)
     async with asyncio.TaskGroup() as group:
-        group.create_task(streams.run())
+        group.create_task(workers.serve_all())
         for n in range(1_000):
             done = asyncio.Event()
-            stream = streams.of(f"p{n}")
-            stream.queue.append(done)
-            streams.wake(stream)
+            shard = workers.shard_of(f"p{n}")
+            shard.queue.append(done)
+            workers.schedule(shard)
             await done.wait()
-        streams.close()
+        workers.finish()
 
-    assert (len(streams), len(list(streams))) == (0, 1)
-    assert repr(streams) == "<Streams shards=1 tasks=1>"
+    assert (len(workers), len(list(workers))) == (0, 1)
+    assert repr(workers) == "<ShardWorkers shards=1 tasks=1>"
 
 
 async def test_tasks_do_not_keep_the_context_of_who_needed_them_first() -> None:

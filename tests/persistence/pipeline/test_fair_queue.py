@@ -11,13 +11,13 @@ __all__: list[str] = []
 @given(st.lists(st.sampled_from("abcd"), max_size=40))
 def test_turns_go_round_and_nothing_is_lost(partitions: list[str]) -> None:
     """A6: at any time no partition is served twice while another waits."""
-    lanes: RoundRobinQueue[tuple[str, int]] = RoundRobinQueue()
+    queue: RoundRobinQueue[tuple[str, int]] = RoundRobinQueue()
     for index, partition in enumerate(partitions):
-        lanes.put(partition, (partition, index))
+        queue.put(partition, (partition, index))
     left = {name: partitions.count(name) for name in "abcd"}
 
     taken: list[tuple[str, int]] = []
-    while (item := lanes.take()) is not None:
+    while (item := queue.take_next()) is not None:
         waiting = {name for name, count in left.items() if count}
         recent = {name for name, _ in taken[len(taken) - len(waiting) + 1 :]}
         assert len(waiting) == 1 or item[0] not in recent
@@ -30,18 +30,18 @@ def test_turns_go_round_and_nothing_is_lost(partitions: list[str]) -> None:
         assert mine == sorted(mine)
 
 
-def test_a_lane_knows_how_much_waits() -> None:
+def test_a_partition_knows_how_much_waits() -> None:
     """P6: the bound of a partition is asked for before anything is queued."""
-    lanes: RoundRobinQueue[int] = RoundRobinQueue()
+    queue: RoundRobinQueue[int] = RoundRobinQueue()
     for item in range(3):
-        lanes.put("acme", item)
-    lanes.put("globex", 9)
+        queue.put("acme", item)
+    queue.put("globex", 9)
 
-    assert (lanes.depth("acme"), lanes.depth("globex"), lanes.depth("none")) == (
+    assert (queue.depth("acme"), queue.depth("globex"), queue.depth("none")) == (
         3,
         1,
         0,
     )
-    assert len(lanes) == 4
-    assert repr(lanes) == "<Lanes partitions=2 items=4>"
-    assert [lanes.take() for _ in range(5)] == [0, 9, 1, 2, None]
+    assert len(queue) == 4
+    assert repr(queue) == "<RoundRobinQueue partitions=2 items=4>"
+    assert [queue.take_next() for _ in range(5)] == [0, 9, 1, 2, None]
