@@ -17,7 +17,6 @@ from supervision import AskTimeout
 from supervision.agents.instance import Instance
 from supervision.execution.turns import Turns
 from supervision.messaging.delivery import Delivery
-from supervision.messaging.mailroom import Mailroom
 from tests.simulation.plan import Plan
 from tests.simulation.runs import run
 
@@ -141,6 +140,6 @@ def test_a_replaced_timer_that_is_handled_all_the_same_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Row 1, A9: it was in a mailbox when another one took its place."""
-    monkeypatch.setattr(Mailroom, "_recall", _no)
+    monkeypatch.setattr("supervision.messaging.mailroom.recall_letter", _no)
 
     assert "replaced and handled" in found_by(range(SEEDS), CROWDED)

@@ -80,7 +80,7 @@ class Held:
 def test_values_of_another_stored_form_are_not_the_same(
     one: object, other: object
 ) -> None:
-    """Rule 3: a change that compares equal is a change."""
+    """Holds 3: a change that compares equal is a change."""
     assert not is_same(one, other)
     assert not is_same(other, one)
 
@@ -126,7 +126,7 @@ HELD = st.builds(
 def test_what_is_the_same_has_the_same_bytes(
     one: Held, other: Held, field: str
 ) -> None:
-    """Rule 3: whatever is called unchanged would be stored as it is stored already."""
+    """Holds 3: whatever is called unchanged would be stored as it is stored already."""
     codec = build_codec(Held)
     other = attrs.evolve(one, **{field: getattr(other, field)})
 
