@@ -11,7 +11,7 @@ __all__ = ["enable_row_security", "is_postgresql"]
 
 
 def is_postgresql(op: Operations) -> bool:
-    """Tell whether the tables are in PostgreSQL, or the script is for it."""
+    """Return whether the tables are in PostgreSQL, or the script is for it."""
     return op.get_context().dialect.name == "postgresql"
 
 

@@ -40,7 +40,7 @@ async def apply_units(
     Those of partitions that had a transaction made again lately have one of their own.
 
     Raises:
-        StoreUnavailable: nothing of any unit was saved, or nobody can tell.
+        StoreUnavailable: nothing of any unit was saved, or the outcome is unknown.
     """
     apart = suspects.count_batch(unit.partition for unit in units)
     if not apart:
@@ -95,7 +95,7 @@ async def _apply_parts(
 
 
 def _is_of_a_unit(error: Exception) -> bool:
-    """Tell what a single unit brings about from a refusal of the medium.
+    """Return whether a single unit caused an error, and not the medium.
 
     The driver refuses some values itself, with an error that is a ``ValueError`` too.
     """
@@ -108,7 +108,7 @@ async def _apply_together(
     """Save the units that can be saved in one transaction.
 
     Raises:
-        Unsettled: nobody can tell whether it was committed.
+        Unsettled: it is unknown whether it was committed.
     """
     # By partition, so that the wall is entered once for each in every run.
     order = sorted(range(len(units)), key=lambda index: units[index].partition)
@@ -140,7 +140,7 @@ async def _apply_together(
 
 @attrs.frozen
 class _Owners:
-    """Who owns the partitions of a batch, for as long as the transaction lasts.
+    """The owners of the partitions of a batch, while the transaction lasts.
 
     Attributes:
         transaction: its name, to ask later what became of it.
@@ -151,7 +151,7 @@ class _Owners:
     epochs: dict[str, int]
 
     def stale(self, units: Sequence[Unit]) -> dict[int, StoreError]:
-        """Say which units come from a host that does not own their partition."""
+        """Return an error for each unit whose host does not own its partition."""
         return {
             index: StaleOwner(unit.partition, unit.epoch)
             for index, unit in enumerate(units)

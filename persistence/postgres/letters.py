@@ -87,8 +87,8 @@ async def pending(
 ) -> list[tuple[str, float]]:
     """List the partitions that have letters, with when the first is due.
 
-    No setting lets anybody see letters of two partitions. So each partition that has an
-    owner is asked in turn; a page of them travels in one round trip.
+    No setting shows the letters of two partitions at once. So each partition that has
+    an owner is asked in turn; a page of them travels in one round trip.
     """
     page: list[tuple[str, float]] = []
     while len(page) < limit:

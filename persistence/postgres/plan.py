@@ -92,10 +92,10 @@ def steps_of(index: int, unit: Unit) -> list[Step]:
 
 
 def unfit(units: Iterable[Sequence[Step]]) -> dict[int, StoreError]:
-    """Say which units have a key that no index of PostgreSQL takes.
+    """Return an error for each unit with a key that no index of PostgreSQL takes.
 
     The server would end the whole transaction for it, and a batch would be cut in
-    halves until its unit is found: a tenant who tries such keys would hold up all.
+    halves until its unit is found: a tenant with such keys would hold up all others.
     """
     reason = "a key is larger than an index of PostgreSQL takes"
     return {
@@ -158,7 +158,7 @@ def together(steps: Iterable[Step]) -> list[Run]:
 def at_fault(
     units: Sequence[Sequence[Step]], missed: frozenset[Step]
 ) -> dict[int, StoreError]:
-    """Say which units of a batch would also be refused one after the other.
+    """Return an error for each unit that would be refused one by one, too.
 
     A unit that missed is at fault, unless another unit at fault may have disturbed it:
     that one leaves nothing behind, and without it this one may succeed. What depends on

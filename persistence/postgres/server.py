@@ -94,7 +94,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def unavailable(operation: str, error: Exception) -> StoreUnavailable:
-    """Say in a few words why the server refused; parameters are never quoted."""
+    """Return in a few words why the server refused; parameters are never quoted."""
     code = sqlstate(error)
     for length in range(_LONGEST, 1, -1):
         if reason := _REASONS.get(code[:length]):
@@ -192,7 +192,7 @@ class Server:
                 raise Unsettled from error
 
     async def was_committed(self, transaction: str) -> bool | None:
-        """Tell what became of a transaction; ``None`` if it cannot be learned.
+        """Return whether a transaction was committed; ``None``: it is unknown.
 
         Args:
             transaction: its name, as ``LOCK`` gives it.
@@ -210,7 +210,7 @@ class Server:
         return None
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         with anyio.CancelScope(shield=True):
             await self.reading.dispose()
             await self.writing.dispose()
@@ -249,7 +249,7 @@ def _engine(target: Target, policy: PostgresPolicy, *, size: int) -> AsyncEngine
         target.url,
         pool_size=size,
         max_overflow=0,
-        # A connection that died while nobody used it is replaced and not reported.
+        # A connection that died while it was not in use is replaced and not reported.
         pool_pre_ping=True,
         # Every use ends its own transaction, or the connection.
         pool_reset_on_return=None,

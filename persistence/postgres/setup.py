@@ -50,7 +50,7 @@ _WALLED = text(
 )
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtext('podvisor ' || current_schema()))")
 _NOT_ALLOWED = ("28", "3D000", "3F000", "42501")
-"""Codes of a refusal that passes only when somebody changes a setting."""
+"""Codes of a refusal that lasts until a setting is changed."""
 
 
 class Facts(NamedTuple):
@@ -106,7 +106,7 @@ async def alter(server: Server, work: Callable[[Connection], T]) -> T:
 
 
 def why_unfit(facts: Facts) -> str | None:
-    """Say why a database cannot keep what the store promises; ``None`` if it can."""
+    """Return why a database cannot keep the store's promises; ``None``: it can."""
     if facts.version < _OLDEST:
         return "the server is older than PostgreSQL 13"
     if facts.encoding != "UTF8":

@@ -46,7 +46,7 @@ T = TypeVar("T")
 class PostgresStore(Store):
     """Keeps records in the database that ``postgresql+asyncpg://…`` names.
 
-    An outage fails what is asked meanwhile; the next call connects anew.
+    An outage fails the calls that it meets; the next call connects anew.
 
     Attributes:
         target: the database, and how a connection to it is set up.

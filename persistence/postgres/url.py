@@ -28,7 +28,7 @@ class Target:
     """A database, the schema in it, and what the driver is told.
 
     Attributes:
-        url: what SQLAlchemy connects to, without the options that are ours.
+        url: what SQLAlchemy connects to, without the options of podvisor.
         schema: where the tables are; ``None``: where the role's search path says.
         statement_cache_size: prepared statements that the driver keeps; 0 behind a pool
             of connections that cannot carry them, ``None`` for the driver's default.
@@ -44,7 +44,7 @@ class Target:
         return self.url.render_as_string(hide_password=True)
 
     def connect_args(self, policy: PostgresPolicy) -> dict[str, object]:
-        """Say how the driver sets a connection up."""
+        """Return how the driver sets a connection up."""
         milliseconds = str(int(policy.statement_timeout * 1000))
         settings = {
             "application_name": "podvisor",
@@ -115,7 +115,7 @@ def _why_not_these(options: Mapping[str, object]) -> str | None:
 
 def _has_driver() -> bool:
     try:
-        import_module("asyncpg")  # an extra: whoever needs no server has none
+        import_module("asyncpg")  # it comes with an extra
     except ImportError:
         return False
     return True

@@ -186,7 +186,7 @@ class LetterConformance:
         assert found == [later]
 
     async def test_a_buried_letter_is_kept_with_the_reason(self, make: Make) -> None:
-        """P2: a letter that cannot be handled costs nobody anything and is not lost."""
+        """P2: a letter that cannot be handled disturbs no other and is not lost."""
         async with opened(make, "acme") as store:
             await store.apply([unit(Post(letter("1")), Post(letter("2")))])
             await store.apply([unit(bury(letter("1"), "it cannot be read"))])
@@ -352,7 +352,7 @@ class LetterConformance:
             assert await store.reply(letter("1").target, "new") is not None
 
     async def test_stored_bytes_are_shown_as_they_are(self, make: Make) -> None:
-        """P2: who looks into a quarantined instance sees its bytes."""
+        """P2: the bytes of a quarantined instance can be seen."""
         async with opened(make, "acme") as store:
             await store.apply([unit(Save(state("k", body=b'{"n":1}')))])
             (row,) = await store.inspect(Address("acme", "workers", "k"))

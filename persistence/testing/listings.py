@@ -97,7 +97,7 @@ class ListingConformance:
         assert claims[0].epoch == 2
 
     async def test_a_second_opening_changes_nothing(self, make: Make) -> None:
-        """P6: no connection is made that nobody closes."""
+        """P6: every connection that is made is closed."""
         async with opened(make, "acme") as store:
             await store.apply([save("k", body=b"kept")])
             await store.open()

@@ -312,7 +312,7 @@ class RecordConformance:
     async def test_a_record_outside_its_ranges_is_not_believed(
         self, make: Make
     ) -> None:
-        """P2: versions begin with one; what says otherwise is no record of ours."""
+        """P2: versions begin with one; a row that says otherwise is refused."""
         record = state("k")._replace(version=0)
         async with opened(make, "acme") as store:
             await store.apply([unit(Save(record)), save("l")])

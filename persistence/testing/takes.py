@@ -68,7 +68,7 @@ class TakeConformance:
         assert kept == ["a"]
 
     async def test_a_timer_that_was_called_off_may_be_gone(self, make: Make) -> None:
-        """A9: whoever has its name calls it off while it is handled, or replaces it."""
+        """A9: its name calls it off while it is handled, or replaces it."""
         tea = attrs.evolve(letter("1"), id="@tea")
         async with opened(make, "acme") as store:
             await store.apply([unit(Post(tea))])

@@ -1,9 +1,33 @@
-"""How a turn ends: saved and then answered, refused, or in doubt.
+"""The end of a turn: saved and then answered, refused, or decided by the stored row.
 
-When the medium fails, nobody can say whether the transaction had happened before. The
-row can: only this host writes it, so it holds either what it held or what the turn has
-sent, and the turn ends as the row says. The revision alone would not do: an earlier
-save that nobody could look up may have left the same one.
+A turn that changed nothing and sent nothing durable ends at once. Any other builds
+one unit of its state, its letters and the letters that it handled, and passes the
+unit to the writer. Turns of other instances share the commit, and the loop goes on.
+
+Order. Nothing leaves before the commit: no reply, no message, no remembered answer.
+So a caller that has a reply can rely on the state behind it, and a crash between
+commit and reply costs an answer, not an effect. What a turn stages
+(``agents.Staged``) is told ``committed`` or ``undone`` exactly once.
+
+Refusals. The store says which unit it refused and why:
+
+- A value that cannot be stored, or a store that is closed: the fields are put back,
+  the askers get the error, and the instance goes on.
+- ``StaleRevision``, ``StaleOwner`` or ``LetterGone``: another host has changed the
+  row, owns the partition or has handled the letter. The instance is fenced: it leaves
+  memory and saves nothing.
+- ``StoreUnavailable``: the medium failed. The commit may have happened before it did.
+
+In the last case the stored row decides. Only this host writes it, so it holds what it
+held before, or what the turn has sent. The row is read, and its bytes are compared
+with those of the unit. If they match, the turn is durable and is answered. If the
+revision is the old one, the turn is refused as above. If it is neither, another host
+has written it. If the row cannot be read either, the askers get the error and the
+instance is loaded again, whatever is stored.
+
+The revision alone would not do. An earlier save whose outcome stayed unknown may have
+left the same number with other bytes, and the turn would be answered for a state that
+is not stored.
 """
 
 from __future__ import annotations
@@ -30,7 +54,7 @@ from persistence import (
 
 from ..agents import COMMITTING, IDLE, STOPPED
 from ..telemetry import INSTANT
-from .snapshot import landed, restore, save_unit, stored, stored_revision
+from .snapshot import is_stored, record_stored, restore, save_unit, stored_revision
 
 if TYPE_CHECKING:
     from ..agents import Envelope, Instance
@@ -121,7 +145,7 @@ class Committer:
 
     def _durable(self, turn: Turn) -> None:
         if turn.saving:
-            stored(turn.instance)
+            record_stored(turn.instance)
         if turn.staged:
             turn.committed()
         self._release(turn)
@@ -140,7 +164,7 @@ class Committer:
             if instance.phase is not STOPPED:
                 self.hooks.reload(instance)
             return
-        if landed(unit, rows.result()):
+        if is_stored(unit, rows.result()):
             self._durable(turn)
         elif stored_revision(rows.result()) == instance.rev:
             self._refused(turn, error)
@@ -151,7 +175,7 @@ class Committer:
         """Put everything back, and go on."""
         instance = turn.instance
         self._fail(turn, error)
-        if instance.phase is STOPPED:  # something else has ended it meanwhile
+        if instance.phase is STOPPED:  # it was ended by something else
             return
         if isinstance(error, StaleRevision | StaleOwner | LetterGone):
             self.hooks.fenced(instance, error)
@@ -202,8 +226,8 @@ class Committer:
 
         def ended(error: BaseException | None) -> None:
             if error is None and saving:
-                stored(instance)
-            if done.done():  # whoever waited has left
+                record_stored(instance)
+            if done.done():  # the waiter has left
                 return
             if error is None:
                 done.set_result(None)
@@ -214,7 +238,7 @@ class Committer:
         def looked(
             error: BaseException, rows: asyncio.Future[tuple[Record, ...]]
         ) -> None:
-            saved = rows.exception() is None and landed(unit, rows.result())
+            saved = rows.exception() is None and is_stored(unit, rows.result())
             ended(None if saved else error)
 
         def tried(saved: asyncio.Future[None]) -> None:
@@ -236,7 +260,7 @@ class Committer:
         turn.undone()
 
     def send(self, turn: Turn) -> None:
-        """Let what a turn has sent leave."""
+        """Deliver the messages that a committed turn has sent."""
         for target, message in turn.outbox or ():
             self.hooks.deliver(target, message)
 

@@ -1,8 +1,9 @@
 """Gives turns to instances that have mail, fairly over partitions.
 
-``fairness`` decides who is next; this is its driver on the loop. Every change of state
-is synchronous: no lock, no await. A turn whose first handler is a ``def`` runs here;
-any other is given to a worker, and pays for its seat for as long as it holds it.
+``fairness`` decides which partition is next; this is its driver on the loop. Every
+change of state is synchronous: no lock, no await. A turn whose first handler is a
+``def`` runs here; any other is given to a worker, and pays for its seat for as long
+as it holds it.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class Dispatcher:
         return lag_of(account, self._fair.tags.virtual)
 
     def history(self) -> History:
-        """Return who held the seats, and who waited for them, in the last minute."""
+        """Return which partitions held seats and waited for them in the last minute."""
         return self._fair.history(self._now())
 
     def set_share(self, partition: str, share: Share) -> None:
@@ -155,7 +156,7 @@ class Dispatcher:
     # Turns in their callers' steps.
 
     def may_inline(self, backlog: PartitionBacklog) -> bool:
-        """Say whether a turn may run in its caller's step, and note that it begins.
+        """Return whether a turn may run in its caller's step, and count it as begun.
 
         It may when it would be the next anyway: nothing of its partition waits, and no
         other that is behind it. What it takes is charged after this pass of the loop.
@@ -170,7 +171,7 @@ class Dispatcher:
         return backlog.inline <= self._inline and backlog.owed < self._quantum
 
     def spent(self, backlog: PartitionBacklog) -> bool:
-        """Say whether only its share of this pass of the loop keeps a turn waiting."""
+        """Return whether a turn waits only because of its share of this pass."""
         had_enough = 0 < self._inline < backlog.inline or backlog.owed >= self._quantum
         return had_enough and backlog.tick == self._tick and not self._fair.waiting
 
@@ -241,7 +242,7 @@ class Dispatcher:
         )
 
     def hasten(self, instance: Instance, priority: Priority) -> None:
-        """Let an instance that waits for a seat wait with a more urgent message."""
+        """Queue a waiting instance anew, for a message that is more urgent."""
         ticket = instance.ticket
         if ticket is None or ticket.lane <= priority:
             return
@@ -329,7 +330,7 @@ class Dispatcher:
         self._give(seeker, ticket)
 
     def _give(self, instance: Instance, ticket: Ticket[Seeker]) -> None:
-        """Let a worker run a turn."""
+        """Start a turn in a worker."""
         instance.phase = RUNNING
         seat = self._seats[instance] = _Seat(ticket, ticket.needs)
         self._pace.hand(instance.partition.step_of(instance.manager.name, ticket.kind))
@@ -355,7 +356,7 @@ class Dispatcher:
                 self._pump_soon()
 
     def _release(self, resource: Resource[Seeker] | None, now: float) -> None:
-        """Give back what a turn had besides its seat, parked or not, to the end."""
+        """Give back the resource of a turn; a parked turn keeps it to its end."""
         if resource is not None:
             self._fair.release(resource, now)
 

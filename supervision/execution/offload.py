@@ -104,7 +104,7 @@ class Offloader:
     async def run(
         self, instance: Instance, agent: Agent, spec: HandlerSpec, message: object
     ) -> object:
-        """Let a handler handle a message where its mark says.
+        """Run a handler where its ``offload=`` says, and return its reply.
 
         Raises:
             OffloadFailed: its process ended, or something does not pickle.
@@ -170,7 +170,7 @@ class Offloader:
         loop = running.job.loop
         try:
             loop.call_soon_threadsafe(self._over, running, outcome)
-        except RuntimeError:  # the loop was closed: nobody waits any more
+        except RuntimeError:  # the loop was closed, and nothing waits
             return
 
     def _over(self, running: _Running, outcome: Outcome) -> None:
@@ -184,7 +184,7 @@ class Offloader:
             running.done.set_result(outcome)
 
     def _abandon(self, running: _Running, instance: Instance) -> None:
-        """Let go of a handler whose turn was cancelled, so that it can do no harm.
+        """Abandon a handler whose turn was cancelled, so that it can do no harm.
 
         A process is killed. A thread cannot be; but the object that it works on is no
         longer the instance's, and what it sends is refused.

@@ -1,7 +1,7 @@
-"""The fields of an agent as the runtime sees them: marked, put back, compared, saved.
+"""The fields of an agent as the runtime sees them: taken, put back, compared, saved.
 
-An agent whose fields hold immutable values only is marked by reference. Any other is
-marked by its encoded form, which is the only copy that nobody can have changed.
+Of an agent whose fields hold immutable values only, a snapshot keeps references. Of any
+other it keeps the encoded form, the only copy that user code cannot have changed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Snapshot",
-    "keep",
-    "landed",
-    "mark",
+    "capture_changes",
+    "is_stored",
+    "record_stored",
     "restore",
     "save_unit",
-    "stored",
     "stored_revision",
+    "take_snapshot",
     "unsaved",
 ]
 
@@ -33,11 +33,11 @@ _PLAIN = frozenset({bool, bytes, int, str, type(None)})
 """Types whose equal values have one stored form."""
 
 Snapshot: TypeAlias = object
-"""What ``AgentSpec.glance`` saw; of fields that change in place the encoded form."""
+"""What ``AgentSpec.field_values`` returned, or the encoded form of all fields."""
 
 
-def mark(instance: Instance) -> Snapshot:
-    """Note what the fields hold."""
+def take_snapshot(instance: Instance) -> Snapshot:
+    """Return what the fields hold, to compare with and to put back."""
     spec, agent = instance.manager.spec, instance.agent
     if agent is None:
         raise OutOfRuntime(spec.agent.__qualname__)
@@ -71,8 +71,8 @@ def restore(instance: Instance, before: Snapshot) -> BaseException | None:
     return None
 
 
-def keep(instance: Instance, before: Snapshot) -> bool:
-    """Take what the fields hold now as the new state; say whether it is another one.
+def capture_changes(instance: Instance, before: Snapshot) -> bool:
+    """Make what the fields hold now the new state; return whether it changed.
 
     Raises:
         UnstorableState: a field is no longer of its declared type.
@@ -120,8 +120,8 @@ def save_unit(instance: Instance, *others: Operation) -> Unit:
     return Unit(instance.address.partition, instance.partition.epoch, operations)
 
 
-def stored(instance: Instance) -> None:
-    """Note that the present state is durable."""
+def record_stored(instance: Instance) -> None:
+    """Count a save: the present state is durable."""
     instance.rev += 1
     instance.dirty = False
     instance.partition.counters.saves += 1
@@ -129,8 +129,8 @@ def stored(instance: Instance) -> None:
         instance.body = None
 
 
-def landed(unit: Unit, rows: tuple[Record, ...]) -> bool:
-    """Say whether the record that a unit wanted to save is among the stored ones."""
+def is_stored(unit: Unit, rows: tuple[Record, ...]) -> bool:
+    """Return whether the record that a unit was to save is stored."""
     return any(
         isinstance(operation, Save) and operation.record in rows
         for operation in unit.operations
@@ -143,7 +143,7 @@ def stored_revision(rows: tuple[Record, ...]) -> int:
 
 
 def unsaved(instance: Instance) -> bool:
-    """Say whether hibernating an instance has something to write."""
+    """Return whether hibernating an instance has to write anything."""
     if instance.discard or instance.agent is None or not instance.manager.stored:
         return False
     return instance.dirty or instance.rev == 0

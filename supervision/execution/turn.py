@@ -1,4 +1,4 @@
-"""What one turn has gathered so far, how it ends, and who needs to know."""
+"""What one turn has gathered so far, and the hooks of its end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Turn:
         start_dirty: whether that was stored already.
         answers: messages that were handled, and their replies.
         outbox: what leaves with the commit.
-        staged: what is committed beside the state.
+        staged: what is committed together with the state.
         changed: the state is another one now.
         saving: the state is part of what was submitted.
         crash: the exception that ended it, and where.
@@ -117,11 +117,11 @@ class Turn:
         return Unit(partition.name, partition.epoch, tuple(operations))
 
     def committed(self) -> None:
-        """Tell what was staged that it is durable."""
+        """Report to all that was staged that it is durable."""
         for staged in self.staged or ():
             staged.committed()
 
     def undone(self) -> None:
-        """Tell what was staged that nothing of it was saved."""
+        """Report to all that was staged that nothing of it was saved."""
         for staged in self.staged or ():
             staged.undone()

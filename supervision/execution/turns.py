@@ -20,7 +20,7 @@ from persistence import (
 from ..agents import RUNNING
 from ..errors import MailboxFull, MailroomFull, Overloaded, UnstorableMessage, as_told
 from ..telemetry import STAMP
-from .snapshot import Snapshot, keep, mark, restore
+from .snapshot import Snapshot, capture_changes, restore, take_snapshot
 from .turn import Hooks, Turn
 
 if TYPE_CHECKING:
@@ -72,15 +72,15 @@ class Turns:
         """Handle one message of an idle instance in the sender's own step.
 
         Returns:
-            The reply, or a future of it if somebody asks and the turn has something to
-            commit.
+            The reply, or a future of it if the message is an ask and its turn has to
+            commit something.
         """
         partition = instance.partition
         backlog = partition.backlog
         instance.phase = RUNNING
         instance.policy = partition.policy
         envelope.enqueued = began = backlog.began
-        start, was_dirty = mark(instance), instance.dirty
+        start, was_dirty = take_snapshot(instance), instance.dirty
         changed, failure, call = False, None, spec.function
         if envelope.span is not None or self._telemetry.traces_all:
             call = self._traced(instance, spec, envelope, ask=ask)
@@ -90,7 +90,7 @@ class Turns:
             value: object = self._meter.run(
                 instance, spec.name, began, run, call, instance.agent, envelope.message
             )
-            changed = keep(instance, start)
+            changed = capture_changes(instance, start)
             if envelope.delivery is not None:
                 _stage(instance, envelope, value)
         except KeyboardInterrupt:
@@ -111,7 +111,7 @@ class Turns:
     def inline_tell(
         self, instance: Instance, spec: HandlerSpec, envelope: Envelope
     ) -> None:
-        """Handle one message likewise whose sender is told nothing of how it went."""
+        """Handle one message in the sender's step; the sender gets no reply."""
         try:
             self.inline(instance, spec, envelope, ask=False)
         except KeyboardInterrupt:
@@ -136,7 +136,7 @@ class Turns:
         return told
 
     def begins_sync(self, instance: Instance) -> bool:
-        """Say whether the next message needs no worker."""
+        """Return whether the next message needs no worker."""
         if not instance.mail:
             return True
         message = instance.mail.head().message
@@ -195,7 +195,7 @@ class Turns:
     ) -> BaseException | None:
         """Run ``on_start`` or ``on_stop`` as a turn; return why it failed, if it did.
 
-        What it changed is saved before anybody is told that it is over.
+        What it changed is saved before the instance goes on.
         """
         turn = self._begin(instance)
         instance.running = name
@@ -203,7 +203,7 @@ class Turns:
         try:
             async with asyncio.timeout(limit):
                 await self._meter.drive(instance, name, hook())
-            turn.changed |= keep(instance, turn.start)
+            turn.changed |= capture_changes(instance, turn.start)
             turn.take()
             await self._committer.hook(turn)
         except KeyboardInterrupt:
@@ -212,7 +212,7 @@ class Turns:
             self._undo(turn, turn.start)
             self._committer.withdraw(turn)
             instance.dirty = turn.start_dirty
-            return error  # noqa: ASYNC104  the pool sees to a real cancellation
+            return error  # noqa: ASYNC104  the pool handles a real cancellation
         finally:
             instance.running = None
         return None
@@ -220,7 +220,7 @@ class Turns:
     def _begin(self, instance: Instance) -> Turn:
         instance.outbox = instance.staged = None
         instance.policy = instance.partition.policy
-        return Turn(instance, mark(instance), instance.dirty)
+        return Turn(instance, take_snapshot(instance), instance.dirty)
 
     def _next(
         self, turn: Turn, needs: str | None, *, only_sync: bool = False
@@ -244,7 +244,7 @@ class Turns:
         return None
 
     def _used_up(self, instance: Instance, until: float) -> bool:
-        """Say whether a turn takes no further message; no clock is read for nothing."""
+        """Return whether mail is left and the time of the turn is over."""
         return bool(instance.mail) and self._clock.monotonic() >= until
 
     def _refuse_or_go_on(self, turn: Turn, envelope: Envelope, value: object) -> None:
@@ -254,7 +254,7 @@ class Turns:
     def _step(self, turn: Turn, spec: HandlerSpec, envelope: Envelope) -> object:
         """Handle one message; return its reply or, if it failed, its error."""
         instance = turn.instance
-        before = mark(instance) if turn.answers else turn.start
+        before = take_snapshot(instance) if turn.answers else turn.start
         call = spec.function
         if envelope.span is not None or self._telemetry.traces_all:
             ask = envelope.reply is not None
@@ -264,7 +264,7 @@ class Turns:
         agent, message = instance.agent, envelope.message
         try:
             value = self._meter.run(instance, spec.name, now, run, call, agent, message)
-            turn.changed |= keep(instance, before)
+            turn.changed |= capture_changes(instance, before)
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
             self._interrupted(instance, before)
@@ -281,7 +281,7 @@ class Turns:
         envelope: Envelope,
     ) -> object:
         instance = turn.instance
-        before = mark(instance) if turn.answers else turn.start
+        before = take_snapshot(instance) if turn.answers else turn.start
         instance.current, instance.running = envelope, spec.name
         try:
             call = (
@@ -290,13 +290,13 @@ class Turns:
                 else coroutine(instance.the_agent(), envelope.message)
             )
             value = await self._meter.drive(instance, spec.name, call)
-            turn.changed |= keep(instance, before)
+            turn.changed |= capture_changes(instance, before)
             _stage(instance, envelope, value)
         except KeyboardInterrupt:
             self._undo(turn, before)
             raise
         except BaseException as error:  # noqa: ASYNC103, BLE001  as above
-            return self._failed(turn, before, spec, error)  # noqa: ASYNC104  the pool sees to a real cancellation
+            return self._failed(turn, before, spec, error)  # noqa: ASYNC104  the pool handles a real cancellation
         return self._succeeded(turn, envelope, value)
 
     def _interrupted(self, instance: Instance, before: Snapshot) -> None:
