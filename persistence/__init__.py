@@ -1,6 +1,7 @@
 """Storage: identities, records, and stores that keep them apart by partition.
 
-SQLAlchemy is imported when the first database is opened, and not before.
+SQLAlchemy is imported when the first database is opened, and not before. So are the
+drivers: a function that needs one imports it itself.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ from .store import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__distribution__ = "podvisor"  # ``pods`` looks for this line
+__distribution__ = "podvisor"  # ``pods`` checks that its packages have this line
 
 __all__ = [
     "HOST",
@@ -172,7 +173,7 @@ P = TypeVar("P")
 def open_store(
     url: str | Path, *, policy: PostgresPolicy | FilesPolicy | None = None
 ) -> Store:
-    """Make the store that a URL names; it is not connected before its ``open``.
+    """Return the store that a URL names; it connects in its ``open``, not before.
 
     Args:
         url: ``sqlite+aiosqlite:///FILE``, ``postgresql+asyncpg://HOST/NAME``,
@@ -180,68 +181,68 @@ def open_store(
             in its name. A URL with ``{partition}`` in it,
             ``sqlite+aiosqlite:///data/{partition}/podvisor.db``, names a file for each
             partition.
-        policy: timeouts and connections of a store in PostgreSQL, or bounds of one with
-            a file for each partition.
+        policy: timeouts and connections of a store in PostgreSQL, or bounds of a store
+            with a file for each partition.
 
     Raises:
-        UnsupportedStore: the URL names no store that this release can use, or not one
-            that takes the policy.
+        UnsupportedStore: the URL names no store that this release can use, or a store
+            that does not take the policy.
     """
     url = _text_of(url)
     if url.startswith("postgres"):
-        return _postgres(url, _of_kind(PostgresPolicy, policy, url))
+        return _postgres(url, _policy_or_default(PostgresPolicy, policy, url))
     if url.startswith("sqlite") and ("{" in url or "}" in url):
-        from .files.store import FilesStore  # noqa: PLC0415  it brings SQLAlchemy
+        from .files.store import FilesStore  # noqa: PLC0415  it imports SQLAlchemy
 
-        return FilesStore(url, policy=_of_kind(FilesPolicy, policy, url))
+        return FilesStore(url, policy=_policy_or_default(FilesPolicy, policy, url))
     if policy is not None:
         reason = f"it takes no {type(policy).__name__}"
         raise UnsupportedStore(url, reason)
     if url == "memory://":
         return MemoryStore()
-    from .sqlite.store import SqlStore  # noqa: PLC0415  it brings SQLAlchemy
+    from .sqlite.store import SqlStore  # noqa: PLC0415  it imports SQLAlchemy
 
     return SqlStore(url)
 
 
 def _postgres(url: str, policy: PostgresPolicy) -> Store:
-    from .postgres.url import check_target  # noqa: PLC0415  likewise
+    from .postgres.url import check_target  # noqa: PLC0415  it imports SQLAlchemy
 
-    check_target(url)  # refuses a missing driver, which the next line imports
-    from .postgres.store import PostgresStore  # noqa: PLC0415  likewise
+    check_target(url)  # raises if the driver, which the next line imports, is missing
+    from .postgres.store import PostgresStore  # noqa: PLC0415  it imports SQLAlchemy
 
     return PostgresStore(url, policy=policy)
 
 
 def _text_of(url: object) -> str:
-    # Takes an object: it is for callers without a type checker.
+    # The parameter is an object, for callers without a type checker.
     if isinstance(url, Path):
         return f"sqlite+aiosqlite:///{quote(str(url))}"
     if not isinstance(url, str):
-        raise UnsupportedStore(shorten(url), "it is no text")
+        raise UnsupportedStore(shorten(url), "it is neither a text nor a Path")
     return url
 
 
-def _of_kind(kind: type[P], policy: object, url: str) -> P:
-    """Return the policy of a store, or the default one of its kind."""
+def _policy_or_default(cls: type[P], policy: object, url: str) -> P:
+    """Return the policy of a store; the default one if it is ``None``."""
     if policy is None:
-        return kind()
-    if isinstance(policy, kind):
+        return cls()
+    if isinstance(policy, cls):
         return policy
-    reason = f"it takes a {kind.__name__}, not a {type(policy).__name__}"
+    reason = f"it takes a {cls.__name__}, not a {type(policy).__name__}"
     raise UnsupportedStore(url, reason)
 
 
 def migrate_store(store: Store, *, dry_run: bool = False) -> AsyncGenerator[Migration]:
     """Bring the databases of a store up to date, each in a transaction of its own.
 
-    One that cannot be used is reported and does not keep the others from it. Two
-    processes may do it at once. A host that still runs on an older release loses its
-    partitions.
+    A database that cannot be used is reported, and the others are still migrated. Two
+    processes may migrate at the same time. A host of an older release that still runs
+    loses its partitions.
 
     Args:
-        store: what ``open_store`` made; it need not be open.
-        dry_run: look only.
+        store: a store from ``open_store``; it need not be open.
+        dry_run: whether to report only, and change nothing.
 
     Returns:
         One report per database, in the order of their partitions.
@@ -250,23 +251,23 @@ def migrate_store(store: Store, *, dry_run: bool = False) -> AsyncGenerator[Migr
         UnsupportedStore: the store has no tables, or alembic is not installed.
         StoreError: the databases cannot be listed.
     """
-    from .upgrade import upgrade  # noqa: PLC0415  it brings SQLAlchemy
+    from .upgrade import upgrade  # noqa: PLC0415  it imports SQLAlchemy
 
     return upgrade(store, dry_run=dry_run)
 
 
 def migration_script(url: str, *, since: int = 0) -> str:
-    """Write down, as SQL, what a migration does; nothing is connected to.
+    """Return the SQL of a migration; no connection is made.
 
     Args:
-        url: of the store; only the kind of its database matters.
-        since: version of the tables that are there; 0 for an empty database.
+        url: URL of the store; only its kind of database matters.
+        since: version of the existing tables; 0 for an empty database.
 
     Raises:
         UnsupportedStore: the kind of database has no tables, or alembic is not
             installed.
         ValueError: there is no such version.
     """
-    from .upgrade import script  # noqa: PLC0415  likewise
+    from .upgrade import script_since  # noqa: PLC0415  it imports SQLAlchemy
 
-    return script(url, since)
+    return script_since(url, since)

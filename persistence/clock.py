@@ -1,4 +1,4 @@
-"""Time, injected: every wait and every timestamp of the product asks a clock."""
+"""The clock that is passed in: every wait and every timestamp of podvisor uses it."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ __all__ = ["Clock", "Handle", "SystemClock"]
 
 
 class Handle(Protocol):
-    """A callback that was asked for and can be called off."""
+    """A scheduled callback that can be cancelled."""
 
     def cancel(self) -> None:
-        """Make sure that the callback does not run any more."""
+        """Cancel the callback; no effect if it has run."""
         ...
 
 
 class Clock(Protocol):
-    """What the product knows of time."""
+    """The source of time; ``SystemClock`` in production, a manual one in tests."""
 
     def monotonic(self) -> float:
-        """Seconds on a scale that never goes back; only differences mean anything."""
+        """Return seconds that never go back; only differences have a meaning."""
         ...
 
     def wall(self) -> float:
-        """Seconds since the Unix epoch, for stamps that people read; it may jump."""
+        """Return Unix seconds, for stamps that people read; they may jump."""
         ...
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Handle:
-        """Run a callback on the running loop after ``delay`` seconds."""
+        """Schedule a callback on the running loop, ``delay`` seconds from now."""
         ...
 
 
 class SystemClock:
-    """The running loop's clock, and the machine's wall clock."""
+    """The monotonic clock and the wall clock of the machine."""
 
     monotonic = staticmethod(time.monotonic)
 
     def wall(self) -> float:
-        return time.time()  # noqa: TID251  this is the one place that reads it
+        return time.time()  # noqa: TID251  the only place that reads it
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Handle:
         return asyncio.get_running_loop().call_later(delay, callback)

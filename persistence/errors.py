@@ -1,31 +1,33 @@
-"""Errors of the storage layer, and the root of every error of podvisor.
+"""The tree of the storage errors, under the root of every error of podvisor.
 
 ```
 PodsError
 ├── InvalidPartition   PV-E101  ValueError    a partition id outside the allowed set
 ├── InvalidKey         PV-E102  ValueError    a key that has no canonical form
-├── InvalidName        PV-E103  ValueError    a manager or node name
+├── InvalidName        PV-E103  ValueError    a manager or node name that is not allowed
 ├── StoreError         PV-E200  RuntimeError  the store did not do what was asked
 │   ├── StoreUnavailable  PV-E201             I/O error, disk full, locked: try again
-│   ├── StaleRevision     PV-E202             somebody else saved the row meanwhile
-│   ├── StaleOwner        PV-E203             another host has taken the partition
+│   ├── StaleRevision     PV-E202             the row was saved since it was read
+│   ├── StaleOwner        PV-E203             another host has claimed the partition
 │   ├── StoreClosed       PV-E204             used before open or after close
 │   ├── UnsupportedStore  PV-E205 ValueError  a URL that names no usable store
 │   ├── SchemaMismatch    PV-E206             tables of another release
 │   ├── StateTooLarge     PV-E207             a record above the size limit
-│   ├── AlreadyAnswered   PV-E208             a request that has a reply on record
-│   └── LetterGone        PV-E209             a letter that was handled elsewhere
+│   ├── AlreadyAnswered   PV-E208             a request that has a remembered reply
+│   └── LetterGone        PV-E209             the row of a handled letter is gone
 ├── RecordError        PV-E210  ValueError    a stored record that cannot be thawed
 │   ├── CorruptRecord     PV-E211             its checksum or shape is wrong
 │   ├── NewerRecord       PV-E212             written by newer code than this
 │   └── UndecodableState  PV-E213             it does not fit the declared fields
-├── UnstorableState    PV-E220  TypeError     a state that could not be thawed again
+├── UnstorableState    PV-E220  TypeError     a state that could not be read back
 └── UnsupportedField   PV-E221  TypeError     a declared type that JSON cannot carry
 ```
 
 Every error takes its facts as fields, makes its own text, and has a stable code. The
-``repr`` is that of any exception: there are many classes, and each method that attrs
-writes for one takes time when the package is imported.
+``repr`` is that of any exception: each method that attrs generates for one of the many
+classes takes time when the package is imported.
+
+The first three are defined in ``persistence.identity``.
 """
 
 from __future__ import annotations
@@ -61,14 +63,14 @@ __all__ = [
 
 @attrs.define(slots=False, eq=False, repr=False)
 class StoreError(PodsError, RuntimeError):
-    """The store did not do what it was asked to do."""
+    """Base of the errors of a store that did not do what was asked."""
 
     code = "PV-E200"
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class StoreUnavailable(StoreError):
-    """The database refused for a reason that may pass (I/O, full disk, lock)."""
+    """The database failed for a reason that may pass (I/O, full disk, lock)."""
 
     code = "PV-E201"
     operation: str
@@ -83,7 +85,7 @@ class StoreUnavailable(StoreError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class StaleRevision(StoreError):
-    """The row is not at the revision that the writer had read."""
+    """The row is not at the revision that the save expected."""
 
     code = "PV-E202"
     address: Address
@@ -91,14 +93,14 @@ class StaleRevision(StoreError):
 
     def text(self) -> str:
         return (
-            f"{self.address} is no longer at revision {self.expected}: somebody else "
-            "saved it. The stale copy was dropped; get the instance again."
+            f"{self.address} is no longer at revision {self.expected}: it was saved "
+            "elsewhere. The stale copy was dropped; get the instance again."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class StaleOwner(StoreError):
-    """Another host has claimed the partition since this one did."""
+    """Another host has claimed the partition since this host did."""
 
     code = "PV-E203"
     partition: str
@@ -106,7 +108,7 @@ class StaleOwner(StoreError):
 
     def text(self) -> str:
         return (
-            f"Partition {self.partition!r} now belongs to another host (this one held "
+            f"Partition {self.partition!r} now belongs to another host (this one has "
             f"epoch {self.epoch}). Nothing was saved; send its traffic to the new "
             "owner, or restart this host to claim it again."
         )
@@ -157,7 +159,7 @@ class SchemaMismatch(StoreError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class StateTooLarge(StoreError):
-    """A record has more bytes than the writer accepts; nothing was saved."""
+    """A record has more bytes than the writer accepts; its unit was not saved."""
 
     code = "PV-E207"
     address: Address
@@ -174,7 +176,7 @@ class StateTooLarge(StoreError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class AlreadyAnswered(StoreError):
-    """A reply is on record for this idempotency key of the instance."""
+    """The instance has a remembered reply under this idempotency key."""
 
     code = "PV-E208"
     address: Address
@@ -182,14 +184,15 @@ class AlreadyAnswered(StoreError):
 
     def text(self) -> str:
         return (
-            f"{self.address} has answered the request {shorten(self.request)!r} "
-            "already. Nothing was done; ask again to get the reply on record."
+            f"{self.address} has already answered the request "
+            f"{shorten(self.request)!r}. Nothing was done; ask again to get the "
+            "remembered reply."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class LetterGone(StoreError):
-    """A letter that was just handled is not stored any more."""
+    """The row of a letter is gone when the turn that handled it is committed."""
 
     code = "PV-E209"
     address: Address
@@ -199,13 +202,13 @@ class LetterGone(StoreError):
         return (
             f"The letter {shorten(self.letter)} to {self.address} is gone: it was "
             "handled elsewhere, or the database has lost it. The turn that handled it "
-            "was undone; look whether what it was to do has been done."
+            "was undone; check whether its effect has taken place."
         )
 
 
 @attrs.define(slots=False, eq=False, repr=False)
 class RecordError(PodsError, ValueError):
-    """A stored record that cannot be thawed; its bytes are kept untouched."""
+    """A stored record that cannot be thawed; its bytes are kept unchanged."""
 
     code = "PV-E210"
     address: Address
@@ -214,7 +217,7 @@ class RecordError(PodsError, ValueError):
     def text(self) -> str:
         return (
             f"The stored record of {self.address} cannot be thawed: {self.reason}. "
-            "Its bytes are kept; look at them, then release or discard it."
+            "Its bytes are kept; inspect them, then release or discard the instance."
         )
 
 
@@ -241,7 +244,7 @@ class UndecodableState(RecordError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class UnstorableState(PodsError, TypeError):
-    """A live state that could be written but never be read back as declared."""
+    """A live state that could be written but not be read back as declared."""
 
     code = "PV-E220"
     agent: str
@@ -256,7 +259,7 @@ class UnstorableState(PodsError, TypeError):
 
 @attrs.define(slots=False, eq=False, repr=False)
 class UnsupportedField(PodsError, TypeError):
-    """A field whose declared type has no JSON form here."""
+    """A field whose declared type has no JSON form."""
 
     code = "PV-E221"
     agent: str

@@ -1,4 +1,8 @@
-"""What is told of a migration, as a value."""
+"""The report of a migration, as a value.
+
+It stands outside of ``migrations``, whose import brings SQLAlchemy: ``import
+persistence`` must not.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,16 @@ __all__ = ["Migration"]
 
 @attrs.frozen(kw_only=True)
 class Migration:
-    """What was found in one database, and what was done.
+    """The report on one database: the version it had, and what was done.
+
+    ``migrate_store`` yields one for each database; the command ``podvisor migrate``
+    prints them.
 
     Attributes:
-        partition: whose file it is; empty for the database of all partitions.
+        partition: partition of the file; empty for a database of all partitions.
         found: version of its tables before; 0 if it had none.
         steps: version and title of each step to the version of this release.
-        done: whether the steps were taken.
+        done: whether the steps were run.
         problem: why the database could not be used; then nothing was changed.
     """
 

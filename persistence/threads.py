@@ -1,7 +1,7 @@
-"""Blocking work in a thread that nobody else can have taken.
+"""Blocking work of the storage in a thread that is always free.
 
 The threads that an application shares (``anyio.to_thread``, ``asyncio.to_thread``) may
-all be held by one tenant's handlers; what the storage needs must not wait for those.
+all be taken by the handlers of one tenant. The storage must not wait for those.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ A = TypeVarTuple("A")
 
 
 async def own_thread(work: Callable[[Unpack[A]], T], *arguments: *A) -> T:
-    """Run a function in a thread of its own and return what it returns."""
+    """Call a function in a thread of its own, and return its result."""
     limiter = anyio.CapacityLimiter(1)
     return await anyio.to_thread.run_sync(work, *arguments, limiter=limiter)

@@ -1,8 +1,8 @@
-"""Bringing the tables of an older release up to date, or writing down how.
+"""Migration of the tables of an older release, or the SQL script that does it.
 
-The whole upgrade is one transaction: another process sees the old tables or the new
-ones. It raises the epoch of every owner, so that a host of the older release, should
-one still run, is refused at its next write.
+The whole migration of a database is one transaction: another process sees the old
+tables or the new ones. It raises the owner epoch of every partition. So a host of the
+older release that still runs is refused at its next write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .store import Store
 
-__all__ = ["script", "upgrade"]
+__all__ = ["script_since", "upgrade"]
 
 T = TypeVar("T")
 
@@ -39,22 +39,22 @@ _BEGIN = {
     "sqlite": "-- Run it with: sqlite3 -bail FILE\nBEGIN IMMEDIATE;",
     "postgresql": "-- Run it with: psql -v ON_ERROR_STOP=1\nBEGIN;",
 }
-"""How a script begins. Without what it says, a client goes on behind an error."""
+"""First lines of a script. Without these options a client continues after an error."""
 _OWNERS = "podvisor_owners"
 
 
 @runtime_checkable
 class _Tables(Protocol):
-    """A store that keeps tables in one database."""
+    """A store that keeps its tables in one database."""
 
     async def alter(self, work: Callable[[Connection], T]) -> T:
-        """Do work on the tables, of any version, in one transaction."""
+        """Call a function on the tables, of any version, in one transaction."""
         ...
 
 
 async def upgrade(store: Store, *, dry_run: bool) -> AsyncGenerator[Migration]:
-    """Bring the databases of a store up to date, or look at them only."""
-    await anyio.to_thread.run_sync(_alembic, repr(store))  # its import blocks
+    """Bring the databases of a store up to date, or report on them only."""
+    await anyio.to_thread.run_sync(_import_alembic, repr(store))  # its import blocks
     if isinstance(store, FilesStore):
         async for partition, one in store.databases():
             yield await _migrate(one, partition, dry_run=dry_run)
@@ -75,9 +75,9 @@ async def _migrate(store: _Tables, partition: str, *, dry_run: bool) -> Migratio
     )
 
 
-def script(url: str, since: int) -> str:
-    """Write down, as SQL, the steps from a version to that of this release."""
-    context_of = _alembic(url)
+def script_since(url: str, since: int) -> str:
+    """Return the SQL of the steps from a version to that of this release."""
+    context_of = _import_alembic(url)
     if not 0 <= since <= SCHEMA_VERSION:
         msg = f"there is no version {since}: versions are 0 to {SCHEMA_VERSION}"
         raise ValueError(msg)
@@ -88,22 +88,24 @@ def script(url: str, since: int) -> str:
     context = context_of.configure(
         dialect_name=dialect, opts={"as_sql": True, "output_buffer": output}
     )
-    _take(context, REVISIONS[since:], since)
+    _run_steps(context, REVISIONS[since:], since)
     head = f"-- podvisor: tables of version {since} -> {SCHEMA_VERSION}, {dialect}\n"
     return f"{head}{_BEGIN[dialect]}\n\n{output.getvalue()}COMMIT;\n"
 
 
 def _upgrade(connection: Connection) -> int:
-    """Take the steps that a database lacks; return the version that it had."""
+    """Run the steps that a database lacks; return the version that it had."""
     found = stored_version(connection)
-    context = _alembic("the database").configure(connection)
-    _take(context, REVISIONS[found:], found)
+    context = _import_alembic("the database").configure(connection)
+    _run_steps(context, REVISIONS[found:], found)
     return found
 
 
-def _take(context: MigrationContext, steps: Sequence[Revision], found: int) -> None:
-    """Take steps from a version that was found, and stamp what they lead to."""
-    from alembic.operations import Operations  # noqa: PLC0415  it is an extra
+def _run_steps(
+    context: MigrationContext, steps: Sequence[Revision], found: int
+) -> None:
+    """Run steps from a version that was found, and store the version they lead to."""
+    from alembic.operations import Operations  # noqa: PLC0415  an optional dependency
 
     if not steps:
         return
@@ -113,28 +115,28 @@ def _take(context: MigrationContext, steps: Sequence[Revision], found: int) -> N
     reached = steps[-1].version
     if found:
         op.execute(
-            f"UPDATE podvisor_schema SET version = {reached} "  # noqa: S608  numbers of ours
+            f"UPDATE podvisor_schema SET version = {reached} "  # noqa: S608  both are ints
             f"WHERE partition = '' AND version = {found}"
         )
-        _fence(op)
+        _raise_epochs(op)
     else:
         op.execute(
-            "INSERT INTO podvisor_schema (partition, version) "  # noqa: S608  likewise
+            "INSERT INTO podvisor_schema (partition, version) "  # noqa: S608  it is an int
             f"VALUES ('', {reached})"
         )
 
 
-def _fence(op: Operations) -> None:
-    """Take every partition away from whoever holds it."""
-    if is_postgresql(op):  # its owner would see no rows there
+def _raise_epochs(op: Operations) -> None:
+    """Take every partition from its host: raise each owner epoch by one."""
+    if is_postgresql(op):  # with forced row security the table's owner sees no rows
         op.execute(f"ALTER TABLE {_OWNERS} NO FORCE ROW LEVEL SECURITY")
-    op.execute(f"UPDATE {_OWNERS} SET epoch = epoch + 1")  # noqa: S608  a name of ours
+    op.execute(f"UPDATE {_OWNERS} SET epoch = epoch + 1")  # noqa: S608  a constant name
     if is_postgresql(op):
         op.execute(f"ALTER TABLE {_OWNERS} FORCE ROW LEVEL SECURITY")
 
 
-def _alembic(url: str) -> type[MigrationContext]:
-    """Import alembic, which only migrations need."""
+def _import_alembic(url: str) -> type[MigrationContext]:
+    """Import alembic, which only migrations need, and return its context class."""
     try:
         from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
     except ImportError as error:

@@ -2,12 +2,12 @@
 
 Why it exists. Each turn that changed something wants its unit stored before its reply
 is sent. A commit waits for the disk. On the machine of ``docs/benchmarks.md``, one raw
-commit of one row takes 641 µs; a hundred callers that wait for one store 14,364 rows a
-second through this file.
+commit of one row takes 641 µs. A hundred callers, each of which waits for its commit,
+get 14,364 rows stored in a second.
 
 1. One writer. Every unit of a host passes through one ``Writer``, in one event loop. A
    caller waits for a future or a callback and never for a connection, so its
-   cancellation cannot break a transaction that holds the units of others.
+   cancellation cannot break a transaction that holds units of other callers.
 2. Group commit. While a transaction runs, new units wait. The next transaction takes
    all of them, up to ``max_units`` and ``max_batch_bytes``. There is no timer: a unit
    that comes to an idle shard is saved at once, and batches grow with the load.
@@ -45,9 +45,10 @@ Rejected:
 - A future for each unit of a turn. A hundred futures that a hundred tasks wait for take
   as long as SQLite needs for their rows, and one more pass of the loop. ``commit``
   calls a function instead; ``submit`` stays for callers that want to await.
-- Preparing a batch while the one before it is saved. The loop and the thread of SQLite
-  then both wait for the interpreter's lock, which the driver releases once for every
-  row; the whole is slower. So they take turns.
+- More overlap of the loop and the thread of SQLite, which take turns, as a batch holds
+  what came during the one before it. Where they overlap, both wait for the
+  interpreter's lock, which the driver releases once for every row, and the whole is
+  slower.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def _make_tables(path: Path, version: int) -> None:
         engine = create_engine("sqlite://", creator=lambda: database)
         with engine.connect() as connection:
             context = MigrationContext.configure(connection)
-            upgrade._take(context, REVISIONS[:version], 0)  # pyright: ignore[reportPrivateUsage]  to a version of its own
+            upgrade._run_steps(context, REVISIONS[:version], 0)  # pyright: ignore[reportPrivateUsage]  to a version of its own
             connection.commit()
         database.execute("INSERT INTO podvisor_owners VALUES ('acme', 7)")
 
@@ -443,7 +443,7 @@ async def old_postgres(url: str) -> None:
 
     def make(connection: Connection) -> None:
         context = MigrationContext.configure(connection)
-        upgrade._take(context, REVISIONS[:1], 0)  # pyright: ignore[reportPrivateUsage]  likewise
+        upgrade._run_steps(context, REVISIONS[:1], 0)  # pyright: ignore[reportPrivateUsage]  likewise
 
     store = open_store(url)
     assert isinstance(store, PostgresStore)

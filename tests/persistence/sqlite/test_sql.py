@@ -97,7 +97,7 @@ class TestUrls:
     @pytest.mark.parametrize("url", [None, 5])
     def test_what_is_no_url_is_refused(self, url: str) -> None:
         """A8: a setting that was left out is named, without a type checker too."""
-        with pytest.raises(UnsupportedStore, match="it is no text"):
+        with pytest.raises(UnsupportedStore, match="it is neither a text nor a Path"):
             open_store(url)
 
     def test_a_password_is_not_shown(self) -> None:
