@@ -1,6 +1,6 @@
-"""Makes sure that the import packages beside this one are podvisor's own.
+"""Checks that the import packages next to this one are podvisor's own.
 
-Distributions named ``pods`` and ``supervision`` exist; installed beside podvisor, they
+Distributions named ``pods`` and ``supervision`` exist; installed next to podvisor, they
 and it overwrite each other's files. What would follow are import errors that name the
 wrong culprit, so this is looked at before anything else is imported, and with nothing
 but the standard library.
@@ -26,7 +26,7 @@ class PackageConflict(ImportError):
     It is no ``PodsError``, because the module of that class may be the foreign one.
 
     Attributes:
-        package: import name of the package that is not ours.
+        package: import name of the foreign package.
         found: where Python found it.
     """
 
@@ -49,7 +49,7 @@ def check_ownership(packages: Iterable[str], home: Path) -> None:
     """Check that packages lie in ``home`` and carry podvisor's mark.
 
     Raises:
-        PackageConflict: one is missing, elsewhere, or somebody else's.
+        PackageConflict: one is missing, elsewhere, or foreign.
     """
     for package in packages:
         spec = find_spec(package)

@@ -89,7 +89,7 @@ class PodRef(AgentRef[P_co]):
         return instance.ref(caller=self.caller, request=self.request)
 
     async def nodes(self) -> tuple[NodeSnapshot, ...]:
-        """Say where every node stands, in the order of their declaration."""
+        """Return the state of every node, in the order of their declaration."""
         async with self.attached():
             return await self._reconciler().snapshots(await self._state())
 
@@ -110,7 +110,7 @@ class PodRef(AgentRef[P_co]):
 
         The new topology is stored before anything starts or stops. A removed node goes
         with all that it owns and with what is stored of it; added again, it begins
-        afresh. The pod answers its mail meanwhile.
+        afresh. The pod goes on answering its mail.
 
         Args:
             changes: ``add_node(...)`` and ``remove_node(...)``, applied in order.
@@ -140,7 +140,7 @@ class PodRef(AgentRef[P_co]):
         return await self._reconciler().report(await self._state())
 
     async def problems(self) -> tuple[Problem, ...]:
-        """Say which stored or declared nodes are left out of the topology, and why.
+        """List the nodes that are left out of the topology, each with the reason.
 
         A node that its class does not declare any more is among them, as long as
         something of it is stored. Every one of them is logged when the pod thaws.
@@ -158,7 +158,7 @@ class PodRef(AgentRef[P_co]):
 
         Args:
             node: its name, as ``problems`` gives it.
-            actor: who decides; goes to the log.
+            actor: the person who decides; goes to the log.
             reason: why; goes to the log.
 
         Raises:
@@ -185,7 +185,7 @@ class PodRef(AgentRef[P_co]):
         return await self._reconciler().stop(self.address)
 
     def _is_a(self, pod: type[Pod]) -> bool:
-        """Say whether the pod is of a class."""
+        """Return whether the pod is of a class."""
         return self._reconciler().is_a(self.address, pod)
 
     async def _state(self) -> PodState:
@@ -234,9 +234,9 @@ class PodContext(AgentContext):
         """Add and remove nodes of this pod when, and only when, this turn is committed.
 
         The topology is in the same commit as the state, the sends and the reply. Nodes
-        are started and stopped after it, beside the pod's next turns; a node that fails
-        to start is healed, and ``report()`` names it. Another mutation that is under
-        way is waited for.
+        are started and stopped after it, while the pod has its next turns; a node that
+        fails to start is healed, and ``report()`` names it. Another mutation that is
+        under way is waited for.
 
         Args:
             changes: ``add_node(...)`` and ``remove_node(...)``, applied in order.

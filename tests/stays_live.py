@@ -74,7 +74,7 @@ STAYS_LIVE: dict[str, dict[str, str]] = {
         "test_a_kept_ref_wakes_its_node_in_its_place": _INSIDE,
         "test_a_node_woken_while_its_pod_sleeps_is_taken_back": _ALONE,
     },
-    "tests/pods/reconciliation/test_rewiring.py": {
+    "tests/pods/reconciliation/test_staged_mutation.py": {
         "test_several_changes_of_one_turn_stand_on_each_other": _COUNTED,
     },
     "tests/supervision/lifecycle/test_crashes.py": {

@@ -46,7 +46,7 @@ def add_command(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     how.add_argument(
         "--sql",
         action="store_true",
-        help="print the SQL instead, for who runs it; nothing is connected to",
+        help="print the SQL instead of running it; nothing is connected to",
     )
     parser.add_argument(
         "--since",

@@ -53,7 +53,7 @@ def node_address(pod: Address, manager: str, name: str) -> Address:
 
 
 def pod_of(node: Address) -> Address | None:
-    """Return the pod that a node's key names; ``None`` for a key of another shape."""
+    """Return the pod that a node's key names; ``None`` for a key of another form."""
     match node.key:
         case (str(manager), pod_key, str()):
             return Address(node.partition, manager, pod_key)
@@ -68,7 +68,7 @@ def name_of(node: Address) -> str:
 
 
 def stands_in(pod: Address, parent: Address | None) -> bool:
-    """Say whether the child of a parent belongs to a pod: to itself or to its nodes."""
+    """Return whether a parent is the pod itself or one of its nodes."""
     return parent is not None and (parent == pod or pod_of(parent) == pod)
 
 
@@ -122,8 +122,8 @@ class PodState:
         settled: set when the first reconciliation has ended.
         report: what the last reconciliation of the eager nodes did.
         queue: the end of the line of mutations.
-        healing: set when the reconciliation that nobody asked for has ended, while one
-            is under way.
+        healing: set when a reconciliation of the host's own has ended; ``None`` while
+            none is under way.
         again: another one is due when it ends.
         staged: what a turn of the pod that goes on has decided, in order.
         done: those of them that are durable.
@@ -144,7 +144,7 @@ class PodState:
     done: list[StagedMutation] = attrs.field(factory=list["StagedMutation"])
 
     @property
-    def shape(self) -> EffectiveTopology:
+    def effective(self) -> EffectiveTopology:
         """What is known of its topology now."""
         return EffectiveTopology(
             self.pod.address, self.declared, self.stored, self.topology, self.problems
@@ -155,7 +155,7 @@ class NodeLookup:
     """Finds the nodes of pods among the instances of one host.
 
     It remembers nodes that were removed, the latest ``MAX_NODES`` of each partition:
-    who still holds a ref to one does not bring it back.
+    a ref that is still held does not bring one back.
     """
 
     def __init__(self, services: HostServices) -> None:
@@ -163,14 +163,14 @@ class NodeLookup:
         self._gone: dict[str, dict[Address, None]] = {}
 
     def removed(self, address: Address) -> None:
-        """Note that a node is gone for good."""
+        """Record that a node is gone for good."""
         gone = self._gone.setdefault(address.partition, {})
         gone[address] = None
         if len(gone) > MAX_NODES:
             del gone[next(iter(gone))]
 
     def added(self, address: Address) -> None:
-        """Note that a node is there, for the first time or again."""
+        """Record that a node is there, for the first time or again."""
         self._gone.get(address.partition, {}).pop(address, None)
 
     def address(self, state: PodState, spec: NodeSpec) -> Address:
@@ -219,7 +219,7 @@ class NodeLookup:
         return None if owner is None or owner.phase in LEAVING else owner
 
     def observe(self, state: PodState, spec: NodeSpec) -> Observed:
-        """Say how a node is found, for the planner."""
+        """Return how a node is found, for the planner."""
         instance = self.live(state, spec)
         if instance is None or instance.phase in LEAVING:
             return Observed.ABSENT
@@ -229,7 +229,7 @@ class NodeLookup:
             return Observed.ATTACHED
         return Observed.MISPLACED
 
-    def node(self, shape: EffectiveTopology, address: Address) -> NodeSpec | None:
+    def node(self, effective: EffectiveTopology, address: Address) -> NodeSpec | None:
         """Return what a topology says of an address that is named after its pod.
 
         Returns:
@@ -239,15 +239,17 @@ class NodeLookup:
             AgentNotFound: it was a node of the pod, and was removed.
         """
         name, manager = name_of(address), address.manager
-        spec = shape.topology.get(name)
+        spec = effective.topology.get(name)
         if spec is not None and spec.manager == manager:
             return spec
-        declared = shape.declared.get(name)
+        declared = effective.declared.get(name)
         if (
             address in self._gone.get(address.partition, ())
-            or any((p.name, p.manager) == (name, manager) for p in shape.stored.purging)
+            or any(
+                (p.name, p.manager) == (name, manager) for p in effective.stored.purging
+            )
             or (
-                name in shape.stored.removed
+                name in effective.stored.removed
                 and declared is not None
                 and declared.manager == manager
             )

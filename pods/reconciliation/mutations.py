@@ -1,8 +1,31 @@
-"""Changes the topology of a running pod: stored first, then done.
+"""Changes of the topology of a live pod: decided, stored, then carried out.
 
-Mutations of one pod run one after the other in tasks of the library. What one decided
-is stored before anything of it starts or stops; what is left of it after a crash, nodes
-to be removed with their rows, is in the stored topology and is done when the pod thaws.
+A change of one node is a change of what the pod requires, so it can start, stop and
+delete many instances. The order of the steps is what a crash cannot take away:
+
+1. The change waits in the line of the pod. Changes of one pod run one after the other,
+   in tasks of the host: the pod's mailbox goes on, and a caller that is cancelled
+   leaves a change that ends by itself. Changes of two pods do not wait for each other.
+2. ``apply_changes`` decides, without I/O, whether the change fits and which nodes come
+   and go. A change that does not fit is refused here, and nothing has happened.
+3. The new topology is saved under its revision and the owner epoch. Until this save is
+   durable, nothing starts or stops. If the commit fails, the stored row decides, as it
+   does for a turn.
+4. Removed nodes are stopped without being saved, children first, and their rows are
+   deleted. Added eager nodes are started. A node that fails to start is in the report,
+   and healing goes on with it.
+
+A crash after step 3 leaves work behind: the nodes to delete are in the stored topology
+(``purging``), and the next thaw of the pod finishes them before it starts any node. So
+a removed node never comes back with its old rows, and its rows are not lost from sight.
+
+A handler of the pod may change the topology within its own turn (``stage``). The change
+then is part of the turn's commit, with the state, the sends and the reply. It holds its
+place in the line until the turn ends, and gives the seat of the turn back while it
+waits for that place: the change ahead of it may need the seat. Steps 3 and 4 follow the
+commit, and an undone turn leaves no trace.
+
+A host that shuts down fails the changes that have not begun with ``HostClosed``.
 """
 
 from __future__ import annotations
@@ -51,10 +74,10 @@ class Mutations:
     """Adds and removes the nodes of one host's pods; ``reconcile`` starts new ones."""
 
     def __init__(
-        self, services: HostServices, look: NodeLookup, reconcile: Reconcile
+        self, services: HostServices, nodes: NodeLookup, reconcile: Reconcile
     ) -> None:
         self._services = services
-        self._look = look
+        self._nodes = nodes
         self._reconcile = reconcile
 
     async def mutate(
@@ -92,12 +115,12 @@ class Mutations:
             state.declared,
             state.stored,
             changes,
-            self._look.agent_of,
+            self._nodes.agent_of,
             at=state.pod.address,
         )
         self._check_recursion(state, decided)
         await self._save(state, decided.stored)
-        adopt(state, decided, self._look)
+        adopt(state, decided, self._nodes)
         failures: dict[str, Failure] = {}
         stopped = await self.purge(state, failures)
         wanted = [n for n in decided.added if state.topology[n].eager]
@@ -125,7 +148,7 @@ class Mutations:
                 state.declared,
                 base,
                 changes,
-                self._look.agent_of,
+                self._nodes.agent_of,
                 at=state.pod.address,
             )
             self._check_recursion(state, decided)
@@ -133,9 +156,9 @@ class Mutations:
             if not state.staged:
                 place.set_result(None)
             raise
-        rewiring = StagedMutation(state, decided, place, self._look, self._carry_out)
-        state.staged.append(rewiring)
-        state.pod.staged = [*(state.pod.staged or ()), rewiring]
+        staged = StagedMutation(state, decided, place, self._nodes, self._carry_out)
+        state.staged.append(staged)
+        state.pod.staged = [*(state.pod.staged or ()), staged]
         return MutationReport(added=decided.added, removed=decided.removed)
 
     async def _line_up(self, state: PodState) -> asyncio.Future[None]:
@@ -156,7 +179,7 @@ class Mutations:
         return place
 
     def _carry_out(self, state: PodState, place: asyncio.Future[None]) -> None:
-        """Start and stop what a turn's rewirings have decided, beside everything."""
+        """Start and stop what the mutations of a turn decided."""
         added = [name for one in state.done for name in one.plan.added]
         state.staged, state.done = [], []
         _ = self._services.run_beside(
@@ -186,7 +209,7 @@ class Mutations:
         above: list[type[object]] = []
         pod: Address | None = state.pod.address
         while pod is not None:
-            if (agent := self._look.agent_of(pod.manager)) is not None:
+            if (agent := self._nodes.agent_of(pod.manager)) is not None:
                 above.append(agent)
             pod = pod_of(pod)
         for name in decided.added:
@@ -239,7 +262,7 @@ class Mutations:
         """List the rows of a removed node and, at any depth, of the pods inside it.
 
         What a pod inside it may have stored follows from its topology; what names it as
-        parent is looked up as well, for nodes that the code has forgotten meanwhile.
+        parent is looked up as well, for nodes that the code does not declare any more.
         """
         gone = {removed: None}
         todo = [removed]
@@ -257,7 +280,7 @@ class Mutations:
 
     async def _nodes_of(self, pod: Address) -> list[Address]:
         """List what a pod has, or ever had, as nodes; nothing for another agent."""
-        agent = self._look.agent_of(pod.manager)
+        agent = self._nodes.agent_of(pod.manager)
         declared = None if agent is None else topology_of(agent)
         if declared is None:
             return []
@@ -300,7 +323,7 @@ class Mutations:
         state.stored = stored
 
     async def _landed(self, record: Record) -> bool:
-        """Say whether a topology was stored although its commit has failed."""
+        """Return whether a topology was stored although its commit has failed."""
         try:
             return record in await self._services.load(record.address)
         except PodsError:
@@ -330,7 +353,7 @@ def _over(
     after: asyncio.Future[None],
     _: asyncio.Task[None],
 ) -> None:
-    """Let the next mutation begin; tell the caller of one that a shutdown cut off."""
+    """Start the next mutation; fail one that a shutdown has cut off."""
     work.close()  # one that was never begun would warn of it
     after.set_result(None)
     if not done.done():

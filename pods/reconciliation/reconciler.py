@@ -1,6 +1,6 @@
 """Carries plans out: the one path on which a pod's nodes start, stop and change.
 
-A pod's own mailbox is never blocked by it: nodes are brought up beside it, mutations
+A pod's own mailbox is never blocked by it: tasks of the host bring nodes up, mutations
 run one after the other in tasks of the library, and a caller that leaves half-way
 leaves nothing half done. What a mutation decided is stored before any of it is done,
 and what is left of it after a crash is done when the pod thaws.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from persistence import Address, PodsError, Record, RecordError, RecordKind
 from supervision import AgentNotFound, OnParentStop
-from supervision.extending import HostServices, Instance, Phase
 
 from ..topology import Observed, Topology, closure, eager_closure, topology_of
 from .live import (
@@ -27,28 +26,19 @@ from .live import (
     stands_in,
 )
 from .mutations import Mutations
-from .snapshot import NodeSnapshot, NodeState
+from .snapshot import STATE_OF, NodeSnapshot, NodeState
 from .startup import Startup
 from .undeclared import UndeclaredNodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from supervision.extending import HostServices, Instance
+
     from ..topology import Change, Node, NodeSpec, Problem
     from .reports import MutationReport, ReconcileReport
 
 __all__ = ["Reconciler"]
-
-_STATES = {
-    Phase.STARTING: NodeState.STARTING,
-    Phase.IDLE: NodeState.RUNNING,
-    Phase.READY: NodeState.RUNNING,
-    Phase.RUNNING: NodeState.RUNNING,
-    Phase.COMMITTING: NodeState.RUNNING,
-    Phase.BACKING_OFF: NodeState.BACKING_OFF,
-    Phase.STOPPING: NodeState.HIBERNATING,
-    Phase.STOPPED: NodeState.HIBERNATED,
-}
 
 
 class Reconciler:
@@ -57,10 +47,10 @@ class Reconciler:
     def __init__(self, services: HostServices) -> None:
         self._services = services
         self._states: dict[Instance, PodState] = {}
-        self._look = NodeLookup(services)
-        self._startup = Startup(services, self._look)
-        self._surgery = Mutations(services, self._look, self.reconcile)
-        self._leftovers = UndeclaredNodes(services, self._surgery)
+        self._nodes = NodeLookup(services)
+        self._startup = Startup(services, self._nodes)
+        self._mutations = Mutations(services, self._nodes, self.reconcile)
+        self._undeclared = UndeclaredNodes(services, self._mutations)
 
     def __repr__(self) -> str:
         return f"<Reconciler pods={len(self._states)}>"
@@ -71,8 +61,8 @@ class Reconciler:
         """Lay what is stored of the topology over what the class declares."""
         if instance in self._states:
             return
-        shape = self._shape(instance.address, record)
-        for problem in shape.problems:
+        effective = self._effective(instance.address, record)
+        for problem in effective.problems:
             log_of(
                 instance.address,
                 "pod.node_left_out",
@@ -81,20 +71,20 @@ class Reconciler:
             )
         self._states[instance] = PodState(
             instance,
-            shape.declared,
-            shape.stored,
+            effective.declared,
+            effective.stored,
             0 if record is None else record.rev,
-            shape.topology,
-            shape.problems,
+            effective.topology,
+            effective.problems,
         )
 
     def home(
         self, pod: Instance, address: Address
     ) -> tuple[Instance, OnParentStop] | None:
-        """Say whose child a node becomes that somebody reaches by its address.
+        """Return the parent of a node that is woken by its address.
 
-        A node keeps its place when a ref wakes it; one that was removed does not come
-        back because somebody still holds a ref to it.
+        A node keeps its place when a ref wakes it; a ref that is still held does not
+        bring a removed node back.
 
         Raises:
             AgentNotFound: it was a node of the pod, and was removed.
@@ -102,8 +92,8 @@ class Reconciler:
         state = self._states.get(pod)
         if state is None:
             return None
-        spec = self._look.node(state.shape, address)
-        parent = None if spec is None else self._look.parent(state, spec)
+        spec = self._nodes.node(state.effective, address)
+        parent = None if spec is None else self._nodes.parent(state, spec)
         if spec is None or parent is None:
             return None
         return parent, spec.on_parent_stop
@@ -115,48 +105,48 @@ class Reconciler:
         address: Address,
         parent: Address | None,
     ) -> tuple[Address, OnParentStop] | None:
-        """Say whose child a node is that becomes live without a parent.
+        """Return the parent of a node that starts without one.
 
-        Who has a row as a node of a pod that does not know it any more, because its
-        code has forgotten it, does not start; what it stored is kept.
+        A node that is stored but not declared any more does not start; its rows are
+        kept.
 
         Raises:
             AgentNotFound: it was a node of the pod, and is none any more.
             CorruptRecord: the stored topology cannot be read.
         """
-        shape = self._shape_now(pod, rows)
-        if shape is None:
+        effective = self._effective_now(pod, rows)
+        if effective is None:
             return None
-        spec = self._look.node(shape, address)
+        spec = self._nodes.node(effective, address)
         if spec is None:
-            left_out = {problem.node for problem in shape.problems}
+            left_out = {problem.node for problem in effective.problems}
             if stands_in(pod, parent) and name_of(address) not in left_out:
                 raise AgentNotFound(address.manager, address.key)
             return None
         if spec.owner is None:
             return pod, spec.on_parent_stop
-        owner = shape.topology[spec.owner]
+        owner = effective.topology[spec.owner]
         return node_address(pod, owner.manager, owner.name), spec.on_parent_stop
 
-    def _shape_now(
+    def _effective_now(
         self, pod: Address, rows: Sequence[Record]
     ) -> EffectiveTopology | None:
         """Return what is known of a pod's topology; ``None``: there is no such pod."""
         instance = self._services.find(pod)
         state = None if instance is None else self._states.get(instance)
         if state is not None:
-            return state.shape
+            return state.effective
         if not rows:
             return None
         by_kind = {row.kind: row for row in rows}
-        return self._shape(pod, by_kind.get(RecordKind.TOPOLOGY))
+        return self._effective(pod, by_kind.get(RecordKind.TOPOLOGY))
 
-    def _shape(self, pod: Address, record: Record | None) -> EffectiveTopology:
+    def _effective(self, pod: Address, record: Record | None) -> EffectiveTopology:
         declared = _declared(self._services.manager(pod.manager).spec.agent)
-        return EffectiveTopology.of(pod, declared, record, self._look.agent_of)
+        return EffectiveTopology.of(pod, declared, record, self._nodes.agent_of)
 
     def busy(self, instance: Instance) -> bool:
-        """Say whether a pod's nodes are being brought up."""
+        """Return whether a pod's nodes are being brought up."""
         state = self._states.get(instance)
         return state is not None and state.healing is not None
 
@@ -167,9 +157,9 @@ class Reconciler:
             self._heal(state)
         else:
             state.settled.set()
-        if instance.rev or state.rev:  # who begins has left nothing behind
+        if instance.rev or state.rev:  # a new pod has left nothing behind
             _ = self._services.run_beside(
-                functools.partial(self._leftovers.report, state),
+                functools.partial(self._undeclared.report, state),
                 f"leftovers of {instance.address}",
                 instance.address.partition,
             )
@@ -243,9 +233,9 @@ class Reconciler:
         instance = self._services.find(pod)
         state = None if instance is None else self._states.get(instance)
         if state is not None:
-            return self._look.live(state, state.topology.resolve(node, at=pod))
+            return self._nodes.live(state, state.topology.resolve(node, at=pod))
         agent = self._services.manager(pod.manager).spec.agent
-        return self._look.awake(pod, _declared(agent), node)
+        return self._nodes.awake(pod, _declared(agent), node)
 
     async def reconcile(
         self, state: PodState, names: Iterable[str] | None = None
@@ -281,7 +271,7 @@ class Reconciler:
         instance = self._services.find(address)
         if (
             instance is not None
-            and self._look.observe(state, spec) is Observed.ATTACHED
+            and self._nodes.observe(state, spec) is Observed.ATTACHED
         ):
             return await self._services.live(instance)
         errors: dict[str, BaseException] = {}
@@ -296,28 +286,28 @@ class Reconciler:
         self, state: PodState, changes: Sequence[Change]
     ) -> MutationReport:
         """Change a pod's topology; durable before anything is started or stopped."""
-        return await self._surgery.mutate(state, changes)
+        return await self._mutations.mutate(state, changes)
 
     async def stage(self, state: PodState, changes: Sequence[Change]) -> MutationReport:
         """Change a pod's topology with the turn of its own that goes on."""
-        return await self._surgery.stage(state, changes)
+        return await self._mutations.stage(state, changes)
 
     async def problems(self, state: PodState) -> tuple[Problem, ...]:
-        """Say which nodes are left out of a pod's topology, and why."""
-        return await self._leftovers.problems(state)
+        """List the nodes that are left out of a pod's topology, with the reasons."""
+        return await self._undeclared.problems(state)
 
     async def discard(
         self, state: PodState, name: str, *, actor: str, reason: str
     ) -> None:
         """Delete what is stored of a node that the code has forgotten."""
-        await self._leftovers.discard(state, name, actor=actor, reason=reason)
+        await self._undeclared.discard(state, name, actor=actor, reason=reason)
 
     async def snapshots(self, state: PodState) -> tuple[NodeSnapshot, ...]:
-        """Say where every node stands; reads the rows of those that are not live."""
+        """Return the state of every node; reads the rows of those that are not live."""
         loads = {
-            spec.name: self._services.load(self._look.address(state, spec))
+            spec.name: self._services.load(self._nodes.address(state, spec))
             for spec in state.topology.nodes
-            if self._look.live(state, spec) is None
+            if self._nodes.live(state, spec) is None
         }
         found: list[NodeSnapshot] = []
         for spec in state.topology.nodes:
@@ -331,7 +321,7 @@ class Reconciler:
         return tuple(found)
 
     def _heal(self, state: PodState) -> None:
-        """Reconcile beside everything else, once at a time."""
+        """Reconcile in a task of the host, one at a time."""
         if state.healing is not None:
             state.again = True
             return
@@ -345,7 +335,7 @@ class Reconciler:
     async def _healed(self, state: PodState) -> None:
         try:
             if state.stored.purging:
-                await self._surgery.purge(state, {})
+                await self._mutations.purge(state, {})
             await self.reconcile(state)
         except PodsError as error:
             log_of(
@@ -372,8 +362,8 @@ class Reconciler:
     def _snapshot(
         self, state: PodState, spec: NodeSpec, stored: bool | RecordError
     ) -> NodeSnapshot:
-        address = self._look.address(state, spec)
-        instance = self._look.live(state, spec)
+        address = self._nodes.address(state, spec)
+        instance = self._nodes.live(state, spec)
         mark = state.pod.partition.quarantined.get((address.manager, address.key))
         reason: str | None = None
         if mark is not None:
@@ -386,13 +376,13 @@ class Reconciler:
             found, reason = NodeState.PENDING, "a node that it requires does not run"
         elif instance is None:
             found = NodeState.HIBERNATED if stored else NodeState.ABSENT
-        elif self._look.observe(state, spec) is Observed.MISPLACED:
+        elif self._nodes.observe(state, spec) is Observed.MISPLACED:
             found, reason = (
                 NodeState.MISPLACED,
                 f"its parent is {instance.parent_address}",
             )
         else:
-            found = _STATES[instance.phase]
+            found = STATE_OF[instance.phase]
         born = None if instance is None else instance.incarnation
         return NodeSnapshot.of(spec, address, found, reason, born)
 

@@ -1,4 +1,4 @@
-"""How a pod's nodes are, as a value that outlives the moment it was taken."""
+"""The state of a pod's nodes at one moment, as values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from supervision.extending import Phase
+
 if TYPE_CHECKING:
     from persistence import Address
 
     from ..topology import NodeSpec
 
-__all__ = ["NodeSnapshot", "NodeState"]
+__all__ = ["STATE_OF", "NodeSnapshot", "NodeState"]
 
 
 class NodeState(enum.Enum):
@@ -31,9 +33,22 @@ class NodeState(enum.Enum):
     BACKING_OFF = "backing_off"
     """It failed and will be started again after a pause."""
     QUARANTINED = "quarantined"
-    """It may not start until somebody looks."""
+    """It may not start until an operator releases it."""
     MISPLACED = "misplaced"
     """It is alive under another parent."""
+
+
+STATE_OF = {
+    Phase.STARTING: NodeState.STARTING,
+    Phase.IDLE: NodeState.RUNNING,
+    Phase.READY: NodeState.RUNNING,
+    Phase.RUNNING: NodeState.RUNNING,
+    Phase.COMMITTING: NodeState.RUNNING,
+    Phase.BACKING_OFF: NodeState.BACKING_OFF,
+    Phase.STOPPING: NodeState.HIBERNATING,
+    Phase.STOPPED: NodeState.HIBERNATED,
+}
+"""The state of a node whose instance is in a phase."""
 
 
 @attrs.frozen(kw_only=True)

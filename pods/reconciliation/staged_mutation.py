@@ -83,7 +83,7 @@ def topology_record(state: PodState, stored: StoredTopology, rev: int) -> Record
 
 
 def adopt(state: PodState, plan: MutationPlan, look: NodeLookup) -> None:
-    """Let a pod have the topology that is stored for it now."""
+    """Give a pod the topology that is stored for it now."""
     state.topology, state.problems = plan.topology, plan.problems
     for purge in plan.stored.purging:
         look.removed(node_address(state.pod.address, purge.manager, purge.name))

@@ -25,9 +25,9 @@ __all__ = ["Startup"]
 class Startup:
     """Starts, keeps and adopts the nodes of one host's pods."""
 
-    def __init__(self, services: HostServices, look: NodeLookup) -> None:
+    def __init__(self, services: HostServices, nodes: NodeLookup) -> None:
         self._services = services
-        self._look = look
+        self._nodes = nodes
 
     async def bring_up(
         self,
@@ -45,7 +45,7 @@ class Startup:
         wanted = tuple(wanted)
         errors = {} if errors is None else errors
         topology = state.topology
-        seen = {name: self._look.observe(state, topology[name]) for name in wanted}
+        seen = {name: self._nodes.observe(state, topology[name]) for name in wanted}
         steps = plan(topology, wanted, seen)
         results: dict[str, Source] = {}
         blocked: set[str] = set()
@@ -80,9 +80,9 @@ class Startup:
 
     def _begin(self, state: PodState, spec: NodeSpec, action: Action) -> Instance:
         """Start, keep or adopt one node; returns at once."""
-        address = self._look.address(state, spec)
+        address = self._nodes.address(state, spec)
         self._check_manager(spec)
-        parent = self._look.parent(state, spec)
+        parent = self._nodes.parent(state, spec)
         if parent is None:
             raise StartFailed(address, "reconcile", "its parent is not live")
         if action is Action.REFUSE:
@@ -94,7 +94,7 @@ class Startup:
     async def _arrive(
         self, state: PodState, instance: Instance, spec: NodeSpec
     ) -> None:
-        parent, policy = self._look.parent(state, spec), spec.on_parent_stop
+        parent, policy = self._nodes.parent(state, spec), spec.on_parent_stop
         if not instance.live:
             # A survivor may hibernate by itself while a node before it is waited for.
             if parent is None or state.topology.get(spec.name) != spec:

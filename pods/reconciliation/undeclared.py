@@ -1,7 +1,7 @@
 """Stored nodes that the code of their pod has forgotten: reported, kept, discarded.
 
 A release may declare one node less. What is stored of that node stays where it is, so
-that the release can be taken back; nothing starts it any more, and somebody decides.
+that the release can be taken back; nothing starts it, until an operator decides.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _FIRST = "0"
 
 
 class UndeclaredNodes:
-    """Looks for what the pods of one host have stored beside their topologies."""
+    """Finds what the pods of one host have stored outside of their topologies."""
 
-    def __init__(self, services: HostServices, surgery: Mutations) -> None:
+    def __init__(self, services: HostServices, mutations: Mutations) -> None:
         self._services = services
-        self._surgery = surgery
+        self._mutations = mutations
         self._seen: dict[Address, None] = {}
 
     async def report(self, state: PodState) -> None:
-        """Look after the first thaw of a pod on this host, and log what is found.
+        """Check a pod after its first thaw on this host, and log what is found.
 
-        It waits until the nodes are up: nobody who wants the pod waits for it.
+        It waits until the nodes are up, and no caller that wants the pod waits for it.
         """
         if state.pod.address in self._seen:
             return
@@ -63,7 +63,7 @@ class UndeclaredNodes:
             )
 
     async def problems(self, state: PodState) -> tuple[Problem, ...]:
-        """Say what is left out of a pod: what does not fit, then what is forgotten.
+        """List what is left out of a pod: what does not fit, then what is undeclared.
 
         Raises:
             StoreError: the store could not be read.
@@ -92,7 +92,7 @@ class UndeclaredNodes:
             known = tuple(sorted({name_of(node) for node in found}))
             raise UnknownNode(state.pod.address, name, known, len(known))
         below = await self._below(state, named)
-        await self._surgery.discard(state, (*named, *below))
+        await self._mutations.discard(state, (*named, *below))
         log_of(
             state.pod.address,
             "pod.node_discarded",
@@ -118,7 +118,7 @@ class UndeclaredNodes:
     async def _was_node(self, pod: Address, address: Address) -> bool:
         try:
             rows = await self._services.load(address)
-        except RecordError:  # nobody can tell whose it is: somebody has to look
+        except RecordError:  # its owner is unknown: an operator has to look
             return True
         return any(
             row.kind is RecordKind.STATE and stands_in(pod, row.parent) for row in rows
@@ -167,7 +167,7 @@ async def _nodes_of(
 
 
 def _is_forgotten(state: PodState, address: Address) -> bool:
-    """Say whether an address is that of a node which the pod does not know of."""
+    """Return whether an address is that of a node that the pod does not know."""
     if pod_of(address) != state.pod.address:
         return False
     name = name_of(address)

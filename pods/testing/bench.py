@@ -123,7 +123,7 @@ class HostBench:
         return await self._start(old)
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass for the host, and wait until nothing in it is on its way.
+        """Advance the time of the host, and wait until nothing in it is under way.
 
         Raises:
             NotQuiet: something still is, after five real seconds.
@@ -141,7 +141,7 @@ class HostBench:
             await asyncio.sleep(_PAUSE)
 
     async def assert_isolated(self, first: str, second: str) -> None:
-        """Look for anything that two partitions share; see ``check_isolation``."""
+        """Check that two partitions share nothing; see ``check_isolation``."""
         await check_isolation(self.host, first, second)
 
     async def _start(self, like: Host | None = None) -> Host:

@@ -44,7 +44,7 @@ class SimulatedClock:
         self._jumped += seconds
 
     def kill(self) -> None:
-        """Let no timer fire any more."""
+        """Cancel every timer."""
         self._dead = True
 
     def _fire(self, callback: Callable[[], object]) -> None:
@@ -87,7 +87,7 @@ class FrozenClock:
         return timer
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and call what falls due at the moment it does.
+        """Advance the time, and call each timer at the moment that it is due.
 
         Hibernations and restarts that it sets off have only begun when it returns;
         ``HostUnderTest.advance`` waits for them.

@@ -21,15 +21,15 @@ _PASSES = 5
 async def abandon(host: Host) -> None:
     """Leave a host as a killed process does; its storage must be dead already.
 
-    Whoever waits for an answer of it gets ``StoreClosed`` instead of waiting for ever;
-    every task of it has ended when this returns, and leaving its block does nothing.
+    A caller that waits for an answer gets ``StoreClosed`` and does not wait without
+    end. Every task of it has ended when this returns; leaving its block does nothing.
     """
     runtime = host.runtime
     runtime.state.open = False
     runtime.state.closing = True
     runtime.idle.close()
     for instance in runtime.registries.instances():
-        while instance.mail:  # before the stop, which would say that nobody is there
+        while instance.mail:  # before the stop, which would answer otherwise
             instance.mail.take().refuse(StoreClosed())
         _ = runtime.stopping.stop(instance, discard=True)  # or it would be restarted
     await _end_tasks(host)

@@ -52,7 +52,7 @@ _BUSY_SECONDS = 5.0
 _BUSY_PAUSE = 0.05
 _SLOWEST = 8.0
 _CHUNK = 64
-"""Rows that aiosqlite fetches at a time; nobody here iterates over its cursors."""
+"""Rows that aiosqlite fetches at a time; its cursors are not iterated over here."""
 _Item: TypeAlias = tuple[asyncio.Future[object] | None, Callable[[], object]]
 _SUFFIXES = ("", "-wal")
 """Files that outlive a process; SQLite makes the shared memory anew."""
@@ -122,7 +122,7 @@ class SimulatedDriver:
                 connection.drop()
 
     def close(self) -> None:
-        """Let go of what is still open, without a word."""
+        """Close what is still open, and report nothing."""
         for connection in list(self._open):
             connection.drop()
         for database in list(self._databases):  # one that was to close after the end
@@ -196,7 +196,7 @@ class _Connection(aiosqlite.Connection):
             await super().interrupt()
 
     def drop(self) -> None:
-        """Let go of the database as the end of a process does."""
+        """Close the database as the end of a process does."""
         self._ended()
         self._running = False
         self._dropped = True
@@ -238,7 +238,7 @@ class _Queue:
         future, work = self._items[0]
         try:
             result = work()
-        except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to the one who asked
+        except BaseException as error:  # noqa: ASYNC103, BLE001  it belongs to the caller
             if _is_locked(error) and waited < _BUSY_SECONDS:
                 again = waited + _BUSY_PAUSE
                 self._driver.loop.call_later(_BUSY_PAUSE, self._visit, again)
@@ -314,7 +314,7 @@ def _gone() -> sqlite3.Error:
 
 
 def _is_locked(error: BaseException) -> bool:
-    """Tell a lock that another connection really holds from an injected one."""
+    """Return whether another connection really holds the lock; it is not injected."""
     return (
         isinstance(error, sqlite3.OperationalError)
         and getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY"

@@ -18,7 +18,7 @@ class Trouble(enum.Enum):
     """What a medium says when it refuses."""
 
     BUSY = "busy"
-    """Somebody else holds the lock."""
+    """Another connection holds the lock."""
     IOERR = "ioerr"
     """The disk reported an error."""
     FULL = "full"
@@ -32,7 +32,7 @@ class When(enum.Enum):
 
     BEFORE = "before"
     AFTER = "after"
-    """It did, and nobody is told: the outcome is unknown to the one who asked."""
+    """It was done, and the caller gets an error: the outcome is unknown."""
 
 
 @attrs.frozen
@@ -83,7 +83,7 @@ class Faults:
         self._random, self._rate, self._kinds = random, rate, kinds
 
     def heal(self) -> None:
-        """Let everything go well from now on."""
+        """Inject no fault from now on."""
         self._planned.clear()
         self._lasting = None
         self._rate = 0.0

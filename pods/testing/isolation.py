@@ -34,10 +34,10 @@ class NotIsolated(AssertionError):
 
 
 async def check_isolation(host: Host, first: str, second: str) -> None:
-    """Look for anything that two partitions share: objects, refs, families, rows.
+    """Check that two partitions share nothing: objects, refs, families, rows.
 
     Agents are searched through their fields, as deep as these go. Immutable values,
-    classes and functions may be shared by anybody.
+    classes and functions may be shared.
 
     Raises:
         NotIsolated: something was found.
@@ -102,7 +102,7 @@ def _objects(agent: Agent) -> Iterator[tuple[str, object]]:
 
 
 def _is_shareable(value: object) -> bool:
-    """Say whether a value may be held by anybody, as nobody can change it."""
+    """Return whether a value may be shared, as it cannot be changed."""
     plain = (str, bytes, int, float, complex, bool, type(None), type, Enum, AgentRef)
     return isinstance(value, plain) or callable(value)
 

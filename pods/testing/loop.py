@@ -37,7 +37,7 @@ _CLEAN_UP = 10_000
 
 
 class Stalled(AssertionError):
-    """A simulation does not go on: everybody waits, or nobody comes to an end.
+    """A simulation does not go on: every task waits, or none comes to an end.
 
     Attributes:
         why: what was seen.
@@ -211,11 +211,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return 1e-4 + self._random.random() * 1e-3
 
     def waiting(self) -> tuple[str, ...]:
-        """Say for each task that has not ended where it waits."""
+        """Return, for each task that has not ended, where it waits."""
         return tuple(sorted(_where(task) for task in asyncio.all_tasks(self)))
 
     def _pass(self, timeout: float | None) -> None:
-        """Let time go on to the next timer; ``None``: there is none."""
+        """Advance the time to the next timer; ``None``: there is none."""
         self.ticks += 1
         self._virtual += _TICK + (timeout or 0.0)
         due = self._at_tick.pop(self.ticks, ())
@@ -243,7 +243,7 @@ def _settle(future: asyncio.Future[T], work: Callable[[], T]) -> None:
         return
     try:
         future.set_result(work())
-    except Exception as error:  # noqa: BLE001  it belongs to the one who asked
+    except Exception as error:  # noqa: BLE001  it belongs to the caller
         future.set_exception(error)
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    # conftest.py, beside pytest.ini
+    # conftest.py, in the folder of pytest.ini
     pytest_plugins = ["pods.testing.plugin"]
 
 They are plain fixtures and know no event loop, so that tests may run under anyio's

@@ -151,7 +151,7 @@ def simulate(
     Raises:
         SimulationFailed: the scenario left a task or a connection behind, or a callback
             raised.
-        Stalled: everybody waits for somebody else, or it does not end.
+        Stalled: every task waits for another, or it does not end.
         Exception: whatever the scenario raised.
     """
     with tempfile.TemporaryDirectory(prefix="podvisor-", dir=_fast_folder()) as folder:
@@ -204,7 +204,7 @@ def _end(loop: SimulatedLoop) -> None:
 
 
 def _told(context: dict[str, object]) -> str:
-    """Say what asyncio's handler of errors was told."""
+    """Return the text of what asyncio's exception handler was given."""
     error = context.get("exception")
     return f"{context.get('message')}: {error!r}"
 
@@ -228,7 +228,7 @@ def _quiet_collector() -> Generator[None]:
 
 @contextmanager
 def _threads_of(loop: SimulatedLoop) -> Generator[None]:
-    """Let anyio's threads be the loop's own in this block."""
+    """Run the work of anyio's threads on the loop in this block."""
     original = anyio.to_thread.run_sync
 
     async def run_sync(func: Callable[..., T], *args: object, **settings: object) -> T:

@@ -46,7 +46,7 @@ class FaultyStore(RelayStore):
         return f"<FaultyStore {self.inner} commits={self.commits}>"
 
     def crash_after(self, commits: int) -> None:
-        """Kill the process after so many more commits; nobody hears of the last.
+        """Kill the process after so many more commits; no caller hears of the last.
 
         Args:
             commits: from 0 up; 0: the next one is not carried out any more.

@@ -49,7 +49,7 @@ class Node(Generic[A_co]):
     declared_in: type[object] | None = attrs.field(default=None, init=False)
 
     def __set_name__(self, owner: type[object], name: str) -> None:
-        # The first name stays: whoever reads the class body finds the second one there
+        # The first name stays: a reader of the class body finds the second one there
         # and sees that the node does not agree.
         if self.declared_in is None:
             self.declared_in, self.name = owner, name
@@ -137,7 +137,7 @@ def lazy(
     after: Sequence[Node[object]] = (),
     on_parent_stop: OnParentStop = OnParentStop.STOP,
 ) -> Node[A]:
-    """Declare a node that starts when somebody asks for it; else like ``eager``.
+    """Declare a node that starts when it is asked for; else like ``eager``.
 
     Raises:
         InvalidNode: an argument is of the wrong type.
@@ -163,7 +163,7 @@ def nested(
         manager: name of the manager that runs it.
         owner: the node whose child it becomes; by default the outer pod's own child.
         after: nodes that must run before it starts.
-        lazy: start it when somebody asks for it, not with the outer pod.
+        lazy: start it when it is asked for, not with the outer pod.
         on_parent_stop: what becomes of it when its owner, or else the pod, stops.
 
     Raises:

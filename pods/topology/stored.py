@@ -136,7 +136,7 @@ class StoredTopology:
 
         Args:
             body: the JSON.
-            version: the schema version that was stored beside it.
+            version: the schema version that was stored with it.
 
         Raises:
             UnreadableTopology: another version, larger than ``MAX_TOPOLOGY_BYTES``,

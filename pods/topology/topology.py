@@ -1,6 +1,6 @@
-"""The shape of a pod: which nodes it has, who owns whom, and what starts after what.
+"""The topology of a pod: its nodes, their owners, and what starts after what.
 
-A ``Topology`` is a value that has been checked when it was made, so whoever holds one
+A ``Topology`` is a value that was checked when it was made, so code that holds one
 need not look for cycles or unknown names again. Building costs one pass over nodes and
 edges; every question costs what its answer holds. Nothing here recurses per node.
 """
