@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from supervision.agents.phases import NEXT_PHASES
@@ -16,7 +16,7 @@ class IllegalPhase(BaseException):
 
 
 @contextmanager
-def checked_phases() -> Iterator[None]:
+def checked_phases() -> Generator[None]:
     """Put a checking property in the place of the slot until the block ends."""
     slot = vars(Instance)["phase"]
 

@@ -15,6 +15,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from operator import eq
 from types import NoneType
+from typing import TypeGuard
 from uuid import UUID
 
 import attrs
@@ -58,19 +59,22 @@ def _texts_match(one: object, other: object) -> bool:
     return repr(one) == repr(other)
 
 
+def _is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
+    return isinstance(value, tuple)
+
+
+def _is_set(value: object) -> TypeGuard[frozenset[object]]:
+    return isinstance(value, frozenset)
+
+
 def _tuples_match(one: object, other: object) -> bool:
-    return (
-        isinstance(one, tuple)
-        and isinstance(other, tuple)
-        and len(one) == len(other)
-        and all(map(is_same, one, other))
-    )
+    if not (_is_tuple(one) and _is_tuple(other)):
+        return False
+    return len(one) == len(other) and all(map(is_same, one, other))
 
 
 def _sets_match(one: object, other: object) -> bool:
-    if not (isinstance(one, frozenset) and isinstance(other, frozenset)):
-        return False
-    if len(one) != len(other):
+    if not (_is_set(one) and _is_set(other)) or len(one) != len(other):
         return False
     held = {item: item for item in one}
     return all(item in held and is_same(held[item], item) for item in other)

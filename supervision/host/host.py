@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from ..agents import ManagerInfo
+
 __all__ = ["Host", "HostStatistics"]
 
 A = TypeVar("A", bound=Agent)
@@ -187,16 +189,21 @@ class Host:
             )
         spec = AgentSpec.of(agent)
         check_needs(spec.handlers.values(), runtime.policy.dispatch.resources)
-        made: InstanceManager[A] = InstanceManager(
-            runtime.declare(name, spec, policy, agent.__traits__ or PLAIN),
-            runtime.registries.of(name),
+        info = runtime.declare(name, spec, policy, agent.__traits__ or PLAIN)
+        made = self._make_manager(agent, info)
+        runtime.managers[name] = made
+        runtime.due_letters.look_again()
+        return made
+
+    def _make_manager(self, _: type[A], info: ManagerInfo) -> InstanceManager[A]:
+        runtime = self._runtime
+        return InstanceManager(
+            info,
+            runtime.registries.of(info.name),
             runtime.catalog,
             runtime.stopping,
             runtime.operator,
         )
-        runtime.managers[name] = made
-        runtime.due_letters.look_again()
-        return made
 
     def manager_named(self, name: str) -> InstanceManager[Agent]:
         """Return a manager that was declared on this host.

@@ -81,7 +81,7 @@ class Calls:
         priority: Priority | None,
         delivery: Acknowledgement | None = None,
     ) -> object:
-        """Deliver a message and wait for the reply.
+        """Deliver a message, and return the reply once its turn has ended.
 
         Args:
             ref: the ref that is called.
@@ -89,9 +89,6 @@ class Calls:
             seconds: how long to wait, above 0; ``None``: ``ask_timeout``.
             priority: how urgent it is; ``None``: as its handler declares.
             delivery: what is told how the turn ended; ``None``: nothing.
-
-        Returns:
-            The reply of the handler, once its turn has ended.
 
         Raises:
             AskTimeout: no reply came in time.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -69,7 +69,7 @@ def steps(section: str) -> list[Call]:
 
 
 @contextmanager
-def calls() -> Iterator[list[Call]]:
+def calls() -> Generator[list[Call]]:
     """Record the calls of the product in every thread that starts from now on."""
     found: list[Call] = []
     prefix = f"{ROOT}/"
