@@ -427,7 +427,6 @@ CASES.update(
 
 _LISTING = "lists partitions for whoever runs the host; it belongs to no tenant"
 _VALUE = "a value: what uses it checks it"
-_PORT = "the port behind the refs; a ref is the way in"
 _STORE = "below the runtime: tests/persistence has its contract"
 _OWNER = "for the application, which owns every signal it counts"
 _PURE = "a look-up in a mapping that the caller holds; a wrong name is a KeyError"
@@ -471,26 +470,11 @@ EXEMPT.update(
 )
 EXEMPT.update(
     {
-        (name, which): _PORT
-        for name, whichs in {
-            "Asking.ask": ("message", "ref"),
-            "Asking.ask_once": ("key", "message", "ref"),
-            "Asking.post": ("message", "ref"),
-            "Asking.tell": ("message", "ref"),
-            "InstanceManager.attach": ("ref",),
-            "InstanceManager.resolve": ("address",),
-        }.items()
-        for which in whichs
-    }
-)
-EXEMPT.update(
-    {
         (name, which): _VALUE
         for name, whichs in {
             "Address": ("key", "manager", "partition"),
             "AgentRef": ("address",),
             "PodRef": ("address",),
-            "InstanceManager": ("name",),
             "Node": ("after", "agent", "manager", "owner", "pod"),
             "NodeSpec": ("after", "agent", "manager", "name", "owner", "pod"),
             "NodeSnapshot": ("address", "after", "manager", "name", "owner", "pod"),
